@@ -1,0 +1,146 @@
+//! What IT sees of the gateway: one picture of every stage, for the status API and the status page.
+
+use protocol::{DoorStatus, Instant, Mode};
+use serde::Serialize;
+
+/// The whole gateway at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct SiteStatus {
+    /// The site's name.
+    pub site: String,
+    /// The gateway's version.
+    pub version: &'static str,
+    /// The gateway's clock when this was put together.
+    pub now: Instant,
+    /// When the gateway started.
+    pub started_at: Instant,
+    /// What keeps the gateway from its work, the worst first; empty when it is ready.
+    pub problems: Vec<Problem>,
+    /// Every registered door, by name.
+    pub doors: Vec<DoorRow>,
+    /// Monitors that are connected.
+    pub monitors_connected: u64,
+    /// Rates and latencies of scans.
+    pub scans: ScanFigures,
+    /// The durable log.
+    pub log: LogFigures,
+    /// The way upstream; absent when none is configured.
+    pub upstream: Option<UpstreamFigures>,
+    /// Certificates that the gateway itself uses.
+    pub certificates: Vec<CertificateFigures>,
+    /// The policy set in force, its hash `b3:…`.
+    pub policy_set: String,
+    /// Credentials in the directory.
+    pub directory_credentials: u64,
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is concerned, a stable word such as `log`, `disk`, `upstream`, `certificate`, `policy`.
+    pub what: &'static str,
+    /// What is wrong and what to do, for people.
+    pub message: String,
+    /// Since when, where that is known.
+    pub since: Option<Instant>,
+}
+
+/// How bad a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Scans cannot be answered: not ready.
+    Critical,
+    /// Doors work; someone should look.
+    Warning,
+}
+
+/// One registered door.
+#[derive(Clone, Debug, Serialize)]
+pub struct DoorRow {
+    /// Its name.
+    pub door: String,
+    /// The zone that it leads into.
+    pub zone: String,
+    /// Its mode.
+    pub mode: Mode,
+    /// Whether its reader is connected.
+    pub connected: bool,
+    /// Since when it is connected, or since when it is not; absent when it was never seen.
+    pub since: Option<Instant>,
+    /// What its reader last said of itself.
+    pub status: Option<DoorStatus>,
+    /// The reader's clock minus the gateway's in milliseconds, as last told.
+    pub clock_offset_ms: Option<i64>,
+    /// When its last scan arrived.
+    pub last_scan_at: Option<Instant>,
+    /// Scans kept of it since the gateway started.
+    pub scans: u64,
+    /// Sequence numbers that it has skipped and not sent since, in all epochs that are remembered.
+    pub missing_scans: u64,
+}
+
+/// Rates and latencies of scans.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ScanFigures {
+    /// Scans kept since the gateway started.
+    pub kept: u64,
+    /// Scans a second over the last ten seconds.
+    pub per_second: f64,
+    /// From the scan's arrival to its commit, in milliseconds, over the last minute or so: median and 99th percentile.
+    pub latency_ms: Option<Percentiles>,
+    /// Scans that wait for a commit.
+    pub waiting: u64,
+}
+
+/// Two percentiles of a latency, in milliseconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Percentiles {
+    /// The median.
+    pub p50: f64,
+    /// The 99th percentile.
+    pub p99: f64,
+}
+
+/// The durable log.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct LogFigures {
+    /// Number of the newest event; 0 when there is none.
+    pub last_event: u64,
+    /// Size of its file, in bytes.
+    pub file_bytes: u64,
+    /// Free space on its disk, in bytes.
+    pub disk_free_bytes: u64,
+    /// When the last commit succeeded.
+    pub last_commit_at: Option<Instant>,
+    /// Commits that failed since the gateway started.
+    pub failed_commits: u64,
+}
+
+/// The way upstream.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct UpstreamFigures {
+    /// Every event up to this number is safe upstream or in quarantine.
+    pub acked_through: u64,
+    /// Events that wait for the upstream.
+    pub backlog: u64,
+    /// When the upstream last took a batch.
+    pub last_success_at: Option<Instant>,
+    /// Since when it does not; absent while it does.
+    pub failing_since: Option<Instant>,
+    /// Why it does not.
+    pub error: Option<String>,
+    /// Ranges that the upstream refused for good, first and last event.
+    pub quarantined: Vec<(u64, u64)>,
+}
+
+/// One certificate that the gateway uses.
+#[derive(Clone, Debug, Serialize)]
+pub struct CertificateFigures {
+    /// What for, such as `gateway`, `site CA`, `revocation list`.
+    pub name: String,
+    /// When it expires.
+    pub not_after: Instant,
+}

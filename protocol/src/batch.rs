@@ -1,0 +1,61 @@
+//! How events travel upstream: batches of CloudEvents (CNCF CloudEvents 1.0, JSON batch format).
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Event, Instant, SiteId};
+
+/// Content type of a batch.
+pub const CONTENT_TYPE: &str = "application/cloudevents-batch+json";
+
+/// CloudEvents `type` of an event of this version.
+pub const EVENT_TYPE: &str = "gapura.scan.decided.v1";
+
+/// One event as a CloudEvent. `T` is [`Event`] where it is written, and any JSON where it is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CloudEvent<T> {
+    /// Always `1.0`.
+    pub specversion: String,
+    /// The event's number in decimal. With `source` it tells the event from all others: resent events keep both.
+    pub id: String,
+    /// The gateway, `urn:gapura:{site}`.
+    pub source: String,
+    /// [`EVENT_TYPE`].
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The door.
+    pub subject: String,
+    /// When the gateway decided.
+    pub time: Instant,
+    /// Always `application/json`.
+    pub datacontenttype: String,
+    /// The event.
+    pub data: T,
+}
+
+/// The upstream's answer to a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchAnswer {
+    /// Every event up to this number, included, is safe upstream.
+    pub acked_through: u64,
+}
+
+impl CloudEvent<Event> {
+    /// `event` as the gateway of `site` sends it.
+    pub fn new(site: &SiteId, event: Event) -> Self {
+        Self {
+            specversion: "1.0".into(),
+            id: event.number.to_string(),
+            source: source(site),
+            kind: EVENT_TYPE.into(),
+            subject: event.door.as_str().into(),
+            time: event.decided_at,
+            datacontenttype: "application/json".into(),
+            data: event,
+        }
+    }
+}
+
+/// The CloudEvents `source` of a site's gateway.
+pub fn source(site: &SiteId) -> String {
+    format!("urn:gapura:{site}")
+}

@@ -1,0 +1,321 @@
+//! An event: one scan and its decision, as the gateway keeps them on disk.
+//!
+//! Events are written as CBOR arrays with numbered fields. A field may be added with a new number and as an `Option`;
+//! a number is never used again for something else, and no field becomes mandatory.
+
+use std::fmt;
+
+use minicbor::{Decode, Encode};
+use serde::Serialize;
+
+use crate::{Direction, DoorId, HealthStatus, Instant, Mode, Outcome, ScanId, Text};
+
+/// Longest piece of a malformed payload that is kept, in bytes.
+pub const MALFORMED_BYTES_KEPT: usize = 512;
+
+/// One scan and its decision.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct Event {
+    /// The event's number: 1 for the first, rising by one without a gap.
+    #[n(0)]
+    pub number: u64,
+    /// The door whose certificate sent the scan.
+    #[n(1)]
+    pub door: DoorId,
+    /// The gateway's clock when the scan arrived.
+    #[n(2)]
+    pub received_at: Instant,
+    /// The gateway's clock when it decided.
+    #[n(3)]
+    pub decided_at: Instant,
+    /// What was received.
+    #[n(4)]
+    pub subject: Subject,
+    /// What was decided.
+    #[n(5)]
+    pub verdict: Verdict,
+}
+
+/// What was received of a door.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// A scan.
+    #[n(0)]
+    Scan(#[n(0)] ScanRecord),
+    /// A payload that is no scan.
+    #[n(1)]
+    Malformed(#[n(0)] MalformedScan),
+}
+
+/// A scan without what was shown: that is kept only as a keyed hash.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct ScanRecord {
+    /// Which scan of its door this is.
+    #[n(0)]
+    #[serde(flatten, serialize_with = "scan_id")]
+    pub id: ScanId,
+    /// The reader's clock when it saw the credential.
+    #[n(1)]
+    pub scanned_at: Instant,
+    /// Which way the person wanted to go.
+    #[n(2)]
+    pub direction: Direction,
+    /// The credential.
+    #[n(3)]
+    pub credential: CredentialHash,
+    /// How far the reader's clock can be trusted.
+    #[n(4)]
+    pub clock: ClockQuality,
+}
+
+/// A payload that is no scan, kept so that its sender can be mended.
+#[derive(Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct MalformedScan {
+    /// Which scan it would have been, where that much was readable.
+    #[n(0)]
+    #[serde(flatten, serialize_with = "maybe_scan_id")]
+    pub id: Option<ScanId>,
+    /// Length of the payload, in bytes.
+    #[n(1)]
+    pub payload_bytes: u32,
+    /// Its first [`MALFORMED_BYTES_KEPT`] bytes. Not in JSON: they may hold personal data.
+    #[n(2)]
+    #[cbor(with = "minicbor::bytes")]
+    #[serde(skip)]
+    pub payload_head: Vec<u8>,
+}
+
+/// What was decided, and on what grounds.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct Verdict {
+    /// What the door was answered.
+    #[n(0)]
+    pub outcome: Outcome,
+    /// Whether the door was told to open.
+    #[n(1)]
+    pub open: bool,
+    /// Why, as a stable word.
+    #[n(2)]
+    pub reason: String,
+    /// Why, for the door's display.
+    #[n(3)]
+    pub text: Text,
+    /// The mode of the door.
+    #[n(4)]
+    pub mode: Mode,
+    /// What the policy would have decided, where the outcome does not follow it (observing doors, late scans).
+    #[n(5)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub would_be: Option<Outcome>,
+    /// The directory's id of the person, where one was found.
+    #[n(6)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+    /// The person's class.
+    #[n(7)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<PersonClass>,
+    /// The person's health status.
+    #[n(8)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<HealthStatus>,
+    /// Ids of the policies that decided.
+    #[n(9)]
+    pub policies: Vec<String>,
+    /// Hash of the policy set, `b3:` and hexadecimal digits; absent where no policy was asked.
+    #[n(10)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_set: Option<String>,
+    /// The zone that the door leads into.
+    #[n(11)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+}
+
+/// Keyed BLAKE3 hash of a credential, the first 16 bytes: tells credentials apart without telling what they are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
+#[cbor(transparent)]
+pub struct CredentialHash(
+    #[n(0)]
+    #[cbor(with = "minicbor::bytes")]
+    pub [u8; 16],
+);
+
+/// Which kind of person a credential belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize, serde::Deserialize)]
+#[cbor(index_only)]
+pub enum PersonClass {
+    /// Civil servant (*aparatur sipil negara*).
+    #[n(0)]
+    #[serde(rename = "asn")]
+    Asn,
+    /// Contract staff.
+    #[n(1)]
+    #[serde(rename = "non-asn")]
+    NonAsn,
+    /// Visitor.
+    #[n(2)]
+    #[serde(rename = "visitor")]
+    Visitor,
+}
+
+/// How far a reader's clock can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cbor(index_only)]
+pub enum ClockQuality {
+    /// Within the tolerance of the gateway's clock.
+    #[n(0)]
+    Good,
+    /// Ahead of the gateway's clock.
+    #[n(1)]
+    Ahead,
+    /// Behind the gateway's clock.
+    #[n(2)]
+    Behind,
+    /// The reader has not told its time since it connected.
+    #[n(3)]
+    Unknown,
+}
+
+impl Event {
+    /// Which scan of its door the event answers, where that was readable.
+    pub fn scan_id(&self) -> Option<ScanId> {
+        match &self.subject {
+            Subject::Scan(scan) => Some(scan.id),
+            Subject::Malformed(malformed) => malformed.id,
+        }
+    }
+}
+
+impl PersonClass {
+    /// Every class.
+    pub const ALL: [Self; 3] = [Self::Asn, Self::NonAsn, Self::Visitor];
+
+    /// The class as it stands in JSON, imports and policies.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Asn => "asn",
+            Self::NonAsn => "non-asn",
+            Self::Visitor => "visitor",
+        }
+    }
+}
+
+impl fmt::Debug for MalformedScan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MalformedScan")
+            .field("id", &self.id)
+            .field("payload_bytes", &self.payload_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for CredentialHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for CredentialHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl Serialize for CredentialHash {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[derive(Serialize)]
+struct ScanIdFields {
+    epoch: u32,
+    seq: u64,
+}
+
+fn scan_id<S: serde::Serializer>(id: &ScanId, serializer: S) -> Result<S::Ok, S::Error> {
+    ScanIdFields { epoch: id.epoch, seq: id.seq }.serialize(serializer)
+}
+
+fn maybe_scan_id<S: serde::Serializer>(id: &Option<ScanId>, serializer: S) -> Result<S::Ok, S::Error> {
+    id.map(|id| ScanIdFields { epoch: id.epoch, seq: id.seq }).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    pub(crate) fn sample() -> Event {
+        Event {
+            number: 88121,
+            door: "main-in".parse().unwrap(),
+            received_at: Instant::from_unix_ms(1_795_390_264_120),
+            decided_at: Instant::from_unix_ms(1_795_390_264_121),
+            subject: Subject::Scan(ScanRecord {
+                id: ScanId { epoch: 3, seq: 1042 },
+                scanned_at: Instant::from_unix_ms(1_795_390_264_100),
+                direction: Direction::In,
+                credential: CredentialHash([7; 16]),
+                clock: ClockQuality::Good,
+            }),
+            verdict: Verdict {
+                outcome: Outcome::Granted,
+                open: true,
+                reason: "staff-working-hours".into(),
+                text: Text::new("Silakan masuk", "Please come in"),
+                mode: Mode::Enforce,
+                would_be: None,
+                person: Some("P-0001".into()),
+                class: Some(PersonClass::Asn),
+                status: Some(HealthStatus::Green),
+                policies: vec!["staff-working-hours".into()],
+                policy_set: Some("b3:9f2c".into()),
+                zone: Some("main".into()),
+            },
+        }
+    }
+
+    #[test]
+    fn an_event_reads_back_from_cbor() {
+        let event = sample();
+        let bytes = minicbor::to_vec(&event).unwrap();
+        assert_eq!(minicbor::decode::<Event>(&bytes).unwrap(), event);
+    }
+
+    #[test]
+    fn an_event_with_a_field_of_a_later_version_is_read() {
+        let event = sample();
+        let mut bytes = minicbor::to_vec(&event).unwrap();
+        // The outer array gets a seventh element.
+        assert_eq!(bytes[0], 0x86);
+        bytes[0] = 0x87;
+        bytes.push(0x2a);
+        assert_eq!(minicbor::decode::<Event>(&bytes).unwrap(), event);
+    }
+
+    #[test]
+    fn neither_json_nor_debug_show_a_malformed_payload() {
+        let mut event = sample();
+        event.subject = Subject::Malformed(MalformedScan {
+            id: Some(ScanId { epoch: 1, seq: 2 }),
+            payload_bytes: 6,
+            payload_head: b"SECRET".to_vec(),
+        });
+        let json = serde_json::to_value(&event).unwrap();
+        assert_eq!(json["subject"]["malformed"]["seq"], 2);
+        assert!(!format!("{json} {event:?}").contains("SECRET"));
+        assert_eq!(minicbor::decode::<Event>(&minicbor::to_vec(&event).unwrap()).unwrap(), event);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            drop(minicbor::decode::<Event>(&bytes));
+        }
+    }
+}
