@@ -160,7 +160,7 @@ mod tests {
                     (Lookup::Seen(Some(event)), Some(known)) => prop_assert_eq!(event, *known),
                     (lookup, known) => prop_assert!(false, "{:?} although the log says {:?}", lookup, known),
                 }
-                if log.get(&id).is_none() {
+                if !log.contains_key(&id) {
                     log.insert(id, number);
                     seen.remember(id, number);
                 }
