@@ -160,8 +160,8 @@ mod tests {
                     (Lookup::Seen(Some(event)), Some(known)) => prop_assert_eq!(event, *known),
                     (lookup, known) => prop_assert!(false, "{:?} although the log says {:?}", lookup, known),
                 }
-                if !log.contains_key(&id) {
-                    log.insert(id, number);
+                if let std::collections::btree_map::Entry::Vacant(new) = log.entry(id) {
+                    new.insert(number);
                     seen.remember(id, number);
                 }
                 prop_assert!(seen.epochs.len() <= EPOCHS_MAX && seen.recent.len() <= RECENT_MAX);
