@@ -188,7 +188,7 @@ impl Monitors {
     }
 
     fn with_router(config: Config, metrics: Metrics, connect: Connect) -> Result<Self, StartError> {
-        let connection = connect("publisher").map_err(|error| StartError::Router(error.into()))?;
+        let connection = connect("publisher").map_err(|error| StartError::Router(error))?;
         let (queue, messages) = sync_channel(config.queue_messages_max);
         let stopped = Arc::new(watch::Sender::new(false));
         let publisher = Publisher {

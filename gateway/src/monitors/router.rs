@@ -30,7 +30,7 @@ use super::filters::Feed;
 use super::{Config, RouterStopped};
 
 /// Connects a link with this client id to the router. Blocks until the router has answered.
-pub(super) type Connect = Arc<dyn Fn(&str) -> Result<Connection, LinkError> + Send + Sync>;
+pub(super) type Connect = Arc<dyn Fn(&str) -> Result<Connection, Box<LinkError>> + Send + Sync>;
 
 /// Segments of which the router keeps each feed: the oldest is dropped as a whole.
 const SEGMENTS: usize = 4;
@@ -54,7 +54,8 @@ pub(super) fn start(config: &Config) -> Connect {
             .clean_session(true)
             .topic_alias_max(0)
             .dynamic_filters(false)
-            .build()?;
+            .build()
+            .map_err(Box::new)?;
         Ok(Connection { tx, rx })
     })
 }
