@@ -1,1 +1,5 @@
-//! (stub)
+//! Plays a fleet of door readers against the gateway, and proves that nothing was lost.
+
+pub mod chance;
+pub mod load;
+pub mod upstream;
