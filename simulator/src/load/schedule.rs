@@ -49,6 +49,12 @@ impl Schedule {
     }
 }
 
+/// How many arrivals a mean of `rate` a second makes in `time`.
+#[expect(clippy::cast_possible_truncation, reason = "a float saturates, and nobody waits for that many")]
+pub fn arrivals(rate: f64, time: Duration) -> u64 {
+    (rate * time.as_secs_f64()).round() as u64
+}
+
 /// How many of `arrivals` belong to `reader` (counted from 0) of `readers`.
 pub fn share(arrivals: u64, reader: u64, readers: u64) -> u64 {
     arrivals.saturating_sub(reader).div_ceil(readers.max(1))
@@ -85,7 +91,8 @@ mod tests {
         let mut counts = vec![0; windows];
         for n in 0..arrivals {
             let share = schedule.due(n).as_secs_f64() / schedule.length().as_secs_f64();
-            counts[((share * windows as f64) as usize).min(windows - 1)] += 1;
+            let window = (0..windows).rfind(|window| *window as f64 / windows as f64 <= share).unwrap();
+            counts[window] += 1;
         }
         counts
     }
