@@ -308,6 +308,7 @@ impl Order {
     pub(super) const REVOKED: Self = Self(2);
     pub(super) const SHUTDOWN: Self = Self(4);
     pub(super) const CONFIG: Self = Self(8);
+    pub(super) const ANY: Self = Self(u8::MAX);
 
     pub(super) fn has(self, order: Self) -> bool {
         self.0 & order.0 != 0

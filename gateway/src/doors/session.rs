@@ -126,8 +126,13 @@ impl Session {
     }
 
     async fn turn(&mut self) -> Result<(), End> {
-        self.send().await?;
-        self.obey()?;
+        loop {
+            self.obey()?;
+            self.send().await?;
+            if !self.presence.client.orders().has(Order::ANY) {
+                break;
+            }
+        }
         match self.event().await {
             Event::Ordered => {}
             Event::Answered(answer) => {
