@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::{Channel, DoorStatus};
+use protocol::{Channel, DoorId, DoorStatus};
 use rustls::CertificateError;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -16,17 +16,17 @@ use super::Front;
 use super::codec::{self, Connect, Packet, Version, Will};
 use super::framing;
 use super::limits::Bucket;
-use super::outbox::{Intake, Outbox};
-use super::pending::Pending;
+use super::outbox::Intake;
+use super::pending::Place;
 use super::publish::TOPIC_ALIAS_MAX;
-use super::reason::Reason;
+use super::reason::{Reason, Refusal};
 use super::registry::Presence;
 use super::reply::{self, Welcome};
 use super::scans::Scans;
 use super::session::{DoorPart, LastWill, MonitorPart, Part, Session};
-use super::subscriptions::Subscriptions;
 use super::wire::{Stream, Wire};
 use crate::identity::{Identity, Role};
+use crate::monitors::{AttachError, MonitorLink};
 
 /// What the client ids of monitors start with where there is no certificate to tell them from doors.
 const MONITOR_PREFIX: &str = "monitor-";
@@ -54,18 +54,14 @@ struct Caller {
     tls: Option<Arc<rustls::ServerConfig>>,
 }
 
-/// Why a client is turned away: what it is told, and what is counted.
-type Refusal = (Reason, &'static str);
-
 /// Leads a new connection to its session; `None` when it did not get that far.
 pub(super) async fn admit(
     front: Front,
     socket: TcpStream,
     address: IpAddr,
     proof: Proof,
-    pending: Arc<Pending>,
+    mut place: Place,
 ) -> Option<Box<Session>> {
-    let mut place = pending.enter(address);
     let deadline = Instant::now() + front.config.connect_timeout();
     let listened = tokio::select! {
         biased;
@@ -74,8 +70,8 @@ pub(super) async fn admit(
     };
     let mut caller = listened?;
     drop(place);
-    match welcome(&front, &mut caller).await {
-        Ok(session) => Some(session(caller.wire)),
+    match judge(&front, &mut caller).await {
+        Ok(admitted) => Some(session(&front, caller, admitted)),
         Err((reason, counted_as)) => {
             front.metrics.refuse_connection(counted_as);
             tracing::debug!(%address, reason = reason.0, counted_as, "connection refused");
@@ -155,10 +151,20 @@ async fn first_packet(front: &Front, wire: &mut Wire) -> Result<(Version, Box<Co
     }
 }
 
-/// Judges a caller, and makes its session once the wire is given to it. CONNACK is in the wire then.
-async fn welcome(front: &Front, caller: &mut Caller) -> Result<impl FnOnce(Wire) -> Box<Session> + use<>, Refusal> {
-    let Caller { wire, version, connect, identity, tls } = caller;
-    let version = *version;
+/// A caller that is let in.
+struct Admitted {
+    presence: Presence,
+    part: AdmittedPart,
+}
+
+enum AdmittedPart {
+    Door(DoorId, Option<Box<LastWill>>),
+    Monitor(Box<MonitorLink>),
+}
+
+/// Judges a caller, and makes it the one connection of its client.
+async fn judge(front: &Front, caller: &mut Caller) -> Result<Admitted, Refusal> {
+    let Caller { version, connect, identity, tls, .. } = caller;
     if connect.wants_authentication {
         return Err((Reason::BAD_AUTHENTICATION_METHOD, "authentication_method"));
     }
@@ -167,97 +173,100 @@ async fn welcome(front: &Front, caller: &mut Caller) -> Result<impl FnOnce(Wire)
         None => believed(&connect.client_id)?,
     };
     check_rights(front, &identity, connect)?;
-    let will = connect.will.take().map(|will| last_will(front, &identity, will)).transpose()?;
-    let link = match &identity.role {
+    let will = connect.will.take();
+    let part = match &identity.role {
+        Role::Door(door) => {
+            let will = will.map(|will| last_will(front, door, will)).transpose()?;
+            AdmittedPart::Door(door.clone(), will)
+        }
+        Role::Monitor(_) if will.is_some() => return Err((Reason::NOT_AUTHORIZED, "will")),
         Role::Monitor(name) => {
             let attached = front.monitors.attach(name.as_str()).await;
-            Some(attached.map_err(|_| (Reason::SERVER_UNAVAILABLE, "router"))?)
+            let link = attached.map_err(|error| match error {
+                AttachError::Full { .. } => (Reason::SERVER_BUSY, "monitors_max"),
+                _ => (Reason::SERVER_UNAVAILABLE, "router"),
+            })?;
+            AdmittedPart::Monitor(Box::new(link))
         }
-        _ => None,
+        Role::Gateway => return Err((Reason::NOT_AUTHORIZED, "role")),
     };
-    let mqtt = if version == Version::V5 { "5" } else { "3.1.1" };
-    let presence = front.registry.join(identity, mqtt).await.map_err(|reason| (reason, join_failure(reason)))?;
+    let mqtt = if *version == Version::V5 { "5" } else { "3.1.1" };
+    let presence = front.registry.join(identity, mqtt).await?;
     // A revocation may have come between the handshake and the join: it has not seen this connection, and the handshake has
     // not seen it. The client may try again.
     if tls.as_ref().is_some_and(|tls| !Arc::ptr_eq(tls, &front.tls.load())) {
         return Err((Reason::SERVER_UNAVAILABLE, "tls_reloaded"));
     }
+    Ok(Admitted { presence, part })
+}
+
+/// Makes the session of a caller that is let in, with CONNACK on its wire.
+fn session(front: &Front, caller: Caller, Admitted { presence, part }: Admitted) -> Box<Session> {
+    let Caller { mut wire, version, connect, .. } = caller;
     let config = &front.config;
-    let expiry_asked_s = connect.session_expiry_s;
-    let is_door = presence.door.is_some();
-    let session_expiry_s =
-        if is_door { expiry_asked_s.unwrap_or(u32::MAX).min(config.session_expiry_s_max) } else { 0 };
-    let kept = presence.door.as_ref().and_then(|record| front.registry.take_kept(&record.door));
-    let kept = kept.filter(|_| !connect.clean);
+    let (kept, session_expiry_s, prefix) = match &part {
+        AdmittedPart::Door(door, _) => (
+            front.registry.take_kept(door).filter(|_| !connect.clean),
+            connect.session_expiry_s.unwrap_or(u32::MAX).min(config.session_expiry_s_max),
+            protocol::topic::door_prefix(&front.site, door),
+        ),
+        AdmittedPart::Monitor(_) => (None, 0, String::new()),
+    };
     let keep_alive_s = match connect.keep_alive_s {
         0 => config.keep_alive_s_max,
         // A 3.1.1 client cannot be told of another one.
         asked if version == Version::V311 => asked,
         asked => asked.min(config.keep_alive_s_max),
     };
-    let role = &presence.client.identity.role;
-    let prefix = match role {
-        Role::Door(door) => protocol::topic::door_prefix(&front.site, door),
-        _ => String::new(),
+    let welcome = Welcome {
+        session_present: kept.is_some(),
+        session_expiry_s: (connect.session_expiry_s != Some(session_expiry_s)).then_some(session_expiry_s),
+        receive_max: config.in_flight_max,
+        packet_bytes_max: u32::try_from(config.packet_bytes_max).unwrap_or(u32::MAX),
+        topic_alias_max: TOPIC_ALIAS_MAX,
+        client_id: presence.client.identity.role.client_id().filter(|_| connect.client_id.is_empty()),
+        keep_alive_s: (keep_alive_s != connect.keep_alive_s).then_some(keep_alive_s),
+        response_information: Some(&*prefix).filter(|prefix| connect.wants_response_information && !prefix.is_empty()),
     };
-    reply::welcome(
-        &mut wire.out,
-        version,
-        &Welcome {
-            session_present: kept.is_some(),
-            session_expiry_s: (expiry_asked_s != Some(session_expiry_s)).then_some(session_expiry_s),
-            receive_max: config.in_flight_max,
-            packet_bytes_max: u32::try_from(config.packet_bytes_max).unwrap_or(u32::MAX),
-            topic_alias_max: TOPIC_ALIAS_MAX,
-            client_id: role.client_id().filter(|_| connect.client_id.is_empty()),
-            keep_alive_s: (keep_alive_s != connect.keep_alive_s).then_some(keep_alive_s),
-            response_information: Some(prefix.as_str()).filter(|_| connect.wants_response_information && is_door),
-        },
-    );
-    let intake = Intake {
-        version,
-        prefix: prefix.into(),
-        receive_max: usize::from(connect.receive_max.min(config.in_flight_max)),
-        packet_bytes_max: usize::try_from(connect.packet_bytes_max).unwrap_or(usize::MAX),
-    };
+    reply::welcome(&mut wire.out, version, &welcome);
     let now = Instant::now();
-    let expires_at = now + expires_in(front, &presence);
-    let silence_max = Duration::from_millis(u64::from(keep_alive_s) * 1500);
     let settings_version =
         kept.as_ref().map_or_else(|| front.registry.settings_version(), |kept| kept.settings_version);
-    let (subscriptions, outbox, received) = match kept {
-        Some(kept) => (kept.subscriptions, kept.outbox, kept.received),
-        None => (Subscriptions::default(), Outbox::default(), Vec::new()),
-    };
-    let part = match link {
-        Some(link) => Part::Monitor(MonitorPart { link, bucket: Mutex::new(Bucket::new(now)), retained: Vec::new() }),
-        None => {
-            let door = presence.door.as_ref().map(|record| record.door.clone());
-            let door = door.ok_or((Reason::NOT_AUTHORIZED, "role"))?;
+    let (subscriptions, outbox, received) =
+        kept.map(|kept| (kept.subscriptions, kept.outbox, kept.received)).unwrap_or_default();
+    let part = match part {
+        AdmittedPart::Door(door, will) => {
             let scans = Scans::new(usize::from(config.in_flight_max));
             Part::Door(DoorPart { door, scans, received, clock_offset_ms: None, settings_version, will })
         }
+        AdmittedPart::Monitor(link) => {
+            let bucket = Mutex::new(Bucket::new(now));
+            Part::Monitor(Box::new(MonitorPart { link, bucket, retained: Vec::new() }))
+        }
     };
-    let front = Arc::clone(front);
-    Ok(move |wire| {
-        Box::new(Session {
-            front,
-            wire,
-            intake,
-            presence,
-            part,
-            subscriptions,
-            outbox,
-            aliases: Vec::new(),
-            silence_max,
-            expires_at,
-            session_expiry_s,
-            last_packet: now,
-            paused_until: None,
-            blocked: false,
-            stopping: None,
-            timer: Box::pin(tokio::time::sleep_until(now + silence_max)),
-        })
+    let silence_max = Duration::from_millis(u64::from(keep_alive_s) * 1500);
+    Box::new(Session {
+        front: Arc::clone(front),
+        wire,
+        intake: Intake {
+            version,
+            prefix: prefix.into(),
+            receive_max: usize::from(connect.receive_max.min(config.in_flight_max)),
+            packet_bytes_max: usize::try_from(connect.packet_bytes_max).unwrap_or(usize::MAX),
+        },
+        expires_at: now + expires_in(front, &presence),
+        presence,
+        part,
+        subscriptions,
+        outbox,
+        aliases: Vec::new(),
+        silence_max,
+        session_expiry_s,
+        last_packet: now,
+        paused_until: None,
+        blocked: false,
+        stopping: None,
+        timer: Box::pin(tokio::time::sleep_until(now + silence_max)),
     })
 }
 
@@ -283,8 +292,7 @@ fn check_rights(front: &Front, identity: &Identity, connect: &Connect) -> Result
 }
 
 /// A will is a door's status, or refused.
-fn last_will(front: &Front, identity: &Identity, will: Will) -> Result<Box<LastWill>, Refusal> {
-    let Role::Door(door) = &identity.role else { return Err((Reason::NOT_AUTHORIZED, "will")) };
+fn last_will(front: &Front, door: &DoorId, will: Will) -> Result<Box<LastWill>, Refusal> {
     let topic = protocol::topic::door_prefix(&front.site, door) + Channel::Status.as_str();
     if will.topic != topic {
         return Err((Reason::NOT_AUTHORIZED, "will"));
@@ -297,14 +305,6 @@ fn last_will(front: &Front, identity: &Identity, will: Will) -> Result<Box<LastW
 fn expires_in(front: &Front, presence: &Presence) -> Duration {
     let left_ms = presence.client.identity.not_after.ms_since(front.clock.now());
     Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)).min(FAR)
-}
-
-fn join_failure(reason: Reason) -> &'static str {
-    match reason {
-        Reason::SERVER_BUSY => "connections_max",
-        Reason::SHUTTING_DOWN => "shutdown",
-        _ => "takeover_timeout",
-    }
 }
 
 fn tls_failure(error: &io::Error) -> &'static str {

@@ -79,9 +79,11 @@ fn spawn(
         tracing::debug!(%error, "a connection was gone before it was served");
         return;
     }
-    let (front, pending, alive) = (Arc::clone(front), Arc::clone(pending), alive.clone());
+    let (front, alive) = (Arc::clone(front), alive.clone());
+    // Here and not in the task, so that places are in the order of arrival.
+    let place = pending.enter(address.ip());
     // Boxed: a handshake needs far more room than a session, and gives it back.
-    let admitted = Box::pin(admission::admit(front, socket, address.ip(), proof, pending));
+    let admitted = Box::pin(admission::admit(front, socket, address.ip(), proof, place));
     tokio::spawn(async move {
         if let Some(session) = admitted.await {
             session.run().await;

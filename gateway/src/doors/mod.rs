@@ -11,8 +11,8 @@
 //! 7. the spine's answer comes back once the scan is on disk: the decision goes to the `outbox`, then the scan is acknowledged
 //! 8. `reply` puts both into bytes, sent with one write
 //!
-//! and beside it `subscribe` (what a client may hear), `kept` (sessions of doors that are away), `limits` (how fast one client may
-//! send).
+//! and beside it `subscribe` (what a client may hear), `settings` (what a door is told about itself), `farewell` (last wills), `kept`
+//! (sessions of doors that are away), `limits` (how fast one client may send).
 //!
 //! What holds here: a scan is acknowledged only after the spine has said that it is kept; a client acts only under the name in its
 //! certificate; nothing that a client sends may panic or make others wait; every buffer has a limit.
@@ -20,6 +20,7 @@
 mod admission;
 mod codec;
 mod config;
+mod farewell;
 mod framing;
 mod kept;
 mod limits;
@@ -33,6 +34,7 @@ mod registry;
 mod reply;
 mod scans;
 mod session;
+mod settings;
 mod subscribe;
 mod subscriptions;
 mod wire;

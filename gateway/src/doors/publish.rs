@@ -152,11 +152,11 @@ impl Session {
     fn ack_numbered(&mut self, qos: u8, pkid: u16, reason: Reason) {
         let ack = match qos {
             0 => return,
-            1 => Ack::PubAck,
-            _ => Ack::PubRec,
+            1 => Ack::Published,
+            _ => Ack::Received,
         };
         // After an error there will be no PUBREL.
-        if let (Ack::PubRec, Part::Door(part)) = (ack, &mut self.part)
+        if let (Ack::Received, Part::Door(part)) = (ack, &mut self.part)
             && !reason.is_error()
             && !part.received.contains(&pkid)
         {

@@ -4,9 +4,13 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reason(pub(super) u8);
 
+/// Why a client is turned away: what it is told, and what is counted.
+pub(super) type Refusal = (Reason, &'static str);
+
 impl Reason {
     pub(super) const SUCCESS: Self = Self(0x00);
     pub(super) const NO_SUBSCRIPTION: Self = Self(0x11);
+    pub(super) const UNSPECIFIED: Self = Self(0x80);
     pub(super) const MALFORMED_PACKET: Self = Self(0x81);
     pub(super) const PROTOCOL_ERROR: Self = Self(0x82);
     pub(super) const UNSUPPORTED_VERSION: Self = Self(0x84);
@@ -42,7 +46,7 @@ impl Reason {
             Self::SUCCESS => Some(0),
             Self::UNSUPPORTED_VERSION => Some(1),
             Self::CLIENT_ID_INVALID => Some(2),
-            Self::SERVER_UNAVAILABLE | Self::SERVER_BUSY | Self::SHUTTING_DOWN | Self::QUOTA_EXCEEDED => Some(3),
+            Self::SERVER_UNAVAILABLE | Self::SERVER_BUSY => Some(3),
             Self::NOT_AUTHORIZED | Self::PAYLOAD_INVALID => Some(5),
             _ => None,
         }

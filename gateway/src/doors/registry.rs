@@ -12,7 +12,7 @@ use tokio::time::{self, timeout_at};
 
 use super::kept::{KeptSession, KeptSessions};
 use super::limits::Bucket;
-use super::reason::Reason;
+use super::reason::{Reason, Refusal};
 use super::{Config, Metrics};
 use crate::clock::Clock;
 use crate::identity::{Identity, Role};
@@ -99,7 +99,7 @@ impl Registry {
     }
 
     /// Makes a client the one of its role, after the one before has ended.
-    pub(super) async fn join(self: &Arc<Self>, identity: Identity, mqtt: &'static str) -> Result<Presence, Reason> {
+    pub(super) async fn join(self: &Arc<Self>, identity: Identity, mqtt: &'static str) -> Result<Presence, Refusal> {
         let deadline = time::Instant::now() + self.config.takeover_timeout();
         let client = Arc::new(Client::new(identity));
         let mut taking_over = false;
@@ -107,12 +107,12 @@ impl Registry {
             let old = {
                 let mut clients = self.clients();
                 if clients.closing {
-                    return Err(Reason::SHUTTING_DOWN);
+                    return Err((Reason::SERVER_UNAVAILABLE, "shutdown"));
                 }
                 let full = clients.live.len() >= self.config.connections_max;
                 match clients.live.entry(client.identity.role.clone()) {
                     Entry::Occupied(old) => Arc::clone(old.get()),
-                    Entry::Vacant(_) if full => return Err(Reason::SERVER_BUSY),
+                    Entry::Vacant(_) if full => return Err((Reason::SERVER_BUSY, "connections_max")),
                     Entry::Vacant(place) => {
                         place.insert(Arc::clone(&client));
                         self.metrics.connections.inc();
@@ -126,7 +126,7 @@ impl Registry {
             }
             old.order(Order::TAKEOVER);
             if timeout_at(deadline, old.ended()).await.is_err() {
-                return Err(Reason::SERVER_UNAVAILABLE);
+                return Err((Reason::SERVER_UNAVAILABLE, "takeover_timeout"));
             }
         }
     }
@@ -134,11 +134,6 @@ impl Registry {
     /// The kept session of a door, which is then not kept any more.
     pub(super) fn take_kept(&self, door: &DoorId) -> Option<KeptSession> {
         self.clients().kept.take(door, time::Instant::now())
-    }
-
-    /// Remembers to publish a will later, unless the door is back before.
-    pub(super) fn delay_will(&self, record: &DoorRecord, due: time::Instant, will: (DoorStatus, Bytes)) {
-        record.state().delayed_will = Some((due, will));
     }
 
     /// Wills that are due now, already remembered as their doors' status.
@@ -255,6 +250,11 @@ impl DoorRecord {
         if clock_offset_ms.is_some() {
             state.clock_offset_ms = clock_offset_ms;
         }
+    }
+
+    /// Remembers to publish a will later, unless the door is back before.
+    pub(super) fn delay_will(&self, due: time::Instant, will: (DoorStatus, Bytes)) {
+        self.state().delayed_will = Some((due, will));
     }
 
     fn presence(&self) -> DoorPresence {

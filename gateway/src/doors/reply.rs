@@ -11,10 +11,14 @@ use super::reason::Reason;
 /// Which acknowledgement, as the first byte of its packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ack {
-    PubAck = 0x40,
-    PubRec = 0x50,
-    PubRel = 0x62,
-    PubComp = 0x70,
+    /// PUBACK.
+    Published = 0x40,
+    /// PUBREC.
+    Received = 0x50,
+    /// PUBREL.
+    Release = 0x62,
+    /// PUBCOMP.
+    Complete = 0x70,
 }
 
 /// What a client learns when it is let in.
@@ -232,8 +236,8 @@ mod tests {
             (written(|o| refusal(o, v3, denied)), &b"\x20\x02\x00\x05"[..]),
             (written(|o| refusal(o, v5, denied)), b"\x20\x03\x00\x87\x00"),
             (written(|o| refusal(o, v3, Reason::PROTOCOL_ERROR)), b""),
-            (written(|o| ack(o, v3, Ack::PubAck, 258, denied)), b"\x40\x02\x01\x02"),
-            (written(|o| ack(o, v5, Ack::PubRec, 258, denied)), b"\x50\x03\x01\x02\x87"),
+            (written(|o| ack(o, v3, Ack::Published, 258, denied)), b"\x40\x02\x01\x02"),
+            (written(|o| ack(o, v5, Ack::Received, 258, denied)), b"\x50\x03\x01\x02\x87"),
             (written(|o| suback(o, v3, 1, &[Reason(1), denied])), b"\x90\x04\x00\x01\x01\x80"),
             (written(|o| suback(o, v5, 1, &[Reason(1), denied])), b"\x90\x05\x00\x01\x00\x01\x87"),
             (written(|o| unsuback(o, v3, 1, &[denied])), b"\xB0\x02\x00\x01"),

@@ -7,13 +7,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::{Channel, DoorConfig, DoorId, DoorState, DoorStatus};
+use protocol::{Channel, DoorId, DoorStatus};
 use tokio::time::{Instant, Sleep};
 
 use super::Front;
 use super::codec::{self, Packet, Version};
 use super::framing::{self, Frame, kind};
-use super::kept::KeptSession;
 use super::limits::{Bucket, Rate};
 use super::outbox::{Intake, Message, Outbox, Topic};
 use super::reason::Reason;
@@ -61,7 +60,7 @@ pub(super) struct Session {
 /// What differs between a door's and a monitor's connection.
 pub(super) enum Part {
     Door(DoorPart),
-    Monitor(MonitorPart),
+    Monitor(Box<MonitorPart>),
 }
 
 pub(super) struct DoorPart {
@@ -76,7 +75,7 @@ pub(super) struct DoorPart {
 }
 
 pub(super) struct MonitorPart {
-    pub(super) link: MonitorLink,
+    pub(super) link: Box<MonitorLink>,
     pub(super) bucket: Mutex<Bucket>,
     /// Doors' last status, to be sent as fast as the client takes them.
     pub(super) retained: Vec<(DoorId, Bytes)>,
@@ -145,7 +144,7 @@ impl Session {
             }
             Event::Delivered(Some(delivery)) => self.delivered(delivery),
             // The router has stopped: monitors are served again when the gateway is restarted.
-            Event::Delivered(None) => return Err(End::Closed(Reason::SERVER_UNAVAILABLE)),
+            Event::Delivered(None) => return Err(End::Closed(Reason::SHUTTING_DOWN)),
             Event::Read(Ok(0) | Err(_)) => return Err(End::Lost),
             Event::Read(Ok(_)) => {}
             Event::Timer => self.on_timer()?,
@@ -268,7 +267,7 @@ impl Session {
             }
             // No message is ever sent with QoS 2.
             Packet::PubRec(pkid) => {
-                reply::ack(out, version, Ack::PubRel, pkid, Reason::PACKET_ID_NOT_FOUND);
+                reply::ack(out, version, Ack::Release, pkid, Reason::PACKET_ID_NOT_FOUND);
                 Ok(())
             }
             Packet::PubComp => Ok(()),
@@ -278,7 +277,7 @@ impl Session {
                     Part::Monitor(_) => false,
                 };
                 let reason = if found { Reason::SUCCESS } else { Reason::PACKET_ID_NOT_FOUND };
-                reply::ack(out, version, Ack::PubComp, pkid, reason);
+                reply::ack(out, version, Ack::Complete, pkid, reason);
                 Ok(())
             }
             Packet::PingReq => {
@@ -377,36 +376,6 @@ impl Session {
         self.front.metrics.outbox_dropped.inc_by(dropped);
     }
 
-    /// Sends the door's configuration because it has changed.
-    fn send_config(&mut self) -> Result<(), End> {
-        let Part::Door(part) = &mut self.part else { return Ok(()) };
-        part.settings_version = self.front.registry.settings_version();
-        let Some(payload) = self.door_config() else { return Err(End::Closed(Reason::ADMINISTRATIVE_ACTION)) };
-        if let Some(subscription) = self.subscriptions.covering_own(&self.intake.prefix, Channel::Config) {
-            let (qos, retain) = (subscription.qos, subscription.retain_as_published);
-            let topic = Topic::Own(Channel::Config);
-            self.push(Message { topic, payload, qos, retain, correlation: None, pkid: 0 });
-        }
-        Ok(())
-    }
-
-    /// A door that comes back to its session learns of settings that have changed meanwhile.
-    fn catch_up(&mut self) -> Result<(), End> {
-        match &self.part {
-            Part::Door(part) if part.settings_version != self.front.registry.settings_version() => self.send_config(),
-            _ => Ok(()),
-        }
-    }
-
-    /// The door's configuration as an MQTT payload; `None` when the door is not registered any more.
-    pub(super) fn door_config(&self) -> Option<Bytes> {
-        let Part::Door(part) = &self.part else { return None };
-        let settings = (self.front.known_door)(&part.door)?;
-        let now = self.front.clock.now();
-        let config = DoorConfig::new(settings.mode, settings.zone, now, settings.late_after_ms);
-        Some(config.to_json().into())
-    }
-
     /// Remembers what is said of the door, and tells monitors.
     pub(super) fn publish_status(&self, status: DoorStatus, payload: Bytes, clock_offset_ms: Option<i64>) {
         let Some(record) = &self.presence.door else { return };
@@ -417,59 +386,6 @@ impl Session {
     fn malformed(&self, reason: Reason) -> End {
         self.front.metrics.packets_malformed.inc();
         End::Closed(reason)
-    }
-
-    async fn finish(mut self: Box<Self>, end: End) {
-        if let End::Closed(reason) = end {
-            tracing::debug!(client = ?self.presence.client.identity.role, reason = reason.0, "connection closed");
-            reply::disconnect(&mut self.wire.out, self.intake.version, reason);
-        }
-        self.say_farewell(end);
-        let Self { wire, presence, .. } = self.put_away();
-        drop(presence);
-        if !matches!(end, End::Lost) {
-            Box::pin(wire.close()).await;
-        }
-    }
-
-    /// Publishes the last will or, for want of one, that the door is offline.
-    fn say_farewell(&mut self, end: End) {
-        let Part::Door(part) = &mut self.part else { return };
-        let Some(record) = &self.presence.door else { return };
-        let will = part.will.take().filter(|_| !matches!(end, End::Left { with_will: false }));
-        let taken_over = matches!(end, End::Closed(Reason::SESSION_TAKEN_OVER));
-        match will {
-            Some(will) if will.delay_s.min(self.session_expiry_s) > 0 => {
-                if !taken_over {
-                    let delay = Duration::from_secs(will.delay_s.min(self.session_expiry_s).into());
-                    self.front.registry.delay_will(record, Instant::now() + delay, (will.status, will.payload));
-                }
-            }
-            Some(will) => self.publish_status(will.status, will.payload, None),
-            None if !taken_over && !record.is_said_offline() => {
-                let offline = DoorStatus::new(DoorState::Offline, None);
-                let payload = offline.to_json().into();
-                self.publish_status(offline, payload, None);
-            }
-            None => {}
-        }
-    }
-
-    /// Puts what the client may find again into its presence.
-    fn put_away(mut self: Box<Self>) -> Self {
-        if let Part::Door(part) = &mut self.part
-            && self.session_expiry_s > 0
-        {
-            self.presence.keep = Some(KeptSession {
-                identity: self.presence.client.identity.clone(),
-                expires_at: Instant::now() + Duration::from_secs(self.session_expiry_s.into()),
-                subscriptions: std::mem::take(&mut self.subscriptions),
-                outbox: std::mem::take(&mut self.outbox).into_kept(),
-                received: std::mem::take(&mut part.received),
-                settings_version: part.settings_version,
-            });
-        }
-        *self
     }
 }
 

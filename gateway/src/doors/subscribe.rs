@@ -8,6 +8,7 @@ use super::reason::Reason;
 use super::reply;
 use super::session::{End, Part, Session};
 use super::subscriptions::{self, Subscription};
+use crate::monitors::{RouterStopped, SubscribeAnswer};
 
 impl Session {
     /// Grants or refuses each filter, and sends what is retained for those that are granted.
@@ -52,7 +53,7 @@ impl Session {
             if let (true, Part::Monitor(part)) = (found, &mut self.part)
                 && part.link.unsubscribe(filter).await.is_err()
             {
-                return Err(End::Closed(Reason::SERVER_UNAVAILABLE));
+                return Err(End::Closed(Reason::SHUTTING_DOWN));
             }
         }
         reply::unsuback(&mut self.wire.out, self.intake.version, unsubscribe.pkid, &reasons);
@@ -77,11 +78,14 @@ impl Session {
         };
         let max = self.front.config.subscriptions_max;
         let is_new = self.subscriptions.add(subscription, max).ok_or(Reason::QUOTA_EXCEEDED)?;
-        if let Part::Monitor(part) = &mut self.part
-            && part.link.subscribe(&filter.path).await.is_err()
-        {
+        if let Part::Monitor(part) = &mut self.part {
+            let refused = match part.link.subscribe(&filter.path).await {
+                Ok(SubscribeAnswer::Granted) => return Ok(is_new),
+                Ok(SubscribeAnswer::Refused) => Reason::QUOTA_EXCEEDED,
+                Err(RouterStopped) => Reason::UNSPECIFIED,
+            };
             self.subscriptions.remove(&filter.path);
-            return Err(Reason::SERVER_UNAVAILABLE);
+            return Err(refused);
         }
         Ok(is_new)
     }
