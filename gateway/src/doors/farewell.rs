@@ -1,0 +1,68 @@
+//! The end of a connection: the last word, the last will, and what is kept.
+
+use std::time::Duration;
+
+use protocol::{DoorState, DoorStatus};
+use tokio::time::Instant;
+
+use super::kept::KeptSession;
+use super::reason::Reason;
+use super::reply;
+use super::session::{End, Part, Session};
+
+impl Session {
+    /// Says why, publishes the last will, keeps what is to be kept, and closes.
+    pub(super) async fn finish(mut self: Box<Self>, end: End) {
+        if let End::Closed(reason) = end {
+            tracing::debug!(client = ?self.presence.client.identity.role, reason = reason.0, "connection closed");
+            reply::disconnect(&mut self.wire.out, self.intake.version, reason);
+        }
+        self.say_farewell(end);
+        let Self { wire, presence, .. } = self.put_away();
+        drop(presence);
+        if !matches!(end, End::Lost) {
+            Box::pin(wire.close()).await;
+        }
+    }
+
+    /// Publishes the last will or, for want of one, that the door is offline.
+    fn say_farewell(&mut self, end: End) {
+        let Part::Door(part) = &mut self.part else { return };
+        let Some(record) = &self.presence.door else { return };
+        let will = part.will.take().filter(|_| !matches!(end, End::Left { with_will: false }));
+        let taken_over = matches!(end, End::Closed(Reason::SESSION_TAKEN_OVER));
+        match will {
+            Some(will) if will.delay_s.min(self.session_expiry_s) > 0 => {
+                let delay = Duration::from_secs(will.delay_s.min(self.session_expiry_s).into());
+                // A door that is back already has cancelled it.
+                if !taken_over {
+                    record.delay_will(Instant::now() + delay, (will.status, will.payload));
+                }
+            }
+            Some(will) => self.publish_status(will.status, will.payload, None),
+            None if !taken_over && !record.is_said_offline() => {
+                let offline = DoorStatus::new(DoorState::Offline, None);
+                let payload = offline.to_json().into();
+                self.publish_status(offline, payload, None);
+            }
+            None => {}
+        }
+    }
+
+    /// Puts what the client may find again into its presence.
+    fn put_away(mut self: Box<Self>) -> Self {
+        if let Part::Door(part) = &mut self.part
+            && self.session_expiry_s > 0
+        {
+            self.presence.keep = Some(KeptSession {
+                identity: self.presence.client.identity.clone(),
+                expires_at: Instant::now() + Duration::from_secs(self.session_expiry_s.into()),
+                subscriptions: std::mem::take(&mut self.subscriptions),
+                outbox: std::mem::take(&mut self.outbox).into_kept(),
+                received: std::mem::take(&mut part.received),
+                settings_version: part.settings_version,
+            });
+        }
+        *self
+    }
+}

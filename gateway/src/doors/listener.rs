@@ -1,0 +1,107 @@
+//! Accepts connections and never waits for one: each is a task of its own.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::Channel;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::admission::{self, Proof};
+use super::pending::Pending;
+use super::{Front, Parts};
+
+/// Pause after an error of accepting, such as too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often late wills and expired sessions are looked for.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Serves doors and monitors until `shutdown` turns true (or its sender is dropped), then answers what is in flight and returns
+/// when the last session has ended.
+///
+/// `plaintext` is for development: whoever reaches it is believed to be who its client id says.
+pub async fn serve(
+    parts: Parts,
+    tls_listener: TcpListener,
+    plaintext: Option<TcpListener>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let front: Front = Arc::new(parts);
+    let config = &front.config;
+    let metrics = front.metrics.clone();
+    let pending = Pending::new(config.handshakes_max, config.handshakes_per_address_max, metrics);
+    // Closed when every connection's task has dropped its end.
+    let (alive, mut all_gone) = mpsc::channel::<()>(1);
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let (accepted, proof) = tokio::select! {
+            _ = shutdown.wait_for(|shutdown| *shutdown) => break,
+            _ = tick.tick() => {
+                publish_due_wills(&front);
+                continue;
+            }
+            accepted = tls_listener.accept() => (accepted, Proof::Certificate),
+            accepted = accept(plaintext.as_ref()) => (accepted, Proof::None),
+        };
+        match accepted {
+            Ok((socket, address)) => spawn(&front, socket, address, proof, &pending, &alive),
+            Err(error) => {
+                front.metrics.accept_errors.inc();
+                // A connection that was gone before it was accepted is no reason to keep others waiting.
+                if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+                    tracing::warn!(%error, "no connection accepted; trying again");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+    drop((tls_listener, plaintext, alive));
+    front.registry.close();
+    pending.clear();
+    // Nothing is ever sent: the channel only closes.
+    while all_gone.recv().await.is_some() {}
+}
+
+fn spawn(
+    front: &Front,
+    socket: TcpStream,
+    address: SocketAddr,
+    proof: Proof,
+    pending: &Arc<Pending>,
+    alive: &mpsc::Sender<()>,
+) {
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%error, "a connection was gone before it was served");
+        return;
+    }
+    let (front, alive) = (Arc::clone(front), alive.clone());
+    // Here and not in the task, so that places are in the order of arrival.
+    let place = pending.enter(address.ip());
+    // Boxed: a handshake needs far more room than a session, and gives it back.
+    let admitted = Box::pin(admission::admit(front, socket, address.ip(), proof, place));
+    tokio::spawn(async move {
+        if let Some(session) = admitted.await {
+            session.run().await;
+        }
+        drop(alive);
+    });
+}
+
+async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn publish_due_wills(front: &Front) {
+    for (door, payload) in front.registry.due_wills() {
+        let topic = protocol::topic::door_prefix(&front.site, &door) + Channel::Status.as_str();
+        front.monitors.publish(&topic, payload);
+    }
+}

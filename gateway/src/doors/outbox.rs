@@ -1,0 +1,222 @@
+//! Messages on their way to one client: waiting, in flight, and sent again after a reconnect.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+use protocol::Channel;
+
+use super::codec::Version;
+use super::reply::{self, Publication};
+
+/// So many bytes are put into one write at most, give or take a message.
+const WRITE_BYTES: usize = 32 * 1024;
+
+/// Messages on their way to one client.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    waiting: VecDeque<Message>,
+    /// Sent with QoS 1, not acknowledged, oldest first.
+    in_flight: VecDeque<Message>,
+    last_pkid: u16,
+}
+
+/// A message to a client.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) topic: Topic,
+    pub(super) payload: Bytes,
+    /// 0 or 1: 2 is never granted.
+    pub(super) qos: u8,
+    pub(super) retain: bool,
+    pub(super) correlation: Option<Bytes>,
+    /// 0 until it is sent with QoS 1 for the first time.
+    pub(super) pkid: u16,
+}
+
+/// Where a message is published.
+#[derive(Debug)]
+pub(super) enum Topic {
+    /// To a channel of the client's own door.
+    Own(Channel),
+    /// To a topic by its whole name.
+    Named(Bytes),
+}
+
+/// What a client can take.
+#[derive(Clone, Debug)]
+pub(super) struct Intake {
+    pub(super) version: Version,
+    /// What the door's topics start with; empty for a monitor.
+    pub(super) prefix: Box<str>,
+    /// Messages of QoS 1 in flight.
+    pub(super) receive_max: usize,
+    pub(super) packet_bytes_max: usize,
+}
+
+impl Outbox {
+    /// Adds a message; how many were dropped for it: the oldest that waits when `messages_max` do.
+    pub(super) fn push(&mut self, message: Message, messages_max: usize) -> u64 {
+        let mut dropped = 0;
+        if self.waiting.len() >= messages_max {
+            // What was sent before the connection broke has a number and must be sent again: it is passed over.
+            let oldest = self.waiting.iter().position(|message| message.pkid == 0);
+            dropped = u64::from(oldest.and_then(|oldest| self.waiting.remove(oldest)).is_some());
+        }
+        self.waiting.push_back(message);
+        dropped
+    }
+
+    /// Writes what may be sent now; how many messages were dropped because they are larger than the client takes.
+    pub(super) fn write(&mut self, out: &mut BytesMut, intake: &Intake) -> u64 {
+        let mut dropped = 0;
+        while out.len() < WRITE_BYTES
+            && let Some(message) = self.waiting.front()
+            && (message.qos == 0 || self.in_flight.len() < intake.receive_max)
+        {
+            let Some(mut message) = self.waiting.pop_front() else { break };
+            let dup = message.pkid != 0;
+            if message.qos > 0 && !dup {
+                message.pkid = self.next_pkid();
+            }
+            let publication = message.publication(intake, dup);
+            if reply::publish_len(intake.version, &publication) > intake.packet_bytes_max {
+                dropped += 1;
+                continue;
+            }
+            reply::publish(out, intake.version, &publication);
+            if message.qos > 0 {
+                self.in_flight.push_back(message);
+            }
+        }
+        dropped
+    }
+
+    /// Takes note of a PUBACK.
+    pub(super) fn acknowledge(&mut self, pkid: u16) {
+        if let Some(at) = self.in_flight.iter().position(|message| message.pkid == pkid) {
+            self.in_flight.remove(at);
+        }
+    }
+
+    /// Messages that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// What to keep for the client's next connection: messages of QoS 1, those in flight first and in their order.
+    pub(super) fn into_kept(mut self) -> Self {
+        self.waiting.retain(|message| message.qos > 0);
+        self.in_flight.append(&mut self.waiting);
+        self.in_flight.shrink_to_fit();
+        Self { waiting: self.in_flight, in_flight: VecDeque::new(), last_pkid: self.last_pkid }
+    }
+
+    fn next_pkid(&mut self) -> u16 {
+        loop {
+            self.last_pkid = self.last_pkid.checked_add(1).unwrap_or(1);
+            let taken = |message: &Message| message.pkid == self.last_pkid;
+            if !self.in_flight.iter().any(taken) && !self.waiting.iter().any(taken) {
+                return self.last_pkid;
+            }
+        }
+    }
+}
+
+impl Message {
+    fn publication<'a>(&'a self, intake: &'a Intake, dup: bool) -> Publication<'a> {
+        let topic = match &self.topic {
+            Topic::Own(channel) => (intake.prefix.as_bytes(), channel.as_str().as_bytes()),
+            Topic::Named(topic) => (&topic[..], &b""[..]),
+        };
+        Publication {
+            topic,
+            payload: &self.payload,
+            correlation: self.correlation.as_deref(),
+            qos: self.qos,
+            retain: self.retain,
+            dup,
+            pkid: self.pkid,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(payload: &'static str, qos: u8) -> Message {
+        let payload = Bytes::from_static(payload.as_bytes());
+        Message { topic: Topic::Own(Channel::Decision), payload, qos, retain: false, correlation: None, pkid: 0 }
+    }
+
+    fn intake(receive_max: usize) -> Intake {
+        Intake { version: Version::V311, prefix: "d/".into(), receive_max, packet_bytes_max: 100 }
+    }
+
+    /// Pairs of first byte and packet id of what was written.
+    fn written(outbox: &mut Outbox, intake: &Intake) -> Vec<(u8, u16)> {
+        let mut out = BytesMut::new();
+        outbox.write(&mut out, intake);
+        let mut packets = Vec::new();
+        let mut rest = &out[..];
+        while !rest.is_empty() {
+            let id_at = 4 + usize::from(rest[3]);
+            packets.push((rest[0], u16::from_be_bytes([rest[id_at], rest[id_at + 1]])));
+            rest = &rest[2 + usize::from(rest[1])..];
+        }
+        packets
+    }
+
+    #[test]
+    fn no_more_is_in_flight_than_the_client_takes() {
+        let mut outbox = Outbox::default();
+        (0..3).for_each(|_| assert_eq!(outbox.push(message("xx", 1), 9), 0));
+        assert_eq!(written(&mut outbox, &intake(2)), [(0x32, 1), (0x32, 2)]);
+        assert_eq!(written(&mut outbox, &intake(2)), []);
+        outbox.acknowledge(77);
+        outbox.acknowledge(1);
+        assert_eq!(written(&mut outbox, &intake(2)), [(0x32, 3)]);
+    }
+
+    #[test]
+    fn what_was_not_acknowledged_is_sent_again_first_and_marked() {
+        let mut outbox = Outbox::default();
+        for qos in [1, 1, 0, 1] {
+            outbox.push(message("xx", qos), 9);
+        }
+        assert_eq!(written(&mut outbox, &intake(2)).len(), 3);
+        outbox.acknowledge(1);
+        let mut outbox = outbox.into_kept();
+        assert_eq!(written(&mut outbox, &intake(9)), [(0x3A, 2), (0x32, 3)]);
+    }
+
+    #[test]
+    fn the_oldest_that_waits_makes_room_and_what_was_sent_stays() {
+        let mut outbox = Outbox::default();
+        outbox.push(message("aa", 1), 2);
+        written(&mut outbox, &intake(1));
+        let mut outbox = outbox.into_kept();
+        assert_eq!([outbox.push(message("bb", 1), 2), outbox.push(message("cc", 1), 2)], [0, 1]);
+        let mut out = BytesMut::new();
+        outbox.write(&mut out, &intake(9));
+        let text = String::from_utf8_lossy(&out);
+        assert!(text.contains("aa") && text.contains("cc") && !text.contains("bb"));
+    }
+
+    #[test]
+    fn packet_ids_wrap_around_and_skip_those_in_use() {
+        let mut outbox = Outbox { last_pkid: u16::MAX - 1, ..Outbox::default() };
+        outbox.in_flight.push_back(Message { pkid: 1, ..message("", 1) });
+        (0..2).for_each(|_| assert_eq!(outbox.push(message("xx", 1), 9), 0));
+        assert_eq!(written(&mut outbox, &intake(9)), [(0x32, u16::MAX), (0x32, 2)]);
+    }
+
+    #[test]
+    fn what_is_larger_than_the_client_takes_is_dropped() {
+        let mut outbox = Outbox::default();
+        outbox.push(message("a payload that is too long", 1), 9);
+        let small = Intake { packet_bytes_max: 20, ..intake(9) };
+        assert_eq!(outbox.write(&mut BytesMut::new(), &small), 1);
+        assert_eq!(outbox.waiting(), 0);
+    }
+}

@@ -1,0 +1,208 @@
+//! What a client may publish, and how it is answered.
+
+use bytes::Bytes;
+use protocol::event::MALFORMED_BYTES_KEPT;
+use protocol::{Channel, Decision, DoorStatus, MalformedScan, Scan};
+
+use super::codec::{Publish, Version};
+use super::outbox::{Message, Topic};
+use super::reason::Reason;
+use super::reply::{self, Ack};
+use super::scans::Waiting;
+use super::session::{End, Part, Session};
+use super::subscriptions::Subscriptions;
+use crate::scan::{Answer, Arrival};
+
+/// Topics that a client may give a number.
+pub(super) const TOPIC_ALIAS_MAX: u16 = 8;
+
+impl Session {
+    /// Takes in a message of the client.
+    pub(super) fn on_publish(&mut self, mut publish: Publish) -> Result<(), End> {
+        self.resolve_alias(&mut publish)?;
+        let Part::Door(part) = &mut self.part else {
+            return self.refuse(&publish, Reason::NOT_AUTHORIZED, "monitor");
+        };
+        if publish.qos == 2 && part.received.contains(&publish.pkid) {
+            self.ack(&publish, Reason::SUCCESS);
+            return Ok(());
+        }
+        let Some(name) = std::str::from_utf8(&publish.topic).ok().filter(|name| !name.contains(['+', '#', '\0']))
+        else {
+            return self.refuse(&publish, Reason::TOPIC_NAME_INVALID, "topic_name");
+        };
+        match name.strip_prefix(&*self.intake.prefix) {
+            Some("scan") => self.on_scan(publish),
+            Some("status") => self.on_status(publish),
+            _ => self.refuse(&publish, Reason::NOT_AUTHORIZED, "topic"),
+        }
+    }
+
+    /// Acts on what became of a scan.
+    pub(super) fn answered(&mut self, answer: Answer) {
+        match answer {
+            Answer::Kept { ticket, decision, malformed } => {
+                let Part::Door(part) = &mut self.part else { return };
+                let Some(waiting) = part.scans.answered(ticket) else { return };
+                if let Some(decision) = decision {
+                    self.send_decision(&waiting, decision);
+                }
+                self.ack_scan(&waiting, malformed);
+            }
+            Answer::Unavailable { ticket, reason } => self.tell_unavailable(ticket, reason),
+        }
+    }
+
+    /// Tells the door that nothing can be promised of a scan, once.
+    pub(super) fn tell_unavailable(&mut self, ticket: u64, reason: &'static str) {
+        let Part::Door(part) = &mut self.part else { return };
+        let Some(waiting) = part.scans.unavailable(ticket) else { return };
+        self.front.metrics.scans_unavailable.inc();
+        let Some(id) = waiting.id else { return };
+        let payload = Decision::unavailable(id, reason, self.front.clock.now()).to_json().into();
+        if let Some(message) = decision_message(&self.subscriptions, &self.intake.prefix, waiting, payload) {
+            self.push(message);
+        }
+    }
+
+    fn on_scan(&mut self, publish: Publish) -> Result<(), End> {
+        if let Some(respond) = &publish.respond {
+            let own = respond.topic.strip_prefix(&*self.intake.prefix);
+            if own.is_none_or(|rest| rest.is_empty() || rest.contains(['+', '#', '\0'])) {
+                return self.refuse(&publish, Reason::NOT_AUTHORIZED, "response_topic");
+            }
+        }
+        let Part::Door(part) = &mut self.part else { return Ok(()) };
+        if part.scans.has(publish.pkid) {
+            // The client is impatient. If its scan has found the queue full, there may be room now.
+            part.scans.retry(&self.front.scans);
+            return Ok(());
+        }
+        self.front.metrics.scans_received.inc();
+        let payload = Scan::from_json(&publish.payload).map_err(|error| MalformedScan {
+            id: error.id,
+            payload_bytes: u32::try_from(publish.payload.len()).unwrap_or(u32::MAX),
+            payload_head: publish.payload.iter().take(MALFORMED_BYTES_KEPT).copied().collect(),
+        });
+        let id = match &payload {
+            Ok(scan) => Some(scan.id()),
+            Err(malformed) => malformed.id,
+        };
+        let arrival = Arrival {
+            door: part.door.clone(),
+            received_at: self.front.clock.now(),
+            clock_offset_ms: part.clock_offset_ms,
+            payload,
+            reply: part.scans.reply_to(),
+        };
+        let ticket = arrival.reply.ticket;
+        let waiting = Waiting::new(publish.pkid, publish.qos, id, publish.respond);
+        if !part.scans.submit(&self.front.scans, waiting, arrival) {
+            self.tell_unavailable(ticket, "gateway-busy");
+        }
+        Ok(())
+    }
+
+    fn on_status(&mut self, publish: Publish) -> Result<(), End> {
+        let Ok(status) = DoorStatus::from_json(&publish.payload) else {
+            self.front.metrics.refuse_publish("status");
+            let reason = Reason::PAYLOAD_INVALID;
+            self.ack(&publish, if self.intake.version == Version::V5 { reason } else { Reason::SUCCESS });
+            return Ok(());
+        };
+        let offset_ms = status.at.map(|at| at.ms_since(self.front.clock.now()));
+        if let Part::Door(part) = &mut self.part {
+            part.clock_offset_ms = offset_ms.or(part.clock_offset_ms);
+        }
+        // A copy, so that the record of a quiet door does not hold on to all that was received with it.
+        let payload = Bytes::copy_from_slice(&publish.payload);
+        self.publish_status(status, payload.clone(), offset_ms);
+        let subscription = self.subscriptions.covering_own(&self.intake.prefix, Channel::Status);
+        if let Some(subscription) = subscription.filter(|found| !found.no_local) {
+            let retain = publish.retain && subscription.retain_as_published;
+            let qos = subscription.qos.min(publish.qos);
+            let topic = Topic::Own(Channel::Status);
+            self.push(Message { topic, payload, qos, retain, correlation: None, pkid: 0 });
+        }
+        self.ack(&publish, Reason::SUCCESS);
+        Ok(())
+    }
+
+    /// Does not accept a message. A 3.1.1 client cannot be told, nor any at QoS 0: its connection ends.
+    fn refuse(&mut self, publish: &Publish, reason: Reason, counted_as: &'static str) -> Result<(), End> {
+        self.front.metrics.refuse_publish(counted_as);
+        if self.intake.version == Version::V311 || publish.qos == 0 {
+            return Err(End::Closed(reason));
+        }
+        self.ack(publish, reason);
+        Ok(())
+    }
+
+    /// Acknowledges a message that needs no more waiting.
+    fn ack(&mut self, publish: &Publish, reason: Reason) {
+        self.ack_numbered(publish.qos, publish.pkid, reason);
+    }
+
+    fn ack_scan(&mut self, waiting: &Waiting, malformed: bool) {
+        let refused = malformed && self.intake.version == Version::V5;
+        let reason = if refused { Reason::PAYLOAD_INVALID } else { Reason::SUCCESS };
+        self.ack_numbered(waiting.qos, waiting.pkid, reason);
+    }
+
+    fn ack_numbered(&mut self, qos: u8, pkid: u16, reason: Reason) {
+        let ack = match qos {
+            0 => return,
+            1 => Ack::Published,
+            _ => Ack::Received,
+        };
+        // After an error there will be no PUBREL.
+        if let (Ack::Received, Part::Door(part)) = (ack, &mut self.part)
+            && !reason.is_error()
+            && !part.received.contains(&pkid)
+        {
+            part.received.push(pkid);
+        }
+        reply::ack(&mut self.wire.out, self.intake.version, ack, pkid, reason);
+    }
+
+    fn send_decision(&mut self, waiting: &Waiting, payload: Bytes) {
+        let Some(message) = decision_message(&self.subscriptions, &self.intake.prefix, waiting, payload) else {
+            return;
+        };
+        self.push(message);
+        // Ahead of the acknowledgement where the client's window allows.
+        let dropped = self.outbox.write(&mut self.wire.out, &self.intake);
+        self.front.metrics.outbox_dropped.inc_by(dropped);
+    }
+
+    fn resolve_alias(&mut self, publish: &mut Publish) -> Result<(), End> {
+        let Some(alias) = publish.alias else {
+            return if publish.topic.is_empty() { Err(End::Closed(Reason::PROTOCOL_ERROR)) } else { Ok(()) };
+        };
+        if alias == 0 || alias > TOPIC_ALIAS_MAX {
+            return Err(End::Closed(Reason::TOPIC_ALIAS_INVALID));
+        }
+        let known = self.aliases.iter_mut().find(|(number, _)| *number == alias);
+        match known {
+            Some((_, topic)) if publish.topic.is_empty() => publish.topic = topic.clone(),
+            None if publish.topic.is_empty() => return Err(End::Closed(Reason::PROTOCOL_ERROR)),
+            Some((_, topic)) => *topic = Bytes::copy_from_slice(&publish.topic),
+            None => self.aliases.push((alias, Bytes::copy_from_slice(&publish.topic))),
+        }
+        Ok(())
+    }
+}
+
+/// The answer to a scan: on the response topic that it named, if the door listens there, otherwise on the decision topic.
+fn decision_message(subscriptions: &Subscriptions, prefix: &str, waiting: &Waiting, payload: Bytes) -> Option<Message> {
+    let message = |qos, topic, correlation| Message { topic, payload, qos, retain: false, correlation, pkid: 0 };
+    if let Some(respond) = &waiting.respond
+        && let Some(subscription) = subscriptions.covering(&respond.topic)
+    {
+        let topic = Topic::Named(Bytes::copy_from_slice(respond.topic.as_bytes()));
+        let correlation = respond.correlation.as_deref().map(Bytes::copy_from_slice);
+        return Some(message(subscription.qos, topic, correlation));
+    }
+    let subscription = subscriptions.covering_own(prefix, Channel::Decision)?;
+    Some(message(subscription.qos, Topic::Own(Channel::Decision), None))
+}

@@ -1,0 +1,124 @@
+//! What a client may subscribe to, and the retained messages that it then gets.
+
+use protocol::Channel;
+
+use super::codec::{Filter, Retained, Subscribe, Unsubscribe};
+use super::outbox::{Message, Topic};
+use super::reason::Reason;
+use super::reply;
+use super::session::{End, Part, Session};
+use super::subscriptions::{self, Subscription};
+use crate::monitors::{RouterStopped, SubscribeAnswer};
+
+impl Session {
+    /// Grants or refuses each filter, and sends what is retained for those that are granted.
+    pub(super) async fn on_subscribe(&mut self, subscribe: Subscribe) -> Result<(), End> {
+        if subscribe.has_identifier {
+            return Err(End::Closed(Reason::SUBSCRIPTION_IDS_NOT_SUPPORTED));
+        }
+        let mut reasons = Vec::with_capacity(subscribe.filters.len());
+        let mut granted = Vec::new();
+        for filter in subscribe.filters {
+            match self.grant(&filter).await {
+                Ok(is_new) => {
+                    reasons.push(Reason(filter.qos.min(1)));
+                    granted.push((filter, is_new));
+                }
+                Err(reason) => {
+                    self.front.metrics.subscriptions_refused.inc();
+                    reasons.push(reason);
+                }
+            }
+        }
+        reply::suback(&mut self.wire.out, self.intake.version, subscribe.pkid, &reasons);
+        for (filter, is_new) in granted {
+            let wanted = match filter.retained {
+                Retained::Always => true,
+                Retained::IfNew => is_new,
+                Retained::Never => false,
+            };
+            if wanted {
+                self.send_retained(&filter);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends subscriptions.
+    pub(super) async fn on_unsubscribe(&mut self, unsubscribe: Unsubscribe) -> Result<(), End> {
+        let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
+        for filter in &unsubscribe.filters {
+            let found = self.subscriptions.remove(filter);
+            reasons.push(if found { Reason::SUCCESS } else { Reason::NO_SUBSCRIPTION });
+            if let (true, Part::Monitor(part)) = (found, &mut self.part)
+                && part.link.unsubscribe(filter).await.is_err()
+            {
+                return Err(End::Closed(Reason::SHUTTING_DOWN));
+            }
+        }
+        reply::unsuback(&mut self.wire.out, self.intake.version, unsubscribe.pkid, &reasons);
+        Ok(())
+    }
+
+    /// Adds a subscription that the client's role allows; whether it is new.
+    async fn grant(&mut self, filter: &Filter) -> Result<bool, Reason> {
+        subscriptions::check_filter(&filter.path)?;
+        let allowed = match &self.part {
+            Part::Door(_) => filter.path.starts_with(&*self.intake.prefix),
+            Part::Monitor(_) => subscriptions::monitor_channel(&self.front.site, &filter.path).is_some(),
+        };
+        if !allowed {
+            return Err(Reason::NOT_AUTHORIZED);
+        }
+        let subscription = Subscription {
+            filter: filter.path.as_str().into(),
+            qos: filter.qos.min(1),
+            no_local: filter.no_local,
+            retain_as_published: filter.retain_as_published,
+        };
+        let max = self.front.config.subscriptions_max;
+        let is_new = self.subscriptions.add(subscription, max).ok_or(Reason::QUOTA_EXCEEDED)?;
+        if let Part::Monitor(part) = &mut self.part {
+            let refused = match part.link.subscribe(&filter.path).await {
+                Ok(SubscribeAnswer::Granted) => return Ok(is_new),
+                Ok(SubscribeAnswer::Refused) => Reason::QUOTA_EXCEEDED,
+                Err(RouterStopped) => Reason::UNSPECIFIED,
+            };
+            self.subscriptions.remove(&filter.path);
+            return Err(refused);
+        }
+        Ok(is_new)
+    }
+
+    fn send_retained(&mut self, filter: &Filter) {
+        let own = |channel: Channel| format!("{}{}", self.intake.prefix, channel.as_str());
+        let covers = |channel| protocol::topic::matches(&filter.path, &own(channel));
+        match &mut self.part {
+            Part::Door(_) => {
+                let config = covers(Channel::Config).then(|| self.door_config()).flatten();
+                let record = self.presence.door.as_ref().filter(|_| covers(Channel::Status));
+                let status = record.and_then(|record| record.status());
+                for (channel, payload) in [(Channel::Config, config), (Channel::Status, status)] {
+                    let Some(payload) = payload else { continue };
+                    let (qos, topic) = (filter.qos.min(1), Topic::Own(channel));
+                    self.push(Message { topic, payload, qos, retain: true, correlation: None, pkid: 0 });
+                }
+            }
+            Part::Monitor(part) => {
+                let mut statuses = self.front.registry.statuses();
+                statuses.retain(|(door, _)| {
+                    let topic = protocol::topic::door_prefix(&self.front.site, door) + Channel::Status.as_str();
+                    protocol::topic::matches(&filter.path, &topic)
+                });
+                // A door that still waits is sent once, with its newer status.
+                part.retained.retain(|(door, _)| {
+                    !protocol::topic::matches(
+                        &filter.path,
+                        &(protocol::topic::door_prefix(&self.front.site, door) + Channel::Status.as_str()),
+                    )
+                });
+                part.retained.append(&mut statuses);
+            }
+        }
+    }
+}
