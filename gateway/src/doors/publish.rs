@@ -49,7 +49,14 @@ impl Session {
                 }
                 self.ack_scan(&waiting, malformed);
             }
-            Answer::Unavailable { ticket, reason } => self.tell_unavailable(ticket, reason),
+            Answer::Held { ticket, reason } => self.tell_unavailable(ticket, reason),
+            Answer::Refused { arrival, reason } => {
+                let ticket = arrival.reply.ticket;
+                if let Part::Door(part) = &mut self.part {
+                    part.scans.take_back(arrival);
+                }
+                self.tell_unavailable(ticket, reason);
+            }
         }
     }
 
@@ -91,6 +98,7 @@ impl Session {
         let arrival = Arrival {
             door: part.door.clone(),
             received_at: self.front.clock.now(),
+            arrived: std::time::Instant::now(),
             clock_offset_ms: part.clock_offset_ms,
             payload,
             reply: part.scans.reply_to(),

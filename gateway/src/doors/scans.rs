@@ -48,7 +48,7 @@ impl Waiting {
 }
 
 impl Scans {
-    /// Room for `waiting_max` scans, and two answers to each: `unavailable`, and later the final one.
+    /// Room for `waiting_max` scans, and two answers to each: that it must wait, and later the final one.
     pub(super) fn new(waiting_max: usize) -> Self {
         let (inbox, answers) = mpsc::channel(2 * waiting_max + 2);
         Self { waiting: VecDeque::new(), not_queued: 0, retry_at: None, next_ticket: 0, inbox, answers }
@@ -73,6 +73,15 @@ impl Scans {
         }
         self.waiting.push_back(waiting);
         queued
+    }
+
+    /// Takes back a scan for which there was no room; it is handed in again like one that found the queue full.
+    pub(super) fn take_back(&mut self, arrival: Box<Arrival>) {
+        if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.ticket == arrival.reply.ticket) {
+            waiting.arrival = Some(arrival);
+            self.not_queued += 1;
+            self.retry_at = self.retry_at.or_else(|| Some(Instant::now() + RETRY));
+        }
     }
 
     /// Hands in what found the queue full.

@@ -70,7 +70,7 @@ pub struct Arrival {
 #[derive(Clone, Debug)]
 pub struct ReplyTo {
     /// The session's inbox. It must have room for two answers to every arrival in flight: that it is
-    /// held, and later, when the disk is back, the final one.
+    /// held or refused, and later the final one.
     pub answers: mpsc::Sender<Answer>,
     /// Tells the session which of its arrivals is answered.
     pub ticket: u64,
@@ -95,10 +95,10 @@ pub enum Answer {
         /// A stable word for the decision's reason.
         reason: &'static str,
     },
-    /// It was let go: tell the door so, acknowledge nothing. Nothing follows; the reader must send it again.
+    /// There was no room for it: tell the door so, acknowledge nothing, and hand it in again a little later.
     Refused {
-        /// See [`ReplyTo::ticket`].
-        ticket: u64,
+        /// The arrival.
+        arrival: Box<Arrival>,
         /// A stable word for the decision's reason.
         reason: &'static str,
     },
@@ -202,9 +202,10 @@ impl ScanQueue {
     }
 }
 
+/// For tests of what hands arrivals in.
+#[cfg(test)]
 impl WorkQueue {
-    /// Takes the next arrival, for tests of what hands them in.
-    #[cfg(test)]
+    /// Takes the next arrival.
     pub async fn next_arrival(&mut self) -> Option<Arrival> {
         loop {
             match self.0.recv().await? {
@@ -213,6 +214,16 @@ impl WorkQueue {
             }
         }
     }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Lets go of everything that waits.
+    pub fn clear(&mut self) {
+        while self.0.try_recv().is_ok() {}
+    }
 }
 
 impl ReplyTo {
@@ -220,13 +231,14 @@ impl ReplyTo {
     fn answer(&self, answer: Answer) {
         drop(self.answers.try_send(answer));
     }
-
-    fn refuse(&self, reason: &'static str) {
-        self.answer(Answer::Refused { ticket: self.ticket, reason });
-    }
 }
 
 impl Arrival {
+    /// Gives the arrival back to its session.
+    fn refuse(self, reason: &'static str) {
+        self.reply.clone().answer(Answer::Refused { arrival: Box::new(self), reason });
+    }
+
     /// Which scan of its door this is, where that is readable.
     pub fn scan_id(&self) -> Option<ScanId> {
         match &self.payload {

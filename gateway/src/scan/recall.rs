@@ -13,6 +13,7 @@ use crate::log::LogReader;
 #[derive(Debug)]
 pub struct Recall {
     asked: mpsc::Sender<Asked>,
+    metrics: Metrics,
 }
 
 /// A resent scan to be looked up.
@@ -31,33 +32,26 @@ impl Recall {
     /// When the system has no thread left.
     pub fn start(log: LogReader, scans_max: usize, spine: ScanQueue, metrics: Metrics) -> std::io::Result<Self> {
         let (asked, mut waiting) = mpsc::channel(scans_max);
+        let for_refusals = metrics.clone();
         // Weak: the spine's queue must close when its last real owner is gone.
         let spine = spine.queue.downgrade();
         thread::Builder::new().name("recall".into()).spawn(move || {
             while let Some(asked) = waiting.blocking_recv() {
                 metrics.recalled.inc();
-                match answer(&log, asked) {
-                    Outcome::Answered => {}
-                    Outcome::NotFound(arrival) => {
-                        let arrival = *arrival;
-                        let reply = arrival.reply.clone();
-                        let handed_back =
-                            spine.upgrade().is_some_and(|spine| spine.try_send(Work::NotInLog(arrival)).is_ok());
-                        if !handed_back {
-                            reply.refuse("queue-full");
-                        }
-                    }
+                if let Some(arrival) = answer(&log, asked, &metrics) {
+                    hand_back(&spine, *arrival, &metrics);
                 }
             }
         })?;
-        Ok(Self { asked })
+        Ok(Self { asked, metrics: for_refusals })
     }
 
     /// Looks a scan up without waiting for the answer. When too many wait already, its door is told to send it again.
     pub fn ask(&self, asked: Asked) {
         if let Err(refused) = self.asked.try_send(asked) {
             let (Asked::Known(arrival, _) | Asked::Unknown(arrival)) = refused.into_inner();
-            arrival.reply.refuse("recall-full");
+            self.metrics.refused.inc();
+            arrival.refuse("recall-full");
         }
     }
 }
@@ -69,22 +63,16 @@ pub fn kept(reply: &ReplyTo, event: &Event) -> (Answer, Option<Bytes>) {
     (Answer::Kept { ticket: reply.ticket, decision: decision.clone(), malformed }, decision)
 }
 
-enum Outcome {
-    Answered,
-    NotFound(Box<Arrival>),
-}
-
-fn answer(log: &LogReader, asked: Asked) -> Outcome {
+/// Answers a resent scan; gives it back when the log does not have it.
+fn answer(log: &LogReader, asked: Asked, metrics: &Metrics) -> Option<Box<Arrival>> {
     let (arrival, known, event) = match asked {
         Asked::Known(arrival, event) => (arrival, true, event),
         Asked::Unknown(arrival) => (arrival, false, None),
     };
-    let Some(id) = arrival.scan_id() else {
-        return Outcome::NotFound(Box::new(arrival));
-    };
-    let found = match event {
-        Some(number) => log.event(number),
-        None => log.find_newest_first(&arrival.door, id),
+    let found = match (event, arrival.scan_id()) {
+        (Some(number), _) => log.event(number),
+        (None, Some(id)) => log.find_newest_first(&arrival.door, id),
+        (None, None) => Ok(None),
     };
     match found {
         Ok(Some(event)) => arrival.reply.answer(kept(&arrival.reply, &event).0),
@@ -92,11 +80,24 @@ fn answer(log: &LogReader, asked: Asked) -> Outcome {
         Ok(None) if known => {
             arrival.reply.answer(Answer::Kept { ticket: arrival.reply.ticket, decision: None, malformed: false });
         }
-        Ok(None) => return Outcome::NotFound(Box::new(arrival)),
+        Ok(None) => return Some(Box::new(arrival)),
         Err(error) => {
             tracing::warn!(door = %arrival.door, %error, "a resent scan could not be looked up");
-            arrival.reply.refuse("log-unavailable");
+            metrics.refused.inc();
+            arrival.refuse("log-unavailable");
         }
     }
-    Outcome::Answered
+    None
+}
+
+/// The log does not have it, so it is new: the spine decides.
+fn hand_back(spine: &mpsc::WeakSender<Work>, arrival: Arrival, metrics: &Metrics) {
+    let refused = match spine.upgrade() {
+        Some(spine) => spine.try_send(Work::NotInLog(arrival)).err().map(|refused| refused.into_inner()),
+        None => Some(Work::NotInLog(arrival)),
+    };
+    if let Some(Work::NotInLog(arrival)) = refused {
+        metrics.refused.inc();
+        arrival.refuse("queue-full");
+    }
 }

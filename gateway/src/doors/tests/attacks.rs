@@ -74,7 +74,7 @@ async fn a_disconnect_in_the_middle_of_a_flood_stops_nobody() {
         client.send(&[&flood[..], &[0xE0, 0]].concat()).await;
     }
     eventually("it is gone", || gateway.metrics.connections.get() == 0).await;
-    while gateway.arrivals.try_recv().is_ok() {}
+    gateway.arrivals.clear();
     gateway.serves("a").await;
 }
 
@@ -104,7 +104,7 @@ async fn bad_packets_close_the_connection_and_stop_nobody() {
         client.send(bytes).await;
         client.ends().await;
     }
-    assert!(gateway.arrivals.try_recv().is_err());
+    assert!(gateway.arrivals.is_empty());
     gateway.serves("a").await;
 }
 

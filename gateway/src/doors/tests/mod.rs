@@ -15,14 +15,14 @@ use bytes::{Bytes, BytesMut};
 use protocol::{Direction, Instant, Scan, ScanId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use self::certificates::Ca;
 use super::*;
 use crate::monitors::Monitors;
-use crate::scan::{Answer, Arrival};
+use crate::scan::{Answer, Arrival, WorkQueue};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -44,7 +44,7 @@ struct Gateway {
     tls_config: Arc<ArcSwap<rustls::ServerConfig>>,
     registry: Arc<Registry>,
     metrics: Metrics,
-    arrivals: mpsc::Receiver<Arrival>,
+    arrivals: WorkQueue,
     settings: Arc<Mutex<Option<DoorSettings>>>,
     shutdown: watch::Sender<bool>,
     served: JoinHandle<()>,
@@ -115,7 +115,7 @@ impl Gateway {
     }
 
     async fn arrival(&mut self) -> Arrival {
-        timeout(DEADLINE, self.arrivals.recv()).await.expect("a scan must arrive").unwrap()
+        timeout(DEADLINE, self.arrivals.next_arrival()).await.expect("a scan must arrive").unwrap()
     }
 
     /// Takes the next scan and says that it is kept.
@@ -143,7 +143,7 @@ async fn kept(arrival: &Arrival, malformed: bool) {
 }
 
 async fn unavailable(arrival: &Arrival) {
-    arrival.reply.answers.send(Answer::Unavailable { ticket: arrival.reply.ticket, reason: "disk" }).await.unwrap();
+    arrival.reply.answers.send(Answer::Held { ticket: arrival.reply.ticket, reason: "disk" }).await.unwrap();
 }
 
 /// Waits for a condition, with a deadline.

@@ -10,7 +10,7 @@ fn refused(gateway: &Gateway, reason: &'static str) -> u64 {
 
 #[tokio::test]
 async fn a_door_publishes_only_its_scans_and_its_status() {
-    let mut gateway = Gateway::start().await;
+    let gateway = Gateway::start().await;
     let a = prefix("a");
     for (topic, reason) in [
         (prefix("b") + "scan", 0x87),
@@ -36,7 +36,7 @@ async fn a_door_publishes_only_its_scans_and_its_status() {
         client.ends().await;
     }
     assert_eq!((refused(&gateway, "topic"), refused(&gateway, "topic_name")), (7 * 4, 2 * 4));
-    assert!(gateway.arrivals.try_recv().is_err());
+    assert!(gateway.arrivals.is_empty());
 }
 
 #[tokio::test]

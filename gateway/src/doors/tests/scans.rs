@@ -36,7 +36,7 @@ async fn qos_2_waits_for_the_disk_with_pubrec_and_is_not_done_twice() {
     assert_eq!(client.packet().await, (0x50, vec![0, 7]));
     client.send(&[0x62, 2, 0, 7]).await;
     assert_eq!(client.packet().await, (0x70, vec![0, 7]));
-    assert!(gateway.arrivals.try_recv().is_err());
+    assert!(gateway.arrivals.is_empty());
     client.send(&message).await;
     gateway.keep().await;
     assert_eq!(client.packet().await, (0x50, vec![0, 7]));
@@ -130,7 +130,7 @@ async fn a_resent_scan_that_is_in_flight_is_not_handed_in_twice() {
     message[0] |= 0x08;
     client.send(&message).await;
     client.is_quiet().await;
-    assert!(gateway.arrivals.try_recv().is_err());
+    assert!(gateway.arrivals.is_empty());
     kept(&arrival, false).await;
     assert_eq!(client.packet().await, (0x40, vec![0, 1]));
     client.is_quiet().await;
@@ -148,7 +148,7 @@ async fn an_old_client_with_too_much_in_flight_is_not_read() {
     let second = gateway.arrival().await;
     // A third would have been handed in before the answer to another door's ping.
     gateway.v3("b").await.is_quiet().await;
-    assert!(gateway.arrivals.try_recv().is_err());
+    assert!(gateway.arrivals.is_empty());
     for arrival in [first, second] {
         kept(&arrival, false).await;
     }
@@ -174,7 +174,7 @@ async fn a_new_client_that_exceeds_the_receive_maximum_is_disconnected() {
     client.ends().await;
     gateway.arrival().await;
     gateway.arrival().await;
-    assert!(gateway.arrivals.try_recv().is_err());
+    assert!(gateway.arrivals.is_empty());
 }
 
 #[tokio::test]
@@ -219,7 +219,7 @@ async fn the_answer_goes_to_the_response_topic_with_its_correlation() {
         client.send(&publish(5, &(prefix("a") + "scan"), 1, 2, &properties, &scan(2))).await;
         assert_eq!(client.packet().await, (0x40, vec![0, 2, 0x87]), "{elsewhere}");
     }
-    assert!(gateway.arrivals.try_recv().is_err());
+    assert!(gateway.arrivals.is_empty());
 }
 
 #[tokio::test]
