@@ -2,6 +2,13 @@
 //!
 //! Modules are declared in the order in which a scan meets them.
 
+pub mod cli;
+
+pub mod app;
+pub mod config;
+pub mod overview;
+pub mod reload;
+
 pub mod clock;
 pub mod identity;
 

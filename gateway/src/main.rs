@@ -1,3 +1,5 @@
-//! The gateway binary.
+//! The gateway: parses its arguments, does as told, and exits.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    gateway::cli::main(std::env::args_os())
+}

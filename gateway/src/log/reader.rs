@@ -42,6 +42,7 @@ pub(super) struct Shared {
     last_event: watch::Sender<u64>,
     commit_started_ms: AtomicI64,
     last_commit_ms: AtomicI64,
+    failing_since_ms: AtomicI64,
     failed_commits: AtomicU64,
 }
 
@@ -199,6 +200,12 @@ impl LogReader {
         (started != 0).then(|| now.unix_ms().saturating_sub(started))
     }
 
+    /// Since when commits fail; `None` when the last one succeeded.
+    pub fn failing_since(&self) -> Option<Instant> {
+        let since = self.shared.failing_since_ms.load(Ordering::Relaxed);
+        (since != 0).then(|| Instant::from_unix_ms(since))
+    }
+
     /// Size and health of the log.
     pub fn figures(&self) -> LogFigures {
         let last_commit = self.shared.last_commit_ms.load(Ordering::Relaxed);
@@ -221,6 +228,7 @@ impl Shared {
             last_event: watch::Sender::new(0),
             commit_started_ms: AtomicI64::new(0),
             last_commit_ms: AtomicI64::new(0),
+            failing_since_ms: AtomicI64::new(0),
             failed_commits: AtomicU64::new(0),
         }
     }
@@ -237,7 +245,11 @@ impl Shared {
         self.commit_started_ms.store(0, Ordering::Relaxed);
         if kept {
             self.last_commit_ms.store(now.unix_ms(), Ordering::Relaxed);
+            self.failing_since_ms.store(0, Ordering::Relaxed);
         } else {
+            // The first failure counts, not the latest.
+            let first = self.failing_since_ms.compare_exchange(0, now.unix_ms(), Ordering::Relaxed, Ordering::Relaxed);
+            first.ok();
             self.failed_commits.fetch_add(1, Ordering::Relaxed);
         }
     }

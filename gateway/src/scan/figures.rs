@@ -156,7 +156,7 @@ impl Figures {
         self.with(|inner| {
             let second = now.unix_ms().div_euclid(1000);
             let recent = inner.seconds.iter().filter(|(at, _)| *at < second && *at >= second - RATE_SECONDS as i64);
-            let per_second = recent.map(|(_, count)| *count as f64).sum::<f64>() / RATE_SECONDS as f64;
+            let per_second = recent.map(|(_, count)| *count).sum::<u64>() as f64 / RATE_SECONDS as f64;
             ScanFigures { kept: inner.kept, per_second, latency_ms: inner.percentiles(now), waiting: waiting as u64 }
         })
     }

@@ -119,6 +119,10 @@ pub struct ScanQueue {
     queue: mpsc::Sender<Work>,
 }
 
+/// A view of the queue that does not keep the spine at work.
+#[derive(Clone, Debug)]
+pub struct WeakScanQueue(mpsc::WeakSender<Work>);
+
 /// The spine's end of the queue.
 #[derive(Debug)]
 pub struct WorkQueue(mpsc::Receiver<Work>);
@@ -196,9 +200,16 @@ impl ScanQueue {
         on_disk.await.map_err(|_| "the commit failed".to_owned())
     }
 
+    /// A view that does not keep the spine at work.
+    pub fn downgrade(&self) -> WeakScanQueue {
+        WeakScanQueue(self.queue.downgrade())
+    }
+}
+
+impl WeakScanQueue {
     /// Arrivals that wait.
     pub fn waiting(&self) -> usize {
-        self.queue.max_capacity().saturating_sub(self.queue.capacity())
+        self.0.upgrade().map_or(0, |queue| queue.max_capacity().saturating_sub(queue.capacity()))
     }
 }
 
