@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use tokio::runtime::Runtime;
 
+use crate::audit::command::AuditArgs;
 use crate::load::args::LoadArgs;
 use crate::load::idle::Idle;
 use crate::load::{Fleet, Report};
@@ -24,12 +25,15 @@ pub struct Cli {
 enum Command {
     /// Readers that scan
     Load(Box<LoadArgs>),
+    /// Compares what readers had acknowledged, the gateway's log and the upstream's ledger
+    Audit(AuditArgs),
 }
 
 /// Runs what the command line says. Exit code 1: it did not work, or something was lost.
 pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Load(args) => in_runtime(load(&args)),
+        Command::Audit(args) => in_runtime(audit(&args)),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
@@ -79,6 +83,16 @@ fn print(report: &Report, json: bool) -> Result<()> {
         print!("{report}");
     }
     Ok(())
+}
+
+async fn audit(args: &AuditArgs) -> Result<ExitCode> {
+    let report = args.run().await?;
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn idle(args: &LoadArgs) -> Result<ExitCode> {

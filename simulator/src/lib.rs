@@ -6,3 +6,6 @@ pub mod chance;
 pub mod load;
 
 pub mod upstream;
+
+pub mod api;
+pub mod audit;
