@@ -118,7 +118,23 @@ pub fn audit<'a>(
 impl Report {
     /// Whether nothing is wrong.
     pub fn is_clean(&self) -> bool {
-        [self.lost, self.duplicated, self.out_of_order, self.conflicting, self.only_upstream] == [0; 5]
+        self.problems().is_empty()
+    }
+
+    /// What is wrong, in words for people.
+    pub fn problems(&self) -> Vec<String> {
+        [
+            (self.not_stored, "acknowledged scans are not in the log"),
+            (self.not_forwarded, "events of the log are not upstream"),
+            (self.duplicated, "scans are in the log more than once"),
+            (self.out_of_order, "places are out of order"),
+            (self.conflicting, "decisions differ between reader and log"),
+            (self.only_upstream, "events upstream are not in the log"),
+        ]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, words)| format!("{count} {words}"))
+        .collect()
     }
 
     pub(crate) fn example(&mut self, words: impl FnOnce() -> String) {
@@ -136,17 +152,8 @@ impl fmt::Display for Report {
         writeln!(f, "{:<22}{}", "acknowledged", self.acked)?;
         writeln!(f, "{:<22}{}", "in the log", self.stored)?;
         writeln!(f, "{:<22}{forwarded}", "upstream")?;
-        for (count, words) in [
-            (self.not_stored, "acknowledged scans are NOT IN THE LOG"),
-            (self.not_forwarded, "events of the log are NOT UPSTREAM"),
-            (self.duplicated, "scans are in the log MORE THAN ONCE"),
-            (self.out_of_order, "places are OUT OF ORDER"),
-            (self.conflicting, "decisions DIFFER between reader and log"),
-            (self.only_upstream, "events upstream are NOT IN THE LOG"),
-        ] {
-            if count > 0 {
-                writeln!(f, "{count} {words}")?;
-            }
+        for problem in self.problems() {
+            writeln!(f, "{problem}")?;
         }
         for example in &self.examples {
             writeln!(f, "  {example}")?;
