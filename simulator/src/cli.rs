@@ -1,16 +1,23 @@
 //! The command line: which part runs, and the exit code.
 
+use std::ffi::OsString;
 use std::io::Read;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use tokio::runtime::Runtime;
 
+use crate::audit::command::AuditArgs;
+use crate::demo::{self, DemoArgs};
 use crate::load::args::LoadArgs;
 use crate::load::idle::Idle;
 use crate::load::{Fleet, Report};
+use crate::signals::Interrupts;
+use crate::upstream;
 
 /// Plays a fleet of door readers against the gateway, and proves that nothing was lost.
 #[derive(Debug, Parser)]
@@ -24,17 +31,60 @@ pub struct Cli {
 enum Command {
     /// Readers that scan
     Load(Box<LoadArgs>),
+    /// Compares what readers had acknowledged, the gateway's log and the upstream's ledger
+    Audit(AuditArgs),
+    /// Stands in for head office: takes the gateway's events over mTLS, and keeps a ledger
+    Upstream(UpstreamArgs),
+    /// All of that on loopback, with a gateway and a temporary site of its own
+    Demo(DemoArgs),
+    /// The gateway's own command line, for the demo
+    #[command(hide = true, disable_help_flag = true)]
+    Gapura {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct UpstreamArgs {
+    /// Where to listen
+    #[arg(long, default_value = "127.0.0.1:9443", value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+    /// Server certificate, PEM
+    #[arg(long, value_name = "FILE")]
+    certificate: PathBuf,
+    /// Its key, PEM
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The CA that gateways must be signed by, PEM
+    #[arg(long, value_name = "FILE")]
+    client_ca: PathBuf,
+    /// Where to write down what arrives, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    ledger: PathBuf,
+    /// What to do wrong
+    #[arg(long, value_name = "FAULT")]
+    fault: Option<upstream::Fault>,
 }
 
 /// Runs what the command line says. Exit code 1: it did not work, or something was lost.
 pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Load(args) => in_runtime(load(&args)),
+        Command::Audit(args) => in_runtime(audit(&args)),
+        Command::Upstream(args) => in_runtime(upstream(args)),
+        Command::Demo(args) => in_runtime(demo::run(&args)),
+        Command::Gapura { arguments } => gapura(arguments),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+fn gapura(_arguments: Vec<OsString>) -> Result<ExitCode> {
+    // INTEGRATOR: Ok(gateway::cli::main(std::iter::once("gapura".into()).chain(_arguments)))
+    bail!("not wired yet")
 }
 
 fn in_runtime(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
@@ -49,19 +99,14 @@ async fn load(args: &LoadArgs) -> Result<ExitCode> {
     if args.idle {
         return idle(args).await;
     }
+    let mut interrupts = Interrupts::catch()?;
     let fleet = tokio::select! {
         fleet = Fleet::connect(args.plan()?) => fleet?,
-        signal = tokio::signal::ctrl_c() => {
-            signal?;
-            bail!("interrupted while the readers were connecting");
-        }
+        () = interrupts.next() => bail!("interrupted while the readers were connecting"),
     };
     let report = tokio::select! {
         report = fleet.scan() => report?,
-        signal = tokio::signal::ctrl_c() => {
-            signal?;
-            fleet.report()?
-        }
+        () = interrupts.next() => fleet.report()?,
     };
     fleet.leave().await?;
     print(&report, args.json)?;
@@ -81,7 +126,35 @@ fn print(report: &Report, json: bool) -> Result<()> {
     Ok(())
 }
 
+async fn audit(args: &AuditArgs) -> Result<ExitCode> {
+    let report = args.run().await?;
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn upstream(args: UpstreamArgs) -> Result<ExitCode> {
+    let mut interrupts = Interrupts::catch()?;
+    let upstream = upstream::start(upstream::Options {
+        listen: args.listen,
+        certificate: args.certificate,
+        key: args.key,
+        client_ca: args.client_ca,
+        ledger: args.ledger,
+        fault: args.fault.unwrap_or_default(),
+    })
+    .await?;
+    println!("{}", serde_json::json!({ "event": "listening", "upstream": upstream.address() }));
+    interrupts.next().await;
+    println!("{}", serde_json::to_string(&upstream.stop().await)?);
+    Ok(ExitCode::SUCCESS)
+}
+
 async fn idle(args: &LoadArgs) -> Result<ExitCode> {
+    let mut interrupts = Interrupts::catch()?;
     let plan = args.plan()?;
     let idle = Idle::connect(&plan).await?;
     println!("{}", serde_json::json!({ "connected": idle.connected() }));
@@ -92,7 +165,7 @@ async fn idle(args: &LoadArgs) -> Result<ExitCode> {
     tokio::select! {
         () = tokio::time::sleep(hold) => {}
         () = enter() => {}
-        signal = tokio::signal::ctrl_c() => signal?,
+        () = interrupts.next() => {}
     }
     Ok(if idle.failures().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -167,7 +167,7 @@ fn address(text: &str) -> Result<(String, u16)> {
     Ok((host.into(), port))
 }
 
-fn not_negative(text: &str) -> Result<f64> {
+pub(crate) fn not_negative(text: &str) -> Result<f64> {
     let value: f64 = text.parse()?;
     if !(0.0..=1e9).contains(&value) {
         bail!("allowed are 0 to 1000000000");

@@ -152,12 +152,14 @@ impl Book {
         }
     }
 
-    /// A scan that is settled and answered, the `number`th of those that are remembered, counted round and round.
+    /// A scan that is settled and answered, the `number`th of the later ones that are remembered, counted round and
+    /// round. Not one of the oldest: their pages could be turned before they are answered again.
     pub fn settled(&self, number: u64) -> Option<u64> {
         let len = self.pages.len() as u64;
-        let start = number.checked_rem(len)?;
+        let oldest = len.saturating_sub(PAGES_KEPT as u64 / 2);
+        let start = oldest + number.checked_rem(len - oldest)?;
         (start..len)
-            .chain(0..start)
+            .chain(oldest..start)
             .map(|index| self.first_seq + index)
             .find(|seq| self.page(*seq).is_some_and(|page| page.acked && page.answer.is_some()))
     }

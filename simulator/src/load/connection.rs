@@ -7,7 +7,7 @@ use std::time::Duration;
 use protocol::{Channel, DoorId, DoorState, DoorStatus, DoorTopic, SiteId};
 use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, EventLoop, LastWill, MqttOptions, NetworkOptions, QoS, StateError,
-    TlsConfiguration, Transport,
+    TlsConfiguration, Transport, mqttbytes,
 };
 
 /// Packets that a reader has in flight at most, as a multiple of its scans in flight: repetitions come on top of those.
@@ -71,7 +71,10 @@ pub(super) fn error_kind(error: &ConnectionError) -> &'static str {
         _ => "network",
     };
     match error {
-        ConnectionError::Io(error) | ConnectionError::MqttState(StateError::Io(error)) => io(error.kind()),
+        ConnectionError::Io(error)
+        | ConnectionError::MqttState(
+            StateError::Io(error) | StateError::Deserialization(mqttbytes::Error::Io(error)),
+        ) => io(error.kind()),
         ConnectionError::Tls(_) => "tls",
         ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => "timeout",
         ConnectionError::MqttState(StateError::ConnectionAborted) => "connection closed",

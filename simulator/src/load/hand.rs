@@ -217,6 +217,8 @@ impl Hand {
             for message in self.packets.forgotten() {
                 self.request_again(message);
             }
+            // Whatever answer was on its way is forgotten, too.
+            self.again.extend(self.book.pages().filter(|(_, page)| page.lacks_answer()).map(|(seq, _)| seq));
         }
         let filters = self.topics.answers.iter().map(|topic| SubscribeFilter::new(topic.clone(), QoS::AtLeastOnce));
         if self.client.try_subscribe_many(filters).is_err() {
@@ -409,7 +411,9 @@ impl Hand {
         }
         let made_all = self.next_due(now).is_none();
         let repeated_all = self.owed == 0 || self.to_duplicate().is_none();
-        let over = made_all && repeated_all && self.book.unsettled() == 0 && self.packets.is_empty();
+        // What was refused may stay unacknowledged for ever though a repetition was not.
+        let heard_all = self.packets.is_empty() || now.saturating_sub(self.last_progress_us) > ANSWER_US;
+        let over = made_all && repeated_all && self.book.unsettled() == 0 && heard_all;
         let stalled = now > self.last_progress_us.max(self.shared.end_us) + self.shared.drain_us;
         if !self.finished && (over || stalled) {
             self.finished = true;

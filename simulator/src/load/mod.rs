@@ -23,6 +23,9 @@ pub mod ledger;
 pub mod report;
 pub mod tally;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};

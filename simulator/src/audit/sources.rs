@@ -1,0 +1,124 @@
+//! Where the audit's records come from: files with one JSON object a line, and the gateway's API.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde::de::DeserializeOwned;
+
+use super::Audit;
+use crate::api::GatewayApi;
+
+/// Longest line of a record, in bytes.
+const LINE_BYTES_MAX: u64 = 64 * 1024;
+
+/// Hands every line of `path` to `take`. A last line that was cut short is left out: its writer was ended in the
+/// middle of it.
+///
+/// # Errors
+/// When the file cannot be read or a line is not what is expected, with the line's number.
+pub fn lines<T: DeserializeOwned>(path: &Path, mut take: impl FnMut(T)) -> Result<()> {
+    let name = path.display();
+    let mut file = BufReader::new(File::open(path).with_context(|| format!("cannot open {name}"))?);
+    let mut line = Vec::new();
+    for number in 1u64.. {
+        line.clear();
+        let read = file.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line);
+        if read.with_context(|| format!("cannot read {name}"))? == 0 {
+            break;
+        }
+        let whole = line.last() == Some(&b'\n');
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        match serde_json::from_slice(&line) {
+            Ok(record) => take(record),
+            Err(_) if !whole && (line.len() as u64) < LINE_BYTES_MAX => break,
+            Err(_) if !whole => bail!("{name}, line {number}: longer than {LINE_BYTES_MAX} bytes"),
+            Err(error) => return Err(error).with_context(|| format!("{name}, line {number}")),
+        }
+    }
+    Ok(())
+}
+
+/// Hands every event of the gateway's log, and what is in quarantine, to `audit`.
+///
+/// # Errors
+/// When the gateway does not answer as expected.
+pub async fn events_of_gateway(gateway: &GatewayApi, audit: &mut Audit) -> Result<()> {
+    let mut after = 0;
+    loop {
+        let events = gateway.events(after).await?;
+        let Some(last) = events.last() else { break };
+        if last.number <= after {
+            bail!("the gateway answered event {} when asked for those after {after}", last.number);
+        }
+        after = last.number;
+        events.iter().for_each(|event| audit.event(event));
+    }
+    for (first, last) in gateway.status().await?.upstream.unwrap_or_default().quarantined {
+        audit.quarantine(first, last);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::super::{Forwarded, LoggedEvent, LoggedSubject};
+    use super::*;
+
+    fn read<T: DeserializeOwned>(content: &[u8]) -> Result<Vec<T>> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(content).unwrap();
+        let mut records = Vec::new();
+        lines(file.path(), |record| records.push(record))?;
+        Ok(records)
+    }
+
+    #[test]
+    fn events_are_read_as_the_gateway_writes_them() {
+        let events: Vec<LoggedEvent> = read(
+            br#"{"number":1,"door":"a","received_at":"2026-01-01T00:00:00Z","subject":{"scan":{"epoch":1,"seq":2,"direction":"in"}},"verdict":{"outcome":"granted","open":true}}
+{"number":2,"door":"a","subject":{"malformed":{"epoch":3,"seq":4,"payload_bytes":9}},"verdict":{"outcome":"denied"}}
+
+{"number":3,"door":"a","subject":{"malformed":{"payload_bytes":9}},"verdict":{"outcome":"denied"}}
+"#,
+        )
+        .unwrap();
+        let subjects: Vec<LoggedSubject> = events.iter().map(|event| event.subject).collect();
+        assert_eq!(
+            subjects,
+            [
+                LoggedSubject::Scan { epoch: 1, seq: 2 },
+                LoggedSubject::Malformed { epoch: Some(3), seq: Some(4) },
+                LoggedSubject::Malformed { epoch: None, seq: None }
+            ]
+        );
+    }
+
+    #[test]
+    fn a_ledgers_ids_may_be_texts_or_numbers() {
+        let ids: Vec<u64> = read::<Forwarded>(b"{\"source\":\"s\",\"id\":\"7\",\"door\":\"d\"}\n{\"id\":8}\n")
+            .unwrap()
+            .iter()
+            .map(|forwarded| forwarded.id)
+            .collect();
+        assert_eq!(ids, [7, 8]);
+    }
+
+    #[test]
+    fn a_line_cut_short_at_the_end_is_left_out_and_anywhere_else_an_error() {
+        assert_eq!(read::<Forwarded>(b"{\"id\":1}\n{\"id\":").unwrap().len(), 1);
+        let error = read::<Forwarded>(b"{\"id\":1}\n{\"id\":\n{\"id\":3}\n").unwrap_err();
+        assert!(error.to_string().ends_with("line 2"), "{error}");
+    }
+
+    #[test]
+    fn a_line_without_end_is_refused_with_bounded_memory() {
+        let line = "x".repeat(200_000);
+        assert!(read::<Forwarded>(line.as_bytes()).unwrap_err().to_string().contains("line 1: longer than"));
+    }
+}
