@@ -91,7 +91,9 @@ impl Config {
         }
         let url: Url = self.url.parse().map_err(|error| format!("url is no URL: {error}"))?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("url has a user name or password in it: the upstream knows the gateway by its certificate".into());
+            return Err(
+                "url has a user name or password in it: the upstream knows the gateway by its certificate".into()
+            );
         }
         match url.scheme() {
             "https" => Ok(url),
@@ -102,7 +104,11 @@ impl Config {
     }
 }
 
-fn within<T: PartialOrd + std::fmt::Display>(field: &str, value: &T, allowed: &RangeInclusive<T>) -> Result<(), String> {
+fn within<T: PartialOrd + std::fmt::Display>(
+    field: &str,
+    value: &T,
+    allowed: &RangeInclusive<T>,
+) -> Result<(), String> {
     if allowed.contains(value) {
         Ok(())
     } else {
