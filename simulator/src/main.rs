@@ -1,3 +1,9 @@
-//! The simulator binary.
+//! The simulator's command line: parse, run, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    simulator::cli::run(simulator::cli::Cli::parse())
+}

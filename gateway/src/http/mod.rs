@@ -1,1 +1,120 @@
-//! (stub)
+//! What people and monitoring see over HTTP: health, metrics, status, events, and the status page.
+//!
+//! ```text
+//! listener (TCP, TLS, limits) → front (host, token, limits, time) → routes (answers) → front (headers, figures)
+//! ```
+//!
+//! | route | answer |
+//! | --- | --- |
+//! | `GET /` | the status page, with `/page.css`, `/page.js` and `/icon.svg` |
+//! | `GET /livez` | `ok` while the process runs |
+//! | `GET /readyz` | `ready`, or 503 with the reasons; `?verbose` lists warnings too; JSON with `Accept: application/json` |
+//! | `GET /metrics` | OpenMetrics text |
+//! | `GET /api/v1/status` | [`SiteStatus`] as JSON |
+//! | `GET /api/v1/events?after=N&limit=M` | [`Event`]s as NDJSON, with `Authorization: Bearer TOKEN` |
+//!
+//! Every error is a problem details document (RFC 9457).
+
+mod config;
+mod connection;
+mod front;
+mod listener;
+mod metrics;
+mod problem;
+mod routes;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use prometheus_client::registry::Registry;
+use protocol::Event;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+pub use self::config::Config;
+pub use self::metrics::Metrics;
+
+use self::connection::Peer;
+use self::front::Front;
+use self::listener::HttpListener;
+use crate::status::{Problem, SiteStatus};
+
+/// Where the answers come from. The functions may block: they run on threads for that, and one that hangs holds back
+/// nothing but its own request's place.
+#[derive(Clone)]
+pub struct Sources {
+    /// The whole gateway at this moment.
+    pub status: Arc<dyn Fn() -> SiteStatus + Send + Sync>,
+    /// What is wrong at this moment, the worst first. Only [`Severity::Critical`](crate::status::Severity::Critical)
+    /// makes the gateway unready.
+    pub ready: Arc<dyn Fn() -> Vec<Problem> + Send + Sync>,
+    /// Every metric of the gateway.
+    pub metrics: Arc<Registry>,
+    /// At most so many (second) events that come after a number (first), in order. The error is logged, not shown.
+    pub events: Arc<dyn Fn(u64, usize) -> Result<Vec<Event>, String> + Send + Sync>,
+    /// BLAKE3 hash of the token that opens what shows personal data.
+    pub admin_token_hash: [u8; 32],
+}
+
+/// Why HTTP is not served.
+#[derive(Debug, Error)]
+pub enum HttpError {
+    /// Other machines could read along.
+    #[error(
+        "[http] listen = \"{address}\" is reachable from other machines and needs TLS: \
+         give it a certificate, or listen on 127.0.0.1"
+    )]
+    Exposed {
+        /// Where it would have been served.
+        address: SocketAddr,
+    },
+    /// The listener has no address.
+    #[error("the HTTP listener has no local address")]
+    Listener(#[source] std::io::Error),
+}
+
+/// Serves HTTP/1.1 on `listener` until `shutdown` is true (or its sender is gone), then answers what is in flight, for
+/// at most [`Config::shutdown_timeout_ms`].
+///
+/// `tls` is asked anew for every connection, so a swapped certificate counts from the next one on. It must not ask for
+/// client certificates: browsers have none.
+///
+/// # Errors
+/// At once, when `listener` is reachable from other machines and `tls` is `None`.
+pub async fn serve(
+    config: Config,
+    listener: TcpListener,
+    tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
+    sources: Sources,
+    metrics: Metrics,
+    shutdown: watch::Receiver<bool>,
+) -> Result<(), HttpError> {
+    let address = listener.local_addr().map_err(HttpError::Listener)?;
+    config::check_exposure(address, tls.is_some())?;
+
+    let front = Front::new(&config, address, sources, metrics.clone());
+    let routes = routes::router(Arc::new(front)).into_make_service_with_connect_info::<Peer>();
+    let listener = HttpListener::new(&config, listener, tls, metrics);
+    let serving = axum::serve(listener, routes).with_graceful_shutdown(stopped(shutdown.clone()));
+    let overdue = async {
+        stopped(shutdown).await;
+        tokio::time::sleep(config.shutdown_timeout()).await;
+    };
+    tokio::select! {
+        _ = serving => tracing::debug!("every HTTP connection is closed"),
+        () = overdue => tracing::warn!(
+            timeout_ms = config.shutdown_timeout_ms,
+            "HTTP connections are still open after the shutdown timeout; they are dropped"
+        ),
+    }
+    Ok(())
+}
+
+async fn stopped(mut shutdown: watch::Receiver<bool>) {
+    // A sender that is gone will never ask again: that is a shutdown too.
+    drop(shutdown.wait_for(|stop| *stop).await);
+}

@@ -1,0 +1,108 @@
+//! The doors of the site: `doors.toml`, one table per door.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use protocol::{DoorId, Mode, SiteId};
+use serde::Deserialize;
+
+use super::{AccessError, line_of};
+
+/// The doors of the site.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Doors(HashMap<DoorId, Door>);
+
+/// One door.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Door {
+    /// The zone that it leads into; a name like a door's.
+    #[serde(deserialize_with = "zone")]
+    pub zone: String,
+    /// How far its decisions bind.
+    #[serde(default)]
+    pub mode: Mode,
+}
+
+impl Doors {
+    /// Reads `doors.toml`.
+    ///
+    /// # Errors
+    /// Names the line of what is wrong.
+    pub fn read(path: &Path) -> Result<Self, AccessError> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            AccessError::new(path, format!("cannot be read ({error}); it lists the site's doors and may be empty"))
+        })?;
+        toml::from_str(&text).map(Self).map_err(|error| {
+            let line = line_of(&text, error.span().map_or(0, |span| span.start));
+            let remedy = "a door looks like: [main-in] zone = \"main\" mode = \"observe\" (or \"enforce\")";
+            AccessError::at_line(path, line, format!("{}; {remedy}", error.message().trim_end()))
+        })
+    }
+
+    /// The door of this name.
+    pub fn get(&self, door: &DoorId) -> Option<&Door> {
+        self.0.get(door)
+    }
+
+    /// Every door.
+    pub fn iter(&self) -> impl Iterator<Item = (&DoorId, &Door)> {
+        self.0.iter()
+    }
+
+    /// Number of doors.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<(DoorId, Door)> for Doors {
+    fn from_iter<T: IntoIterator<Item = (DoorId, Door)>>(doors: T) -> Self {
+        Self(doors.into_iter().collect())
+    }
+}
+
+/// Zones are named like sites and doors.
+fn zone<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    SiteId::deserialize(deserializer).map(String::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Doors, AccessError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Doors::read(file.path())
+    }
+
+    #[test]
+    fn a_door_has_a_zone_and_a_mode() {
+        let doors =
+            read("# doors\n[main-in]\nzone = \"main\"\nmode = \"enforce\"\n\n[east]\nzone = \"east\"\n").unwrap();
+        assert_eq!(doors.get(&"main-in".parse().unwrap()).unwrap().mode, Mode::Enforce);
+        assert_eq!(doors.get(&"east".parse().unwrap()).unwrap().mode, Mode::Observe);
+        assert_eq!(doors.len(), 2);
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        for (text, line, word) in [
+            ("[main-in]\nzone = \"main\"\nmode = \"strict\"\n", ":3", "strict"),
+            ("[main-in]\nmode = \"enforce\"\n", ":1", "zone"),
+            ("[main-in]\nzone = \"main\"\ncolour = \"red\"\n", ":3", "colour"),
+            ("[Main]\nzone = \"main\"\n", ":1", "a-z"),
+            ("[main-in]\nzone = \"Main Hall\"\n", ":2", "a-z"),
+            ("[main-in\n", ":1", "zone = "),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains(line) && error.contains(word), "{text:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! What every request passes before and after its route: the rules of admission, the time limit, headers and figures.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use axum::http::request::Parts;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::connection::{Answering, Peer};
+use super::metrics::{self, Metrics, OfRoute, Route};
+use super::problem::ProblemDetails;
+use super::{Config, Sources};
+
+/// On every answer. The status page needs its own style, script, icon and status, and nothing else does.
+const SECURITY_HEADERS: [(&str, &str); 8] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
+    ("cache-control", "no-store"),
+];
+
+/// What all requests share.
+pub(super) struct Front {
+    pub(super) sources: Sources,
+    metrics: Metrics,
+    hosts: Hosts,
+    token_hash: blake3::Hash,
+    token_delay: Duration,
+    requests: Places,
+    events_requests: Places,
+    request_timeout_ms: u64,
+    head_bytes_max: usize,
+}
+
+/// A request's place among those that are answered at the same time. Whoever works for the request keeps a clone, so
+/// that work that outlives its request still counts.
+#[derive(Clone, Debug)]
+pub(super) struct Permit {
+    _all: Option<Arc<OwnedSemaphorePermit>>,
+    _events: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+struct Places {
+    free: Arc<Semaphore>,
+    max: usize,
+}
+
+/// By which names the gateway may be called, against DNS rebinding: a page of another origin can make its own name
+/// point to this machine, but it cannot make a browser send another name.
+enum Hosts {
+    /// Loopback addresses and `localhost`, and these names.
+    Loopback(Vec<String>),
+    /// These names.
+    Named(Vec<String>),
+    /// Any: the certificate names the gateway.
+    Any,
+}
+
+/// An answer's bytes, with what must live until they are sent.
+struct Sending {
+    bytes: Bytes,
+    _permit: Option<Permit>,
+    _answering: Answering,
+}
+
+impl Front {
+    pub(super) fn new(config: &Config, address: SocketAddr, sources: Sources, metrics: Metrics) -> Self {
+        let names = config.host_names.clone();
+        Self {
+            token_hash: blake3::Hash::from_bytes(sources.admin_token_hash),
+            sources,
+            metrics,
+            hosts: if address.ip().to_canonical().is_loopback() {
+                Hosts::Loopback(names)
+            } else if names.is_empty() {
+                Hosts::Any
+            } else {
+                Hosts::Named(names)
+            },
+            token_delay: Duration::from_millis(config.token_delay_ms),
+            requests: Places::new(config.requests_max),
+            events_requests: Places::new(config.events_requests_max),
+            request_timeout_ms: config.request_timeout_ms,
+            head_bytes_max: config.head_bytes_max,
+        }
+    }
+
+    async fn admit(&self, route: Route, head: &Parts) -> Result<Permit, ProblemDetails> {
+        let headers = &head.headers;
+        if head_bytes(head) > self.head_bytes_max {
+            return Err(ProblemDetails::head_too_large(self.head_bytes_max));
+        }
+        self.hosts.check(head)?;
+        let length = headers.get(CONTENT_LENGTH);
+        if headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length.as_bytes() != b"0") {
+            return Err(ProblemDetails::body_not_taken());
+        }
+        if route == Route::events {
+            self.check_token(headers).await?;
+        }
+        Ok(Permit {
+            _all: if route == Route::livez { None } else { Some(self.requests.take()?) },
+            _events: if route == Route::events { Some(self.events_requests.take()?) } else { None },
+        })
+    }
+
+    async fn check_token(&self, headers: &HeaderMap) -> Result<(), ProblemDetails> {
+        let token = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.as_bytes().split_at_checked(7))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
+            .map(|(_, token)| token.trim_ascii())
+            .ok_or_else(ProblemDetails::token_needed)?;
+        // Comparing two `blake3::Hash`es takes the same time wherever they differ.
+        if blake3::hash(token) == self.token_hash {
+            return Ok(());
+        }
+        self.metrics.tokens_refused.inc();
+        tracing::warn!("a request came with a wrong access token");
+        // Waits without a request's place, so that guessing costs others nothing; the connections are limited.
+        tokio::time::sleep(self.token_delay).await;
+        Err(ProblemDetails::token_wrong())
+    }
+}
+
+/// The layer around every route.
+pub(super) async fn pass(
+    State(front): State<Arc<Front>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let answering = peer.answering();
+    let started = Instant::now();
+    let (mut head, body) = request.into_parts();
+    let route = Route::of(head.uri.path());
+    let (permit, mut response) = match front.admit(route, &head).await {
+        Ok(permit) => {
+            head.extensions.insert(permit.clone());
+            let timeout = Duration::from_millis(front.request_timeout_ms);
+            let response = tokio::time::timeout(timeout, next.run(Request::from_parts(head, body))).await;
+            (Some(permit), response.unwrap_or_else(|_| ProblemDetails::late(front.request_timeout_ms).into_response()))
+        }
+        Err(problem) => (None, problem.into_response()),
+    };
+    for (name, value) in SECURITY_HEADERS {
+        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    let code = response.status().as_u16().into();
+    front.metrics.requests.get_or_create(&metrics::Request { route, code }).inc();
+    front.metrics.seconds.get_or_create(&OfRoute { route }).observe(started.elapsed().as_secs_f64());
+    until_sent(response, permit, answering).await
+}
+
+/// Keeps the request's place, and its connection's deadline for answers, until the last byte is handed over.
+async fn until_sent(response: Response, permit: Option<Permit>, answering: Answering) -> Response {
+    let (parts, body) = response.into_parts();
+    // Every route makes its whole answer in memory, so this neither waits nor fails.
+    let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    if bytes.is_empty() {
+        return Response::from_parts(parts, Body::empty());
+    }
+    let sending = Sending { bytes, _permit: permit, _answering: answering };
+    Response::from_parts(parts, Body::from(Bytes::from_owner(sending)))
+}
+
+impl Hosts {
+    fn check(&self, head: &Parts) -> Result<(), ProblemDetails> {
+        let mut hosts = head.headers.get_all(HOST).iter();
+        let (Some(host), None) = (hosts.next(), hosts.next()) else {
+            return Err(ProblemDetails::no_host());
+        };
+        let host: Authority =
+            host.to_str().ok().and_then(|host| host.parse().ok()).ok_or_else(ProblemDetails::no_host)?;
+        // A target in absolute form (RFC 9112, section 3.2.2) names the host a second time.
+        match [Some(&host), head.uri.authority()].into_iter().flatten().find(|host| !self.allow(host)) {
+            Some(other) => Err(ProblemDetails::other_host(other.as_str())),
+            None => Ok(()),
+        }
+    }
+
+    fn allow(&self, host: &Authority) -> bool {
+        let name = host.host();
+        let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+        let named = |names: &[String]| names.iter().any(|known| known.eq_ignore_ascii_case(bare));
+        !host.as_str().contains('@')
+            && match self {
+                Self::Any => true,
+                Self::Named(names) => named(names),
+                Self::Loopback(names) => {
+                    bare.eq_ignore_ascii_case("localhost")
+                        || bare.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+                        || named(names)
+                }
+            }
+    }
+}
+
+impl Places {
+    fn new(max: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(max)), max }
+    }
+
+    fn take(&self) -> Result<Arc<OwnedSemaphorePermit>, ProblemDetails> {
+        let permit = Arc::clone(&self.free).try_acquire_owned();
+        permit.map(Arc::new).map_err(|_| ProblemDetails::busy(self.max))
+    }
+}
+
+impl AsRef<[u8]> for Sending {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Size of the request's line and headers as they travelled, within a few bytes.
+fn head_bytes(head: &Parts) -> usize {
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len())
+        + head.uri.authority().map_or(0, |authority| authority.as_str().len());
+    let fields: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    target + fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_gateways_own_names_are_taken() {
+        let loopback = Hosts::Loopback(vec!["gate.lan".into()]);
+        let named = Hosts::Named(vec!["gate.lan".into(), "10.0.0.5".into(), "fd00::5".into()]);
+        for (host, on_loopback, by_name) in [
+            ("localhost", true, false),
+            ("LOCALHOST:8080", true, false),
+            ("127.0.0.1:8080", true, false),
+            ("127.0.0.2", true, false),
+            ("[::1]:8080", true, false),
+            ("gate.lan:443", true, true),
+            ("Gate.LAN", true, true),
+            ("10.0.0.5:443", false, true),
+            ("[fd00::5]:443", false, true),
+            ("evil.example", false, false),
+            ("localhost.evil.example", false, false),
+            ("127.0.0.1.evil.example", false, false),
+            ("localhost@evil.example", false, false),
+            ("evil@localhost", false, false),
+            ("0.0.0.0", false, false),
+        ] {
+            let host: Authority = host.parse().unwrap();
+            assert_eq!((loopback.allow(&host), named.allow(&host)), (on_loopback, by_name), "{host}");
+        }
+        assert!(Hosts::Any.allow(&Authority::from_static("anything")));
+    }
+}

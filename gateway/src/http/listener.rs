@@ -1,0 +1,209 @@
+//! Takes connections: counts them, turns away what is too much, and finishes TLS handshakes beside each other.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
+
+use super::Config;
+use super::connection::{Connection, Limits, Peer, Stream};
+use super::metrics::{Metrics, Reason};
+
+/// How long to leave the listener alone when the machine has no socket or memory left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The listener that axum serves.
+pub(super) struct HttpListener {
+    tcp: TcpListener,
+    tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
+    handshakes: JoinSet<Option<Connection>>,
+    /// The handshakes, the oldest first; some may be over.
+    ages: VecDeque<AbortHandle>,
+    handshakes_max: usize,
+    handshake_timeout: Duration,
+    limits: Limits,
+    places: Places,
+    metrics: Metrics,
+}
+
+/// The places for connections, in all and for one address.
+#[derive(Clone)]
+struct Places {
+    taken: Arc<Mutex<Taken>>,
+    connections_max: usize,
+    per_address_max: usize,
+    metrics: Metrics,
+}
+
+#[derive(Default)]
+struct Taken {
+    connections: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// One connection's place, given back when dropped.
+pub(super) struct Place {
+    places: Places,
+    address: IpAddr,
+}
+
+impl HttpListener {
+    pub(super) fn new(
+        config: &Config,
+        tcp: TcpListener,
+        tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            tcp,
+            tls,
+            handshakes: JoinSet::new(),
+            ages: VecDeque::new(),
+            handshakes_max: config.handshakes_max,
+            handshake_timeout: Duration::from_millis(config.handshake_timeout_ms),
+            limits: Limits {
+                idle_timeout: Duration::from_millis(config.idle_timeout_ms),
+                head_timeout: Duration::from_millis(config.head_timeout_ms),
+                answer_timeout: Duration::from_millis(config.answer_timeout_ms),
+                head_bytes_cut: config.head_bytes_max.saturating_mul(2),
+            },
+            places: Places {
+                taken: Arc::default(),
+                connections_max: config.connections_max,
+                per_address_max: config.connections_per_address_max,
+                metrics: metrics.clone(),
+            },
+            metrics,
+        }
+    }
+
+    /// The connection, when it is ready for HTTP at once.
+    fn admit(&mut self, stream: TcpStream, address: SocketAddr) -> Option<Connection> {
+        let place = match self.places.take(address.ip().to_canonical()) {
+            Ok(place) => place,
+            Err(reason) => {
+                self.metrics.refuse(reason);
+                return None;
+            }
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "an HTTP connection was gone before it was served");
+            return None;
+        }
+        let (limits, metrics) = (self.limits, self.metrics.clone());
+        let Some(tls) = &self.tls else {
+            return Some(Connection::new(Stream::Plain(stream), address, limits, metrics, place));
+        };
+
+        let acceptor = TlsAcceptor::from(tls.load_full());
+        let timeout = self.handshake_timeout;
+        self.make_room();
+        self.ages.push_back(self.handshakes.spawn(async move {
+            match tokio::time::timeout(timeout, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => Some(Connection::new(Stream::Tls(Box::new(stream)), address, limits, metrics, place)),
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "a TLS handshake for HTTP failed");
+                    metrics.refuse(Reason::handshake);
+                    None
+                }
+                Err(_) => {
+                    metrics.refuse(Reason::handshake_timeout);
+                    None
+                }
+            }
+        }));
+        None
+    }
+
+    /// Drops the oldest handshake when there are too many: a client that means it is done in milliseconds.
+    fn make_room(&mut self) {
+        self.ages.retain(|handshake| !handshake.is_finished());
+        if self.ages.len() >= self.handshakes_max
+            && let Some(oldest) = self.ages.pop_front()
+        {
+            oldest.abort();
+            self.metrics.refuse(Reason::handshakes);
+        }
+    }
+}
+
+impl Listener for HttpListener {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        loop {
+            let ready = tokio::select! {
+                Some(handshake) = self.handshakes.join_next() => handshake.ok().flatten(),
+                accepted = self.tcp.accept() => match accepted {
+                    Ok((stream, address)) => self.admit(stream, address),
+                    Err(error) if is_the_clients(&error) => None,
+                    Err(error) => {
+                        tracing::error!(%error, "no HTTP connection can be accepted");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        None
+                    }
+                },
+            };
+            if let Some(connection) = ready {
+                let address = connection.peer().address;
+                return (connection, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+}
+
+impl Connected<IncomingStream<'_, HttpListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, HttpListener>) -> Self {
+        stream.io().peer()
+    }
+}
+
+impl Places {
+    fn take(&self, address: IpAddr) -> Result<Place, Reason> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if taken.connections >= self.connections_max {
+            return Err(Reason::connections);
+        }
+        let of_address = taken.by_address.entry(address).or_default();
+        if *of_address >= self.per_address_max {
+            return Err(Reason::address);
+        }
+        *of_address += 1;
+        taken.connections += 1;
+        self.metrics.connections.inc();
+        Ok(Place { places: self.clone(), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.connections = taken.connections.saturating_sub(1);
+        if let Some(of_address) = taken.by_address.get_mut(&self.address) {
+            *of_address = of_address.saturating_sub(1);
+            if *of_address == 0 {
+                taken.by_address.remove(&self.address);
+            }
+        }
+        self.places.metrics.connections.dec();
+    }
+}
+
+/// Whether an accept failed for a reason that concerns that one client only.
+fn is_the_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}

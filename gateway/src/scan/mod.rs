@@ -1,0 +1,237 @@
+//! The spine: every scan is decided, kept and answered here.
+//!
+//! ```text
+//! sessions ──submit──▶ ScanQueue ──▶ Spine (one thread): seen before? ─▶ decide ─▶ log.commit ─▶ answer, tell monitors
+//!                                       │ yes                               │ failed
+//!                                       ▼                                   ▼
+//!                                    Recall (one thread):                hold the batch, say `unavailable`,
+//!                                    read the event, answer              reopen the log, decide again
+//! ```
+//!
+//! One thread decides and commits, in turns: while a commit is under way the queue fills, and what it holds then is the
+//! next batch. So batches grow with the load by themselves, and nothing is decided twice at the same time.
+
+mod figures;
+mod recall;
+mod seen;
+mod spine;
+mod state;
+
+use bytes::Bytes;
+use protocol::{DoorId, Instant, MalformedScan, Scan, ScanId};
+use serde::Deserialize;
+use tokio::sync::{mpsc, oneshot};
+
+pub use figures::{DoorFigures, Figures, Metrics};
+pub use seen::{Lookup, Seen};
+pub use spine::{Spine, SpineParts};
+pub use state::State;
+
+use crate::log::Quarantined;
+
+/// Settings of the spine, section `[scans]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Scans that may wait for the log; what comes beyond is answered `unavailable`.
+    pub queue_events_max: usize,
+    /// Scans that one commit may keep.
+    pub batch_events_max: usize,
+    /// A scan that arrives later than this after it was made is only recorded, in milliseconds.
+    pub late_after_ms: u64,
+    /// A reader's clock that is off by more than this is flagged, in milliseconds.
+    pub clock_tolerance_ms: u64,
+    /// A checkpoint of what doors have sent is kept after so many events; a restart reads at most these again.
+    pub checkpoint_events: u64,
+    /// Time between two tries to open the log again after a failed commit, in milliseconds.
+    pub reopen_interval_ms: u64,
+    /// Resent scans that may wait to be looked up in the log; what comes beyond is answered `unavailable`.
+    pub recall_scans_max: usize,
+}
+
+/// One scan as a door's session hands it in.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The door, as its certificate says.
+    pub door: DoorId,
+    /// The gateway's clock when the scan arrived.
+    pub received_at: Instant,
+    /// The same moment, to measure from.
+    pub arrived: std::time::Instant,
+    /// The reader's clock minus the gateway's in milliseconds, as the reader's last status of this connection said.
+    pub clock_offset_ms: Option<i64>,
+    /// What arrived.
+    pub payload: Result<Scan, MalformedScan>,
+    /// Where the answer goes.
+    pub reply: ReplyTo,
+}
+
+/// Where the answer to an arrival goes.
+#[derive(Clone, Debug)]
+pub struct ReplyTo {
+    /// The session's inbox. It must have room for two answers to every arrival in flight: that it is
+    /// held, and later, when the disk is back, the final one.
+    pub answers: mpsc::Sender<Answer>,
+    /// Tells the session which of its arrivals is answered.
+    pub ticket: u64,
+}
+
+/// What became of an arrival.
+#[derive(Debug)]
+pub enum Answer {
+    /// It is on disk: publish the decision, acknowledge the message.
+    Kept {
+        /// See [`ReplyTo::ticket`].
+        ticket: u64,
+        /// The decision as an MQTT payload; absent for a malformed scan whose id was not readable.
+        decision: Option<Bytes>,
+        /// Whether what is kept is a malformed scan.
+        malformed: bool,
+    },
+    /// It is not on disk yet: tell the door so, acknowledge nothing. It is held, and a final answer follows when the disk is back.
+    Held {
+        /// See [`ReplyTo::ticket`].
+        ticket: u64,
+        /// A stable word for the decision's reason.
+        reason: &'static str,
+    },
+    /// It was let go: tell the door so, acknowledge nothing. Nothing follows; the reader must send it again.
+    Refused {
+        /// See [`ReplyTo::ticket`].
+        ticket: u64,
+        /// A stable word for the decision's reason.
+        reason: &'static str,
+    },
+}
+
+/// How far the upstream has come, to be kept beside the events.
+#[derive(Clone, Debug)]
+pub struct UpstreamNote {
+    /// Every event up to this number is safe upstream or in quarantine.
+    pub acked_through: u64,
+    /// What the upstream has refused for good.
+    pub quarantined: Option<Quarantined>,
+}
+
+/// Hands work to the spine. Cheap to clone; the spine ends when the last clone is gone.
+#[derive(Clone, Debug)]
+pub struct ScanQueue {
+    queue: mpsc::Sender<Work>,
+}
+
+/// The spine's end of the queue.
+#[derive(Debug)]
+pub struct WorkQueue(mpsc::Receiver<Work>);
+
+#[derive(Debug)]
+enum Work {
+    Scan(Arrival),
+    /// An arrival that was looked up in the log and is not there.
+    NotInLog(Arrival),
+    Upstream(UpstreamNote, oneshot::Sender<()>),
+}
+
+impl Config {
+    /// Checks every limit.
+    ///
+    /// # Errors
+    /// Names the field that is out of its range.
+    pub fn validate(&self) -> Result<(), String> {
+        for (field, value, min, max) in [
+            ("queue_events_max", self.queue_events_max as u64, 1, 1_000_000),
+            ("batch_events_max", self.batch_events_max as u64, 1, 16_384),
+            ("late_after_ms", self.late_after_ms, 1_000, 86_400_000),
+            ("clock_tolerance_ms", self.clock_tolerance_ms, 100, 3_600_000),
+            ("checkpoint_events", self.checkpoint_events, 1, 10_000_000),
+            ("reopen_interval_ms", self.reopen_interval_ms, 10, 60_000),
+            ("recall_scans_max", self.recall_scans_max as u64, 1, 100_000),
+        ] {
+            if !(min..=max).contains(&value) {
+                return Err(format!("{field} is {value}, allowed are {min} to {max}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            queue_events_max: 16_384,
+            batch_events_max: 1024,
+            late_after_ms: 30_000,
+            clock_tolerance_ms: 5_000,
+            checkpoint_events: 50_000,
+            reopen_interval_ms: 500,
+            recall_scans_max: 256,
+        }
+    }
+}
+
+impl ScanQueue {
+    /// A queue for `events_max` arrivals, and its other end.
+    pub fn new(events_max: usize) -> (Self, WorkQueue) {
+        let (queue, work) = mpsc::channel(events_max);
+        (Self { queue }, WorkQueue(work))
+    }
+
+    /// Hands in an arrival without waiting.
+    ///
+    /// # Errors
+    /// Gives the arrival back when the queue is full or the spine has stopped: nothing was promised.
+    pub fn submit(&self, arrival: Arrival) -> Result<(), Box<Arrival>> {
+        self.queue.try_send(Work::Scan(arrival)).map_err(|refused| match refused.into_inner() {
+            Work::Scan(arrival) | Work::NotInLog(arrival) => Box::new(arrival),
+            Work::Upstream(..) => unreachable!("an arrival was sent"),
+        })
+    }
+
+    /// Keeps how far the upstream has come; resolves when that is on disk.
+    ///
+    /// # Errors
+    /// When it could not be kept: say it again.
+    pub async fn keep(&self, note: UpstreamNote) -> Result<(), String> {
+        let (kept, on_disk) = oneshot::channel();
+        self.queue.send(Work::Upstream(note, kept)).await.map_err(|_| "the log has stopped".to_owned())?;
+        on_disk.await.map_err(|_| "the commit failed".to_owned())
+    }
+
+    /// Arrivals that wait.
+    pub fn waiting(&self) -> usize {
+        self.queue.max_capacity().saturating_sub(self.queue.capacity())
+    }
+}
+
+impl WorkQueue {
+    /// Takes the next arrival, for tests of what hands them in.
+    #[cfg(test)]
+    pub async fn next_arrival(&mut self) -> Option<Arrival> {
+        loop {
+            match self.0.recv().await? {
+                Work::Scan(arrival) | Work::NotInLog(arrival) => return Some(arrival),
+                Work::Upstream(..) => {}
+            }
+        }
+    }
+}
+
+impl ReplyTo {
+    /// Answers. A session that is gone hears nothing: its reader sends the scan again.
+    fn answer(&self, answer: Answer) {
+        drop(self.answers.try_send(answer));
+    }
+
+    fn refuse(&self, reason: &'static str) {
+        self.answer(Answer::Refused { ticket: self.ticket, reason });
+    }
+}
+
+impl Arrival {
+    /// Which scan of its door this is, where that is readable.
+    pub fn scan_id(&self) -> Option<ScanId> {
+        match &self.payload {
+            Ok(scan) => Some(scan.id()),
+            Err(malformed) => malformed.id,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What the spine remembers between scans: derived from the log, rebuilt from its last checkpoint and what follows it.
+
+use std::collections::HashMap;
+
+use minicbor::{Decode, Encode};
+use protocol::{DoorId, Event, ScanId};
+
+use super::seen::{Lookup, Seen};
+use crate::log::{LogError, LogReader};
+
+/// Events that are read at once when the state is rebuilt.
+const REBUILD_EVENTS: usize = 4096;
+
+/// Bytes that are read at once when the state is rebuilt.
+const REBUILD_BYTES: usize = 4 << 20;
+
+/// What every door has sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct State {
+    #[n(0)]
+    doors: HashMap<DoorId, Seen>,
+}
+
+impl State {
+    /// Rebuilds the state from the newest checkpoint that can be read and the events behind it.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn rebuild(log: &LogReader) -> Result<Self, LogError> {
+        let (mut through, mut state) = Self::newest_checkpoint(log)?;
+        loop {
+            let events = log.read(through, REBUILD_EVENTS, REBUILD_BYTES)?;
+            let Some(last) = events.last() else { return Ok(state) };
+            through = last.number;
+            events.iter().for_each(|event| state.remember(event));
+        }
+    }
+
+    /// Whether `door` has sent `id` before.
+    pub fn lookup(&self, door: &DoorId, id: ScanId) -> Lookup {
+        self.doors.get(door).map_or(Lookup::Fresh, |seen| seen.lookup(id))
+    }
+
+    /// Takes note of an event.
+    pub fn remember(&mut self, event: &Event) {
+        let Some(id) = event.scan_id() else { return };
+        if let Some(seen) = self.doors.get_mut(&event.door) {
+            seen.remember(id, event.number);
+        } else {
+            let mut seen = Seen::default();
+            seen.remember(id, event.number);
+            self.doors.insert(event.door.clone(), seen);
+        }
+    }
+
+    /// Sequence numbers that `door` has skipped and not sent since.
+    pub fn missing(&self, door: &DoorId) -> u64 {
+        self.doors.get(door).map_or(0, Seen::missing)
+    }
+
+    /// Every door with the number of its missing scans.
+    pub fn doors(&self) -> impl Iterator<Item = (&DoorId, u64)> {
+        self.doors.iter().map(|(door, seen)| (door, seen.missing()))
+    }
+
+    /// The state as a checkpoint.
+    pub fn to_checkpoint(&self) -> Vec<u8> {
+        minicbor::to_vec(self).unwrap_or_default()
+    }
+
+    /// A checkpoint that cannot be read costs time, not correctness: the one before it, or the whole log, serves.
+    fn newest_checkpoint(log: &LogReader) -> Result<(u64, Self), LogError> {
+        for (through, bytes) in log.checkpoints()? {
+            match minicbor::decode(&bytes) {
+                Ok(state) => return Ok((through, state)),
+                Err(error) => tracing::warn!(through, %error, "a checkpoint cannot be read, an older one is used"),
+            }
+        }
+        Ok((0, Self::default()))
+    }
+}

@@ -1,0 +1,490 @@
+//! A reader's hand: decides what is published next, and enters what comes back into its book.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use protocol::{DoorId, DoorState, DoorStatus, Instant, Outcome, ScanId};
+use rumqttc::{AsyncClient, Event, Incoming, Outgoing, Publish, QoS, SubscribeFilter, SubscribeReasonCode};
+
+use super::book::{Answer, Answered, Book, Page};
+use super::connection::{PACKETS_PER_SCAN, Topics};
+use super::ledger::AckedScan;
+use super::mix::{Kind, payload};
+use super::packets::{Packets, Written};
+use super::schedule::share;
+use super::shared::{Pace, Shared};
+use crate::chance::Purpose;
+
+/// One reader, without its connection. Times are in microseconds since the run's start.
+pub(super) struct Hand {
+    shared: Arc<Shared>,
+    reader: usize,
+    door: DoorId,
+    topics: Topics,
+    client: AsyncClient,
+    packets: Packets<Message>,
+    book: Book,
+    connected: bool,
+    subscribed: bool,
+    /// Scans of its share that are still to be made; `None` while time is the only limit.
+    left: Option<u64>,
+    made: u64,
+    /// Duplicates that the mix asks for and that wait for a scan to repeat.
+    owed: u64,
+    /// Scans to be sent again now.
+    again: VecDeque<u64>,
+    /// Scans to be sent again later: when, and which.
+    retries: BinaryHeap<Reverse<(u64, u64)>>,
+    connections: u64,
+    connected_us: u64,
+    /// When its connection is next cut on purpose.
+    cut_us: Option<u64>,
+    cuts: u64,
+    next_look_us: u64,
+    last_progress_us: u64,
+    finished: bool,
+}
+
+/// What is published.
+#[derive(Clone, Copy, Debug)]
+enum Message {
+    Status,
+    Scan { seq: u64, why: Why },
+}
+
+/// Why a scan is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    New,
+    Again,
+    Duplicate,
+}
+
+/// How often a reader looks for what has been lost.
+const LOOK_US: u64 = 1_000_000;
+/// After how long without an answer a scan is sent again.
+const ANSWER_US: u64 = 3_000_000;
+/// How long everything in flight may stay unanswered before a reader connects anew.
+const STUCK_US: u64 = 10_000_000;
+/// How long a reader waits before it sends a scan again for which nothing could be promised, times the attempts so far.
+const RETRY_US: u64 = 200_000;
+/// Attempts that still lengthen that pause.
+const RETRIES_COUNTED: u32 = 10;
+
+impl Hand {
+    pub(super) fn new(shared: Arc<Shared>, reader: usize, door: DoorId, topics: Topics, client: AsyncClient) -> Self {
+        let readers = shared.readers as u64;
+        let left = shared.scans.map(|scans| share(scans, reader as u64, readers));
+        let mut hand = Self {
+            shared,
+            reader,
+            door,
+            topics,
+            client,
+            packets: Packets::default(),
+            book: Book::default(),
+            connected: false,
+            subscribed: false,
+            left,
+            made: 0,
+            owed: 0,
+            again: VecDeque::new(),
+            retries: BinaryHeap::new(),
+            connections: 0,
+            connected_us: 0,
+            cut_us: None,
+            cuts: 0,
+            next_look_us: 0,
+            last_progress_us: 0,
+            finished: false,
+        };
+        hand.plan_cut(0);
+        hand
+    }
+
+    /// Publishes whatever is due and fits in flight.
+    pub(super) fn work(&mut self) {
+        let Some(now) = self.shared.now_us() else { return };
+        if now >= self.next_look_us {
+            self.look(now);
+        }
+        if self.finished || !self.connected || !self.subscribed {
+            return;
+        }
+        self.repeat(now);
+        while self.has_room() && self.packets.len() < usize::from(self.shared.in_flight) {
+            if let Some(seq) = (self.owed > 0).then(|| self.to_duplicate()).flatten() {
+                self.owed -= 1;
+                self.publish(seq, Why::Duplicate, now);
+                continue;
+            }
+            if self.book.unsettled() >= usize::from(self.shared.in_flight) || self.book.is_full() {
+                break;
+            }
+            let Some(due) = self.next_due(now).filter(|due| *due <= now) else { break };
+            self.make(due, now);
+        }
+    }
+
+    /// When [`Self::work`] should be called next if nothing happens before.
+    pub(super) fn wake_us(&self) -> Option<u64> {
+        let now = self.shared.now_us()?;
+        if self.finished {
+            return None;
+        }
+        let room = self.connected && self.book.unsettled() < usize::from(self.shared.in_flight);
+        let due = if room { self.next_due(now) } else { None };
+        let retry = self.retries.peek().map(|Reverse((at, _))| *at).filter(|_| self.connected);
+        // What is due and could not be published waits for an event, not for a time.
+        let later = due.into_iter().chain(retry).chain(self.cut_us).filter(|at| *at > now);
+        later.chain([self.next_look_us.max(now + 1)]).min()
+    }
+
+    /// Whether the connection is to be cut now.
+    pub(super) fn wants_cut(&mut self) -> bool {
+        let Some(now) = self.shared.now_us().filter(|_| self.connected && !self.finished) else { return false };
+        if self.cut_us.is_none_or(|at| at > now) {
+            return false;
+        }
+        self.plan_cut(now);
+        true
+    }
+
+    /// What `rumqttc` tells. True when it has forgotten the messages that waited to be written.
+    pub(super) fn event(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Incoming(Incoming::ConnAck(ack)) => {
+                self.connect(ack.session_present);
+                return !ack.session_present;
+            }
+            Event::Incoming(Incoming::SubAck(ack)) => self.subscribe(&ack.return_codes),
+            Event::Incoming(Incoming::Publish(publish)) => self.hear(publish),
+            Event::Incoming(Incoming::PubAck(ack)) => self.acknowledge(ack.pkid),
+            Event::Incoming(Incoming::PubComp(ack)) => self.acknowledge(ack.pkid),
+            Event::Outgoing(Outgoing::Publish(id)) => self.written(*id),
+            Event::Outgoing(Outgoing::AwaitAck(id)) => {
+                if let Some(dropped) = self.packets.collided(*id) {
+                    self.request_again(dropped);
+                }
+            }
+            _ => {}
+        }
+        false
+    }
+
+    /// The connection is gone.
+    pub(super) fn disconnected(&mut self) {
+        self.connected = false;
+        self.subscribed = false;
+    }
+
+    /// Counts what went wrong.
+    pub(super) fn failed(&self, kind: &'static str, words: impl FnOnce() -> String) {
+        if let Some(mut tally) = self.shared.tallies.of(self.reader) {
+            tally.failed(kind, words);
+        }
+    }
+
+    /// A number for the `n`th pause of this reader.
+    pub(super) fn pause_ms(&self, attempt: u32) -> u64 {
+        let longest = 100u64 << attempt.min(5);
+        longest / 2 + self.shared.chance.below(longest / 2, Purpose::Pause, self.reader as u64, attempt.into())
+    }
+
+    /// Says goodbye: the door is offline from now on.
+    pub(super) fn leave(&mut self) {
+        for (seq, page) in self.book.pages().filter(|(_, page)| page.lacks_answer()) {
+            self.write_down(seq, page);
+        }
+        if self.connected {
+            self.say(DoorState::Offline);
+            if self.client.try_disconnect().is_err() {
+                self.failed("client", || "its queue is full".into());
+            }
+        }
+    }
+
+    fn connect(&mut self, session_present: bool) {
+        self.connected = true;
+        if let Some(mut tally) = self.shared.tallies.of(self.reader) {
+            *(if self.connections == 0 { &mut tally.connected } else { &mut tally.reconnects }) += 1;
+        }
+        self.connections += 1;
+        self.connected_us = self.shared.now_us().unwrap_or(0);
+        if !session_present {
+            for message in self.packets.forgotten() {
+                self.request_again(message);
+            }
+        }
+        let filters = self.topics.answers.iter().map(|topic| SubscribeFilter::new(topic.clone(), QoS::AtLeastOnce));
+        if self.client.try_subscribe_many(filters).is_err() {
+            self.failed("client", || "its queue is full".into());
+        }
+        self.say(DoorState::Online);
+    }
+
+    fn subscribe(&mut self, codes: &[SubscribeReasonCode]) {
+        if codes.contains(&SubscribeReasonCode::Failure) {
+            self.failed("subscription refused", || format!("{}: {codes:?}", self.topics.answers.join(", ")));
+            return;
+        }
+        if self.connections == 1 && !self.subscribed {
+            self.shared.ready.fetch_add(1, Ordering::Relaxed);
+            self.shared.changed.notify_one();
+        }
+        self.subscribed = true;
+    }
+
+    fn say(&mut self, state: DoorState) {
+        let mut status = DoorStatus::new(state, Some(jiff::Timestamp::now().into()));
+        status.buffered_scans = Some(self.book.unsettled() as u64);
+        status.firmware = Some(concat!("gapura-sim ", env!("CARGO_PKG_VERSION")).into());
+        match self.client.try_publish(&self.topics.status, QoS::AtLeastOnce, true, status.to_json()) {
+            Ok(()) => self.packets.requested(Message::Status),
+            Err(_) => self.failed("client", || "its queue is full".into()),
+        }
+    }
+
+    /// A decision, or in a relay the scan itself.
+    fn hear(&mut self, publish: &Publish) {
+        if self.topics.answers.first() != Some(&publish.topic) {
+            return;
+        }
+        let answer: Answer<'_> = match serde_json::from_slice(&publish.payload) {
+            Ok(answer) => answer,
+            // A relay gives malformed scans back as they are.
+            Err(_) if self.shared.relay => return,
+            // Only where: the error's own words repeat what was read.
+            Err(error) => {
+                let words = || format!("line {} column {}", error.line(), error.column());
+                return self.failed("unreadable decision", words);
+            }
+        };
+        if answer.epoch != self.shared.epoch {
+            return;
+        }
+        let now = self.shared.now_us().unwrap_or(0);
+        if answer.outcome == Some(Outcome::Unavailable) {
+            return self.refused(answer.seq, now);
+        }
+        let answered = self.book.answer(&answer);
+        let page = self.book.page(answer.seq).cloned();
+        if let Some(mut tally) = self.shared.tallies.of(self.reader) {
+            match (answered, &page) {
+                (Answered::First, Some(page)) => tally.decided(answer.outcome, now.saturating_sub(page.due_us)),
+                (Answered::Conflict, _) => tally.conflicting += 1,
+                _ => return,
+            }
+        }
+        if let Some(page) = page.filter(|_| answered == Answered::First) {
+            self.last_progress_us = now;
+            // Nothing acknowledges a message of QoS 0; but there is no decision that is not on disk.
+            if self.shared.qos == QoS::AtMostOnce {
+                self.acked(answer.seq, now);
+            } else if page.is_settled() {
+                self.settled(answer.seq, &page, now);
+            }
+        }
+    }
+
+    fn refused(&mut self, seq: u64, now: u64) {
+        if let Some(mut tally) = self.shared.tallies.of(self.reader) {
+            tally.unavailable += 1;
+        }
+        if let Some(page) = self.book.page_mut(seq).filter(|page| !page.is_settled()) {
+            page.refusals = page.refusals.saturating_add(1);
+            let pause = RETRY_US * u64::from(page.refusals.min(RETRIES_COUNTED));
+            self.retries.push(Reverse((now + pause, seq)));
+        }
+    }
+
+    fn acknowledge(&mut self, id: u16) {
+        let now = self.shared.now_us().unwrap_or(0);
+        if let Some(Message::Scan { seq, .. }) = self.packets.acknowledged(id) {
+            self.acked(seq, now);
+        }
+    }
+
+    fn acked(&mut self, seq: u64, now: u64) {
+        let Some(page) = self.book.acknowledge(seq) else { return };
+        self.last_progress_us = now;
+        if let Some(mut tally) = self.shared.tallies.of(self.reader) {
+            tally.acked += 1;
+            tally.ack_us.saturating_record(now.saturating_sub(page.due_us));
+        }
+        if page.is_settled() {
+            self.settled(seq, &page, now);
+        }
+    }
+
+    fn settled(&mut self, seq: u64, page: &Page, now: u64) {
+        if let Some(mut tally) = self.shared.tallies.of(self.reader) {
+            tally.settled += 1;
+            tally.last_settled_us = tally.last_settled_us.max(now);
+        }
+        self.write_down(seq, page);
+        self.book.turn();
+        if self.left == Some(0) && self.book.unsettled() == 0 {
+            self.next_look_us = now;
+        }
+    }
+
+    fn write_down(&self, seq: u64, page: &Page) {
+        if let Some(ledger) = &self.shared.ledger {
+            ledger.write(&AckedScan {
+                door: self.door.as_str().into(),
+                epoch: self.shared.epoch,
+                seq,
+                kind: page.kind,
+                outcome: page.answer.and_then(|answer| answer.outcome),
+                event: page.answer.and_then(|answer| answer.event),
+                acked: true,
+            });
+        }
+    }
+
+    fn written(&mut self, id: u16) {
+        let (message, first) = match self.packets.written(id) {
+            Written::First(message) | Written::Unacknowledged(message) => (message, true),
+            Written::Again(message) => (message, false),
+            Written::Unknown => return self.failed("client", || format!("packet id {id} was not asked for")),
+        };
+        let Message::Scan { seq, why } = message else { return };
+        if let Some(mut tally) = self.shared.tallies.of(self.reader) {
+            tally.sent += 1;
+            tally.resent += u64::from(!first || why == Why::Again);
+            tally.duplicates += u64::from(first && why == Why::Duplicate);
+        }
+        // Of a scan that is never answered, nothing more will be heard.
+        if id == 0 && self.book.page(seq).is_some_and(|page| page.kind == Kind::Unidentified) {
+            self.acked(seq, self.shared.now_us().unwrap_or(0));
+        }
+    }
+
+    fn request_again(&mut self, message: Message) {
+        match message {
+            Message::Scan { seq, .. } => self.again.push_back(seq),
+            // It is said anew with every connection.
+            Message::Status => {}
+        }
+    }
+
+    /// Publishes what is to be sent again.
+    fn repeat(&mut self, now: u64) {
+        while let Some(Reverse((at, seq))) = self.retries.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.retries.pop();
+            self.again.push_back(seq);
+        }
+        while self.has_room() {
+            let Some(seq) = self.again.pop_front() else { break };
+            if self.book.page(seq).is_some_and(|page| !page.is_settled()) {
+                self.publish(seq, Why::Again, now);
+            }
+        }
+    }
+
+    /// Looks for scans whose answer is lost, and whether there is anything left to do.
+    fn look(&mut self, now: u64) {
+        self.next_look_us = now + LOOK_US;
+        let lost: Vec<u64> = self
+            .book
+            .pages()
+            .filter(|(_, page)| page.kind != Kind::Unidentified && !page.is_settled())
+            .filter(|(_, page)| page.acked || self.shared.qos == QoS::AtMostOnce)
+            .filter(|(_, page)| now.saturating_sub(page.sent_us) > ANSWER_US)
+            .map(|(seq, _)| seq)
+            .collect();
+        if self.again.is_empty() {
+            self.again.extend(lost);
+        }
+        if self.packets.len() >= usize::from(self.shared.in_flight)
+            && now.saturating_sub(self.last_progress_us.max(self.connected_us)) > STUCK_US
+        {
+            self.cut_us = Some(now);
+        }
+        let made_all = self.next_due(now).is_none();
+        let repeated_all = self.owed == 0 || self.to_duplicate().is_none();
+        let over = made_all && repeated_all && self.book.unsettled() == 0 && self.packets.is_empty();
+        let stalled = now > self.last_progress_us.max(self.shared.end_us) + self.shared.drain_us;
+        if !self.finished && (over || stalled) {
+            self.finished = true;
+            self.shared.finished.fetch_add(1, Ordering::Relaxed);
+            self.shared.changed.notify_one();
+        } else if made_all {
+            // Near the end nothing else wakes a reader whose last answer has come.
+            self.next_look_us = now + LOOK_US / 20;
+        }
+    }
+
+    /// When the next new scan is due; `None` when there is none.
+    fn next_due(&self, now: u64) -> Option<u64> {
+        if self.left == Some(0) {
+            return None;
+        }
+        match &self.shared.pace {
+            Pace::Scheduled(schedule) => {
+                let n = self.made * self.shared.readers as u64 + self.reader as u64;
+                Some(u64::try_from(schedule.due(n).as_micros()).unwrap_or(u64::MAX))
+            }
+            Pace::Saturated if self.left.is_none() && now >= self.shared.end_us => None,
+            Pace::Saturated => Some(now),
+        }
+    }
+
+    fn make(&mut self, due: u64, now: u64) {
+        let seq = self.book.next_seq();
+        let shared = &self.shared;
+        let kind = shared.mix.kind(shared.chance, self.reader as u64, seq);
+        self.owed += shared.mix.duplicates_with(shared.chance, self.reader as u64, seq);
+        self.book.enter(kind, due, shared.wall_ms(due));
+        self.made += 1;
+        self.left = self.left.map(|left| left.saturating_sub(1));
+        if let Some(mut tally) = self.shared.tallies.of(self.reader) {
+            tally.scans += 1;
+            tally.unidentified += u64::from(kind == Kind::Unidentified);
+        }
+        self.publish(seq, Why::New, now);
+    }
+
+    fn publish(&mut self, seq: u64, why: Why, now: u64) {
+        let Some(page) = self.book.page_mut(seq) else { return };
+        page.sent_us = now;
+        let scanned_at = Instant::from_unix_ms(page.scanned_at_ms);
+        let shared = &self.shared;
+        let id = ScanId { epoch: shared.epoch, seq };
+        let payload = payload(page.kind, id, scanned_at, &shared.badges, shared.chance, self.reader as u64);
+        match self.client.try_publish(&self.topics.scan, shared.qos, false, payload) {
+            Ok(()) => self.packets.requested(Message::Scan { seq, why }),
+            Err(_) => {
+                self.again.push_back(seq);
+                self.failed("client", || "its queue is full".into());
+            }
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.packets.len() < usize::from(self.shared.in_flight) * usize::from(PACKETS_PER_SCAN)
+    }
+
+    fn to_duplicate(&self) -> Option<u64> {
+        let number = self.shared.chance.number(Purpose::Duplicate, !(self.reader as u64), self.made + self.owed);
+        self.book.settled(number)
+    }
+
+    fn plan_cut(&mut self, now: u64) {
+        let per_minute = self.shared.reconnects_per_minute;
+        if per_minute > 0.0 {
+            let mean_us = 60e6 * self.shared.readers as f64 / per_minute;
+            let chance = self.shared.chance.unit(Purpose::Reconnect, self.reader as u64, self.cuts);
+            // Exponential intervals: cuts come at random, whenever the last one was.
+            let pause = std::time::Duration::try_from_secs_f64(-(1.0 - chance).ln() * mean_us / 1e6);
+            self.cut_us = pause.ok().and_then(|pause| now.checked_add(u64::try_from(pause.as_micros()).ok()?));
+            self.cuts += 1;
+        }
+    }
+}
