@@ -49,3 +49,47 @@ impl Batch {
         Ok(Some(Self { first, last, events: count, body: body.finish()?.into() }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use flate2::read::GzDecoder;
+
+    use super::*;
+    use crate::forward::fake::event;
+
+    fn read(batch: &Batch) -> (usize, Vec<String>) {
+        let mut json = String::new();
+        GzDecoder::new(&batch.body[..]).read_to_string(&mut json).unwrap();
+        let events: Vec<CloudEvent<serde_json::Value>> = serde_json::from_str(&json).unwrap();
+        (json.len(), events.into_iter().map(|event| event.id).collect())
+    }
+
+    fn batch(numbers: impl IntoIterator<Item = u64>, bytes_max: usize) -> Option<Batch> {
+        Batch::of(&"regency".parse().unwrap(), numbers.into_iter().map(event).collect(), bytes_max).unwrap()
+    }
+
+    #[test]
+    fn a_batch_is_a_compressed_array_of_cloud_events() {
+        let batch = batch(7..=9, 1 << 20).unwrap();
+        assert_eq!((batch.first, batch.last, batch.events), (7, 9, 3));
+        assert_eq!(read(&batch).1, ["7", "8", "9"]);
+    }
+
+    #[test]
+    fn a_batch_keeps_its_limit_of_bytes_but_takes_one_event_at_least() {
+        let (one, _) = read(&batch([1], 1).unwrap());
+        for (bytes_max, events) in [(1, 1), (one, 1), (2 * one - 2, 1), (2 * one - 1, 2), (3 * one, 3)] {
+            let batch = batch(1..=9, bytes_max).unwrap();
+            assert_eq!(batch.events, events, "{bytes_max}");
+            assert!(events == 1 || read(&batch).0 <= bytes_max);
+        }
+    }
+
+    #[test]
+    fn a_batch_ends_before_a_hole() {
+        assert_eq!(batch([3, 4, 6, 7], 1 << 20).map(|batch| (batch.first, batch.last)), Some((3, 4)));
+        assert!(batch([], 1 << 20).is_none());
+    }
+}

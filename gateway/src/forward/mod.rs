@@ -44,6 +44,11 @@ mod client;
 mod backoff;
 mod progress;
 
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
+
 /// A future that may be sent to another thread.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -157,13 +162,22 @@ impl Forwarder {
     pub async fn run(mut self, mut shutdown: watch::Receiver<bool>) {
         let Config { backoff_ms_min, backoff_ms_max, .. } = self.parts.config;
         let mut backoff = Backoff::new(Duration::from_millis(backoff_ms_min), Duration::from_millis(backoff_ms_max));
+        let mut announced = None;
         while !stopping(&shutdown) {
-            match self.step().await {
+            let step = match self.step().await {
+                // Without this a log at odds with itself would keep a processor busy.
+                Ok(Step::CaughtUp) if announced == Some(self.cursor) => {
+                    announced = None;
+                    Err(Failure::new(format!("the log has announced an event after {} and gives none", self.cursor)))
+                }
+                step => step,
+            };
+            match step {
                 Ok(Step::Advanced) => backoff.reset(),
                 Ok(Step::Narrowed) => {}
                 Ok(Step::CaughtUp) => {
-                    let beyond = (self.parts.beyond)(self.cursor);
-                    or_stop(beyond, &mut shutdown).await;
+                    or_stop((self.parts.beyond)(self.cursor), &mut shutdown).await;
+                    announced = Some(self.cursor);
                 }
                 Err(failure) => {
                     let wait = backoff.next(failure.retry_after);
@@ -226,12 +240,7 @@ impl Forwarder {
         let left = usize::try_from(batch.last - acked_through).unwrap_or(usize::MAX);
         self.size.accepted(batch.events.saturating_sub(left));
         self.count(if left == 0 { BatchResult::Accepted } else { BatchResult::Partial });
-        let missing = batch.first.saturating_sub(self.cursor).saturating_sub(1);
-        if missing > 0 {
-            self.parts.metrics.missing_events.inc_by(missing);
-            let (after, before) = (self.cursor, batch.first);
-            tracing::error!(after, before, missing, "events were gone from the log before the upstream had them");
-        }
+        self.note_hole(batch);
         if let Some(since) = self.progress.succeeded(self.parts.clock.now()) {
             tracing::info!(acked_through, failing_since = %since, "the upstream takes events again");
         }
@@ -258,6 +267,7 @@ impl Forwarder {
                 batch.first
             )));
         }
+        self.note_hole(batch);
         self.size.isolated();
         let quarantined = Some(Quarantine { first: batch.first, last: batch.last, reason });
         self.unkept = Some(Note { acked_through: batch.last, quarantined });
@@ -281,6 +291,15 @@ impl Forwarder {
         }
         self.unkept = None;
         Ok(Step::Advanced)
+    }
+
+    fn note_hole(&self, batch: &Batch) {
+        let missing = batch.first.saturating_sub(self.cursor).saturating_sub(1);
+        if missing > 0 {
+            self.parts.metrics.missing_events.inc_by(missing);
+            let (after, before) = (self.cursor, batch.first);
+            tracing::error!(after, before, missing, "events were gone from the log before the upstream had them");
+        }
     }
 
     fn note_failure(&self, failure: &Failure, wait: Duration) {
