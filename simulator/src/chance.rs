@@ -27,6 +27,8 @@ pub enum Purpose {
     Pause,
     /// Which people the demo invents.
     Person,
+    /// Whether the upstream does something wrong.
+    Fault,
 }
 
 impl Chance {

@@ -2,13 +2,11 @@
 
 use std::ffi::OsString;
 use std::io::Read;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use tokio::runtime::Runtime;
 
 use crate::audit::command::AuditArgs;
@@ -34,7 +32,7 @@ enum Command {
     /// Compares what readers had acknowledged, the gateway's log and the upstream's ledger
     Audit(AuditArgs),
     /// Stands in for head office: takes the gateway's events over mTLS, and keeps a ledger
-    Upstream(UpstreamArgs),
+    Upstream(upstream::Arguments),
     /// All of that on loopback, with a gateway and a temporary site of its own
     Demo(DemoArgs),
     /// The gateway's own command line, for the demo
@@ -45,28 +43,6 @@ enum Command {
     },
 }
 
-#[derive(Debug, Args)]
-struct UpstreamArgs {
-    /// Where to listen
-    #[arg(long, default_value = "127.0.0.1:9443", value_name = "ADDRESS:PORT")]
-    listen: SocketAddr,
-    /// Server certificate, PEM
-    #[arg(long, value_name = "FILE")]
-    certificate: PathBuf,
-    /// Its key, PEM
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
-    /// The CA that gateways must be signed by, PEM
-    #[arg(long, value_name = "FILE")]
-    client_ca: PathBuf,
-    /// Where to write down what arrives, one JSON object a line
-    #[arg(long, value_name = "FILE")]
-    ledger: PathBuf,
-    /// What to do wrong
-    #[arg(long, value_name = "FAULT")]
-    fault: Option<upstream::Fault>,
-}
-
 /// Runs what the command line says. Exit code 1: it did not work, or something was lost.
 pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
@@ -74,7 +50,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Audit(args) => in_runtime(audit(&args)),
         Command::Upstream(args) => in_runtime(upstream(args)),
         Command::Demo(args) => in_runtime(demo::run(&args)),
-        Command::Gapura { arguments } => gapura(arguments),
+        Command::Gapura { arguments } => Ok(gapura(arguments)),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
@@ -82,9 +58,8 @@ pub fn run(cli: Cli) -> ExitCode {
     })
 }
 
-fn gapura(_arguments: Vec<OsString>) -> Result<ExitCode> {
-    // INTEGRATOR: Ok(gateway::cli::main(std::iter::once("gapura".into()).chain(_arguments)))
-    bail!("not wired yet")
+fn gapura(arguments: Vec<OsString>) -> ExitCode {
+    gateway::cli::main(std::iter::once("gapura".into()).chain(arguments))
 }
 
 fn in_runtime(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
@@ -136,20 +111,8 @@ async fn audit(args: &AuditArgs) -> Result<ExitCode> {
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn upstream(args: UpstreamArgs) -> Result<ExitCode> {
-    let mut interrupts = Interrupts::catch()?;
-    let upstream = upstream::start(upstream::Options {
-        listen: args.listen,
-        certificate: args.certificate,
-        key: args.key,
-        client_ca: args.client_ca,
-        ledger: args.ledger,
-        fault: args.fault.unwrap_or_default(),
-    })
-    .await?;
-    println!("{}", serde_json::json!({ "event": "listening", "upstream": upstream.address() }));
-    interrupts.next().await;
-    println!("{}", serde_json::to_string(&upstream.stop().await)?);
+async fn upstream(args: upstream::Arguments) -> Result<ExitCode> {
+    upstream::run(args).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -47,7 +47,7 @@ pub struct DemoArgs {
     mix: Mix,
     /// What the upstream does wrong meanwhile
     #[arg(long, value_name = "FAULT")]
-    upstream_fault: Option<upstream::Fault>,
+    upstream_fault: Option<upstream::Faults>,
     /// The same seed gives the same people and scans
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -82,8 +82,10 @@ pub async fn run(args: &DemoArgs) -> Result<ExitCode> {
         certificate,
         key,
         client_ca: site.ca(),
-        ledger: ledger.clone(),
-        fault: args.upstream_fault.unwrap_or_default(),
+        ledger: Some(ledger.clone()),
+        sync: false,
+        faults: args.upstream_fault.clone().unwrap_or_default(),
+        seed: args.seed,
     })
     .await?;
 

@@ -1,10 +1,12 @@
 //! The demo's site: a temporary folder, made with the gateway's own commands, and invented people.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use gateway::site::{Authority, SiteFolder, Validity};
 use protocol::{DoorId, SiteId};
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -104,8 +106,14 @@ impl DemoSite {
 /// # Errors
 /// When the CA cannot be used.
 pub fn upstream_certificate(site_dir: &Path) -> Result<(PathBuf, PathBuf)> {
-    // INTEGRATOR: issue with gateway::site::Authority, write both as PEM into `site_dir`, return their paths.
-    bail!("not wired yet: no certificate authority at {}", site_dir.display())
+    let folder = SiteFolder::new(site_dir);
+    let now = jiff::Timestamp::now().into();
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let issued = Authority::open(&folder, &folder.site()?)?.issue_server(&names, Validity::days(now, 1))?;
+    let (certificate, key) = (site_dir.join("upstream.pem"), site_dir.join("upstream.key"));
+    fs::write(&certificate, &issued.certificate_pem)?;
+    fs::write(&key, issued.key_pem.reveal())?;
+    Ok((certificate, key))
 }
 
 /// The gateway's command line, inside this same program. Settings of the surrounding shell do not reach it.

@@ -1,0 +1,122 @@
+//! Reading a batch: the checks that a careful receiver makes, and their answers.
+
+use std::io::Read;
+
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use flate2::read::GzDecoder;
+use protocol::batch::{CONTENT_TYPE as BATCH, EVENT_TYPE};
+use protocol::{CloudEvent, Instant};
+use serde::Deserialize;
+
+use super::ledger::Entry;
+
+/// Most bytes of a request's body.
+pub(super) const BODY_BYTES_MAX: usize = 4 << 20;
+
+/// Most bytes of a batch after decompression.
+const JSON_BYTES_MAX: usize = 16 << 20;
+
+/// Why a batch is not taken: a status, and what is wrong with it.
+pub(super) type Refusal = (StatusCode, String);
+
+/// How a body is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Encoding {
+    Identity,
+    Gzip,
+}
+
+/// Checks what the headers say of the body.
+pub(super) fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
+    let value = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    let kind = value(CONTENT_TYPE).unwrap_or("none");
+    let essence = kind.split(';').next().unwrap_or(kind).trim();
+    if !essence.eq_ignore_ascii_case(BATCH) {
+        return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("the content type is {kind:?}, wanted is {BATCH}")));
+    }
+    match value(CONTENT_ENCODING) {
+        None | Some("identity") => Ok(Encoding::Identity),
+        Some("gzip") => Ok(Encoding::Gzip),
+        Some(other) => {
+            Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("the content encoding is {other:?}, wanted is gzip")))
+        }
+    }
+}
+
+/// The entries of a batch: at least one, all of one source.
+pub(super) fn entries(body: &[u8], encoding: Encoding, received_at: Instant) -> Result<Vec<Entry>, Refusal> {
+    let inflated;
+    let json = match encoding {
+        Encoding::Identity => body,
+        Encoding::Gzip => {
+            inflated = inflate(body)?;
+            &inflated
+        }
+    };
+    let events: Vec<CloudEvent<Received>> = serde_json::from_slice(json)
+        .map_err(|error| (StatusCode::BAD_REQUEST, format!("no JSON array of this gateway's CloudEvents: {error}")))?;
+    let entries: Vec<Entry> = events.into_iter().map(|event| entry(event, received_at)).collect::<Result<_, _>>()?;
+    match entries.split_first() {
+        None => Err((StatusCode::BAD_REQUEST, "the batch is empty".into())),
+        Some((first, rest)) if rest.iter().any(|entry| entry.source != first.source) => {
+            Err((StatusCode::BAD_REQUEST, "the batch has events of more than one source".into()))
+        }
+        Some(_) => Ok(entries),
+    }
+}
+
+#[derive(Deserialize)]
+struct Received {
+    subject: Subject,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Subject {
+    Scan(ScanId),
+    Malformed(ScanId),
+}
+
+#[derive(Deserialize)]
+struct ScanId {
+    epoch: Option<u32>,
+    seq: Option<u64>,
+}
+
+fn inflate(body: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let mut json = Vec::new();
+    let limit = JSON_BYTES_MAX as u64 + 1;
+    GzDecoder::new(body)
+        .take(limit)
+        .read_to_end(&mut json)
+        .map_err(|error| (StatusCode::BAD_REQUEST, format!("the body is no gzip: {error}")))?;
+    if json.len() > JSON_BYTES_MAX {
+        return Err((StatusCode::PAYLOAD_TOO_LARGE, format!("the batch inflates to more than {JSON_BYTES_MAX} bytes")));
+    }
+    Ok(json)
+}
+
+fn entry(event: CloudEvent<Received>, received_at: Instant) -> Result<Entry, Refusal> {
+    let refuse = |what: String| Err((StatusCode::UNPROCESSABLE_ENTITY, what));
+    let id = match event.id.parse() {
+        Ok(id) if id > 0 => id,
+        _ => return refuse(format!("the id {:?} is no event's number", event.id)),
+    };
+    if event.specversion != "1.0" {
+        return refuse(format!("event {id} has the specversion {:?}, known is 1.0", event.specversion));
+    }
+    if event.kind != EVENT_TYPE {
+        return refuse(format!("event {id} has the type {:?}, known is {EVENT_TYPE}", event.kind));
+    }
+    let (Subject::Scan(scan) | Subject::Malformed(scan)) = event.data.subject;
+    Ok(Entry {
+        source: event.source,
+        id,
+        door: event.subject,
+        epoch: scan.epoch,
+        seq: scan.seq,
+        received_at,
+        refused: None,
+    })
+}
