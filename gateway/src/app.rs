@@ -19,10 +19,10 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::doors::{DoorSettings, Parts};
 use crate::forward::{self, Forwarder};
-use crate::log::{Log, LogReader, Quarantined, UPSTREAM};
+use crate::log::{Log, LogReader, Quarantined};
 use crate::monitors::Monitors;
 use crate::reload::{self, Refusals, Reloadable};
-use crate::scan::{Figures, ScanQueue, Spine, SpineParts, State, UpstreamNote};
+use crate::scan::{Figures, ScanQueue, Spine, SpineParts, State, UPSTREAM, UpstreamNote};
 use crate::site::SiteFolder;
 use crate::tls::{self, ServerFiles};
 use crate::{doors, http, log, monitors, overview, scan};
@@ -80,6 +80,7 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
         clock: clock.clone(),
         figures: figures.clone(),
         metrics: scan::Metrics::new(&mut registry),
+        batch_events_max: config.log.batch_events_max,
         config: config.scans.clone(),
     };
     let spine = Spine::new(spine, scans.clone())?;

@@ -309,8 +309,8 @@ fn look_at_log(config: &Config, clock: &Clock, command: LogCommand) -> Result<()
     match command {
         LogCommand::Verify => {
             let verified = reader.verify()?;
-            let hash: String = verified.newest_hash.iter().map(|byte| format!("{byte:02x}")).collect();
-            say(format_args!("{} events in {} segments, all well; newest {hash}", verified.events, verified.segments))
+            let crate::log::Verified { segments, events, seal } = verified;
+            say(format_args!("{events} events in {segments} segments, all well; the newest is sealed {seal}"))
         }
         LogCommand::Export => {
             let mut out = io::BufWriter::new(io::stdout().lock());

@@ -13,13 +13,10 @@ use crate::log::LogReader;
 use crate::monitors::Monitors;
 use crate::reload::Refusals;
 use crate::scan::{Figures, WeakScanQueue};
-use crate::status::{CertificateFigures, DoorRow, LogFigures, Problem, Severity, SiteStatus, UpstreamFigures};
+use crate::status::{CertificateFigures, DoorRow, Problem, Severity, SiteStatus, UpstreamFigures};
 use crate::{doors, forward, tls};
 
-/// A commit that takes longer than this means that the disk hangs, in milliseconds.
-const COMMIT_MS_MAX: i64 = 2_000;
-
-/// A failed commit keeps the gateway unready until one succeeds after it.
+/// A certificate that expires sooner is a problem.
 const CERTIFICATE_WARNING_DAYS: i64 = 14;
 
 const DAY_MS: i64 = 86_400_000;
@@ -63,7 +60,7 @@ impl Overview {
             version: env!("CARGO_PKG_VERSION"),
             now,
             started_at: self.started_at,
-            problems: self.problems_of(now, &log, upstream.as_ref(), &certificates),
+            problems: self.problems_of(now, upstream.as_ref(), &certificates),
             doors: self.doors(&snapshot),
             monitors_connected: self.connected.monitors_connected(),
             scans: self.figures.scans(self.scans.waiting(), now),
@@ -77,36 +74,22 @@ impl Overview {
 
     /// What is wrong now, the worst first.
     pub fn problems(&self) -> Vec<Problem> {
-        let log = self.reader.figures();
-        let upstream = self.upstream.as_ref().map(|progress| progress.figures(log.last_event));
-        self.problems_of(self.clock.now(), &log, upstream.as_ref(), &self.certificates())
+        let upstream = self.upstream.as_ref().map(|progress| progress.figures(self.reader.last_event()));
+        self.problems_of(self.clock.now(), upstream.as_ref(), &self.certificates())
     }
 
     fn problems_of(
         &self,
         now: Instant,
-        log: &LogFigures,
         upstream: Option<&UpstreamFigures>,
         certificates: &[CertificateFigures],
     ) -> Vec<Problem> {
-        let mut problems = self.refusals.problems();
+        let mut problems = self.reader.problems(now);
+        problems.extend(self.refusals.problems());
         let mut add =
             |severity, what, message: String, since| problems.push(Problem { severity, what, message, since });
-        if let Some(failed_at) = self.reader.failing_since() {
-            let message = "scans cannot be kept; doors are told to send again. Look at the disk's space and health";
-            add(Severity::Critical, "log", message.into(), Some(failed_at));
-        }
-        if self.reader.commit_running_ms(now).is_some_and(|ms| ms > COMMIT_MS_MAX) {
-            let message =
-                format!("a commit has taken more than {} s; the disk hangs or is overloaded", COMMIT_MS_MAX / 1000);
-            add(Severity::Critical, "log", message, None);
-        }
         if self.monitors.stopped() {
             add(Severity::Critical, "monitors", "their router has stopped; the gateway is restarting".into(), None);
-        }
-        if log.disk_free_bytes < self.config.log.disk_free_bytes_min {
-            let message = format!("{} MiB are free on the log's disk; make room", log.disk_free_bytes >> 20);
-            add(Severity::Warning, "disk", message, None);
         }
         if let Some(UpstreamFigures { failing_since: Some(since), error, backlog, .. }) = upstream {
             let error = error.as_deref().unwrap_or("no answer");

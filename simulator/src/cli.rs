@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 
 use crate::audit::command::AuditArgs;
@@ -49,7 +50,11 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Load(args) => in_runtime(load(&args)),
         Command::Audit(args) => in_runtime(audit(&args)),
         Command::Upstream(args) => in_runtime(upstream(args)),
-        Command::Demo(args) => in_runtime(demo::run(&args)),
+        Command::Demo(args) => {
+            // Both ends of every connection: the gateway inherits the limit.
+            files_for(args.doors.saturating_mul(2));
+            in_runtime(demo::run(&args))
+        }
         Command::Gapura { arguments } => Ok(gapura(arguments)),
     };
     done.unwrap_or_else(|error| {
@@ -71,6 +76,7 @@ fn in_runtime(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> 
 }
 
 async fn load(args: &LoadArgs) -> Result<ExitCode> {
+    files_for(args.doors);
     if args.idle {
         return idle(args).await;
     }
@@ -90,6 +96,19 @@ async fn load(args: &LoadArgs) -> Result<ExitCode> {
         eprintln!("error: {problem}");
     }
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Raises the limit of open files as far as this many connections need and the system allows.
+fn files_for(connections: u32) {
+    let needed = u64::from(connections) + 256;
+    let limit = getrlimit(Resource::Nofile);
+    let enough = limit.maximum.map_or(needed, |maximum| maximum.min(needed));
+    if limit.current.is_some_and(|current| current < enough) {
+        let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(enough), maximum: limit.maximum });
+        if raised.is_err() || enough < needed {
+            eprintln!("warning: {connections} connections need {needed} open files, see `ulimit -n`");
+        }
+    }
 }
 
 fn print(report: &Report, json: bool) -> Result<()> {
@@ -138,5 +157,53 @@ async fn enter() {
     let pressed = tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0; 1]));
     if !matches!(pressed.await, Ok(Ok(1..))) {
         std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn refusal(arguments: &str) -> String {
+        Cli::try_parse_from(format!("gapura-sim {arguments}").split(' ')).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wrong_command_line_says_what_is_wrong() {
+        let plain = "load --site s --plaintext";
+        for (arguments, words) in [
+            (format!("{plain} --mix good=90,unknown=5"), "the percentages come to 95, they must come to 100"),
+            (format!("{plain} --address 127.0.0.1"), "give HOST:PORT"),
+            (format!("{plain} --address ::1:1883"), "the host is a name or an IPv4 address"),
+            (format!("{plain} --address h:99999"), "the port is a number"),
+            (format!("{plain} --rate=-1"), "allowed are 0 to"),
+            (format!("{plain} --qos 3"), "3 is not in 0..=2"),
+            (format!("{plain} --doors 0"), "0 is not in 1..=100000"),
+            (format!("{plain} --scans 5 --duration-s 5"), "cannot be used with"),
+            (format!("{plain} --hold-s 5"), "--idle"),
+            (format!("{plain} --ca x"), "cannot be used with"),
+            ("load --site s".into(), "--certificates"),
+            ("load --site s --certificates d".into(), "--ca"),
+            ("load --site S --plaintext".into(), "use 1 to 32 of the characters"),
+            ("audit --acked a".into(), "--events"),
+            ("audit --gateway http://127.0.0.1:1".into(), "--token"),
+        ] {
+            let refusal = refusal(&arguments);
+            assert!(refusal.contains(words), "{arguments}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn the_gateways_own_arguments_are_passed_on_as_they_are() {
+        let cli = Cli::try_parse_from(["gapura-sim", "gapura", "init", "dir", "--json", "--help"]).unwrap();
+        let Command::Gapura { arguments } = cli.command else { panic!("another command") };
+        assert_eq!(arguments, ["init", "dir", "--json", "--help"]);
     }
 }

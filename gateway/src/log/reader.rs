@@ -1,260 +1,281 @@
-//! The readers' end of the log: for whoever follows it. Each call borrows the file for a short transaction.
+//! Readers' end: events by number, cursors, checkpoints, and whether the whole chain holds.
 
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use protocol::{DoorId, Event, Instant, ScanId};
-use redb::{ReadableDatabase, ReadableTable};
+use redb::{ReadOnlyTable, ReadableTable};
 use tokio::sync::watch;
 
-use super::segment::{self, Hash};
-use super::store::{CHECKPOINTS, CURSORS, QUARANTINE, SEGMENTS, Slot};
+use super::segment::{Seal, Segment};
+use super::store::{CHECKPOINTS, CURSORS, QUARANTINE, SEGMENTS, Store, damaged, folder_of, reading};
 use super::{LogError, Quarantined};
-use crate::status::LogFigures;
+use crate::status::{LogFigures, Problem, Severity};
 
-/// Segments that are read in one transaction when the whole log is walked.
-const WALK_SEGMENTS: usize = 256;
+/// Segments that a long walk looks at in one transaction.
+pub(super) const WALK_SEGMENTS: usize = 64;
 
-/// A readers' end. Cheap to clone.
-#[derive(Clone, Debug)]
+/// A reader's end of the log. Cheap to clone; calls that touch the disk block the thread for about as long as the disk
+/// takes.
+#[derive(Clone)]
 pub struct LogReader {
-    shared: Arc<Shared>,
-    last_event: watch::Receiver<u64>,
+    store: Arc<Store>,
+    newest: watch::Receiver<u64>,
 }
 
 /// What [`LogReader::verify`] has found to be whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
-    /// Events in the log.
-    pub events: u64,
-    /// Segments in the log.
+    /// Segments.
     pub segments: u64,
-    /// BLAKE3 hash of the newest segment: it stands for everything before it.
-    pub newest_hash: [u8; 32],
-}
-
-/// What the writer and the readers share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) slot: Slot,
-    path: PathBuf,
-    last_event: watch::Sender<u64>,
-    commit_started_ms: AtomicI64,
-    last_commit_ms: AtomicI64,
-    failing_since_ms: AtomicI64,
-    failed_commits: AtomicU64,
+    /// Events in them, so also the number of the newest.
+    pub events: u64,
+    /// Seal of the newest segment, which stands for everything before it; zeros when there is none.
+    pub seal: Seal,
 }
 
 impl LogReader {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let last_event = shared.last_event.subscribe();
-        Self { shared, last_event }
+    pub(super) fn new(store: Arc<Store>, newest: watch::Receiver<u64>) -> Self {
+        Self { store, newest }
     }
 
-    /// Number of the newest event, 0 when there is none.
+    /// Number of the newest event; 0 when there is none. Does not touch the disk.
     pub fn last_event(&self) -> u64 {
-        *self.last_event.borrow()
+        *self.newest.borrow()
     }
 
-    /// Resolves when the log has an event beyond `number`.
+    /// Resolves as soon as there is an event with a greater number than `number`.
     ///
     /// # Errors
-    /// When the writer is gone.
+    /// [`LogError::Closed`] when the writer is gone.
     pub async fn wait_beyond(&self, number: u64) -> Result<(), LogError> {
-        let mut last_event = self.last_event.clone();
-        last_event.wait_for(|last| *last > number).await.map(|_| ()).map_err(|_| LogError::Closed)
+        let mut newest = self.newest.clone();
+        newest.wait_for(|last| *last > number).await.map(drop).map_err(|_| LogError::Closed)
     }
 
-    /// Events after number `after`, in order: at most `events_max`, and no more when `bytes_max` bytes on disk are
-    /// reached; at least one if there is one.
+    /// Events with a greater number than `after`, in order: at most `events_max`, and no more than `bytes_max` as they
+    /// are encoded, but at least one if there is one.
     ///
     /// # Errors
-    /// When the disk fails or a segment is damaged.
+    /// When the log cannot be read, is damaged there, or is being reopened.
     pub fn read(&self, after: u64, events_max: usize, bytes_max: usize) -> Result<Vec<Event>, LogError> {
-        let database = self.shared.slot.borrow()?;
-        let segments = database.begin_read()?.open_table(SEGMENTS)?;
-        let wanted = after.saturating_add(1);
-        let start = segments.range(..=wanted)?.next_back().transpose()?.map_or(wanted, |(first, _)| first.value());
-        let mut events: Vec<Event> = Vec::new();
-        let mut bytes = 0;
-        for entry in segments.range(start..)? {
-            let (first, segment) = entry?;
-            if events.len() >= events_max || (!events.is_empty() && bytes >= bytes_max) {
-                break;
+        let mut wanted = after.saturating_add(1);
+        let (mut events, mut bytes) = (Vec::new(), 0usize);
+        let segments = self.segments()?;
+        let holder = segments.range(..=wanted).map_err(reading)?.next_back().transpose().map_err(reading)?;
+        let start = holder.map_or(wanted, |(key, _)| key.value());
+        for entry in segments.range(start..).map_err(reading)? {
+            let (key, value) = entry.map_err(reading)?;
+            let segment = Segment::read(key.value(), value.value()).map_err(damaged(key.value()))?;
+            if segment.last() < wanted {
+                continue;
             }
-            bytes += segment.value().len();
-            let decoded = decode(first.value(), segment.value())?;
-            let room = events_max - events.len();
-            events.extend(decoded.into_iter().filter(|event| event.number > after).take(room));
+            if segment.first > wanted {
+                return Err(LogError::Missing { number: wanted });
+            }
+            for event in segment.events_from(wanted) {
+                let (event, event_bytes) = event.map_err(damaged(segment.first))?;
+                bytes = bytes.saturating_add(event_bytes);
+                if !events.is_empty() && bytes > bytes_max {
+                    return Ok(events);
+                }
+                events.push(event);
+                if events.len() >= events_max {
+                    return Ok(events);
+                }
+                wanted = wanted.saturating_add(1);
+            }
         }
         Ok(events)
     }
 
-    /// The event with this number.
+    /// The event with this number, if there is one.
     ///
     /// # Errors
-    /// When the disk fails or its segment is damaged.
+    /// When the log cannot be read, is damaged there, or is being reopened.
     pub fn event(&self, number: u64) -> Result<Option<Event>, LogError> {
         let Some(after) = number.checked_sub(1) else { return Ok(None) };
-        Ok(self.read(after, 1, 1)?.into_iter().next().filter(|event| event.number == number))
+        Ok(self.read(after, 1, 0)?.pop())
     }
 
-    /// The event that answers scan `id` of `door`, looked for from the newest event back.
+    /// The newest event of a door's scan. Walks the log backwards, in the worst case through all of it: seconds for
+    /// millions of events.
     ///
     /// # Errors
-    /// When the disk fails or a segment is damaged.
+    /// When the log cannot be read, is damaged on the way, or is being reopened.
     pub fn find_newest_first(&self, door: &DoorId, id: ScanId) -> Result<Option<Event>, LogError> {
         let mut before = u64::MAX;
         loop {
-            // A transaction for every piece: the log may have to be opened again meanwhile.
-            let database = self.shared.slot.borrow()?;
-            let segments = database.begin_read()?.open_table(SEGMENTS)?;
-            let mut seen_any = false;
-            for entry in segments.range(..before)?.rev().take(WALK_SEGMENTS) {
-                let (first, segment) = entry?;
-                (before, seen_any) = (first.value(), true);
-                let mut events = decode(first.value(), segment.value())?.into_iter();
-                if let Some(found) = events.find(|event| event.door == *door && event.scan_id() == Some(id)) {
-                    return Ok(Some(found));
+            let segments = self.segments()?;
+            let walked_from = before;
+            for entry in segments.range(..before).map_err(reading)?.rev().take(WALK_SEGMENTS) {
+                let (key, value) = entry.map_err(reading)?;
+                before = key.value();
+                let segment = Segment::read(before, value.value()).map_err(damaged(before))?;
+                let mut newest = None;
+                for event in segment.events_from(0) {
+                    let (event, _) = event.map_err(damaged(before))?;
+                    if event.door == *door && event.scan_id() == Some(id) {
+                        newest = Some(event);
+                    }
+                }
+                if newest.is_some() {
+                    return Ok(newest);
                 }
             }
-            if !seen_any {
+            if before == walked_from {
                 return Ok(None);
             }
         }
     }
 
-    /// How far the follower `name` has come.
+    /// Where a follower is: the last event that it is done with.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// When the log cannot be read or is being reopened.
     pub fn cursor(&self, name: &str) -> Result<Option<u64>, LogError> {
-        let cursors = self.shared.slot.borrow()?.begin_read()?.open_table(CURSORS)?;
-        Ok(cursors.get(name)?.map(|through| through.value()))
+        let cursors = self.store.begin_read()?.open_table(CURSORS).map_err(reading)?;
+        Ok(cursors.get(name).map_err(reading)?.map(|number| number.value()))
     }
 
-    /// Checkpoints, the newest first: the events that each covers, and what it says.
+    /// The newest checkpoint: the last event that it covers, and its bytes.
     ///
     /// # Errors
-    /// When the disk fails.
-    pub fn checkpoints(&self) -> Result<Vec<(u64, Vec<u8>)>, LogError> {
-        let checkpoints = self.shared.slot.borrow()?.begin_read()?.open_table(CHECKPOINTS)?;
-        let newest_first = checkpoints.iter()?.rev();
-        newest_first
-            .map(|entry| entry.map(|(through, bytes)| (through.value(), bytes.value().to_vec())))
-            .collect::<Result<_, _>>()
-            .map_err(LogError::from)
+    /// [`LogError::DamagedCheckpoint`] says where to look for an older one.
+    pub fn newest_checkpoint(&self) -> Result<Option<(u64, Vec<u8>)>, LogError> {
+        self.older_checkpoint(u64::MAX)
     }
 
-    /// What the upstream has refused for good.
+    /// The newest checkpoint that covers fewer events than up to `covers`.
     ///
     /// # Errors
-    /// When the disk fails or an entry is damaged.
-    pub fn quarantined(&self) -> Result<Vec<Quarantined>, LogError> {
-        let quarantine = self.shared.slot.borrow()?.begin_read()?.open_table(QUARANTINE)?;
-        let mut entries = Vec::new();
-        for entry in quarantine.iter()? {
-            let (event, bytes) = entry?;
-            let entry = minicbor::decode(bytes.value())
-                .map_err(|error| LogError::Damaged { event: event.value(), what: error.to_string() })?;
-            entries.push(entry);
-        }
-        Ok(entries)
-    }
-
-    /// Reads the whole log: every checksum, every number, every link of the chain.
-    ///
-    /// # Errors
-    /// Names the first segment that does not fit.
-    pub fn verify(&self) -> Result<Verified, LogError> {
-        let mut verified = Verified { events: 0, segments: 0, newest_hash: Hash::default() };
-        loop {
-            let database = self.shared.slot.borrow()?;
-            let segments = database.begin_read()?.open_table(SEGMENTS)?;
-            let mut seen_any = false;
-            for entry in segments.range(verified.events + 1..)?.take(WALK_SEGMENTS) {
-                let (first, segment) = entry?;
-                seen_any = true;
-                let (first, segment) = (first.value(), segment.value());
-                let damaged = |what: &str| LogError::Damaged { event: first, what: what.into() };
-                if first != verified.events + 1 {
-                    return Err(damaged("events before it are missing"));
-                }
-                if segment::previous(segment) != Some(verified.newest_hash) {
-                    return Err(damaged("it does not follow the segment before it"));
-                }
-                verified.events += decode(first, segment)?.len() as u64;
-                verified.segments += 1;
-                verified.newest_hash = segment::hash(segment);
+    /// [`LogError::DamagedCheckpoint`] says where to look for an older one.
+    pub fn older_checkpoint(&self, covers: u64) -> Result<Option<(u64, Vec<u8>)>, LogError> {
+        let checkpoints = self.store.begin_read()?.open_table(CHECKPOINTS).map_err(reading)?;
+        let newest = checkpoints.range(..covers).map_err(reading)?.next_back().transpose().map_err(reading)?;
+        let Some((key, value)) = newest else { return Ok(None) };
+        match value.value().split_first_chunk::<32>() {
+            Some((seal, checkpoint)) if Seal::of(checkpoint).as_bytes() == seal => {
+                Ok(Some((key.value(), checkpoint.to_vec())))
             }
-            if !seen_any {
+            _ => Err(LogError::DamagedCheckpoint { covers: key.value() }),
+        }
+    }
+
+    /// The ranges that the upstream has refused for good, in order.
+    ///
+    /// # Errors
+    /// When the log cannot be read or is being reopened.
+    pub fn quarantined(&self) -> Result<Vec<Quarantined>, LogError> {
+        let quarantine = self.store.begin_read()?.open_table(QUARANTINE).map_err(reading)?;
+        let mut ranges = Vec::new();
+        for entry in quarantine.iter().map_err(reading)? {
+            let (key, value) = entry.map_err(reading)?;
+            let unreadable = |source| LogError::DamagedQuarantine { first: key.value(), source };
+            ranges.push(minicbor::decode(value.value()).map_err(unreadable)?);
+        }
+        Ok(ranges)
+    }
+
+    /// Checks the whole log: seals, chain, counts, numbers, and that every event can be read.
+    ///
+    /// # Errors
+    /// [`LogError::Damaged`] and [`LogError::Missing`] name the first place where it does not hold.
+    pub fn verify(&self) -> Result<Verified, LogError> {
+        let mut verified = Verified::default();
+        let mut from = 0;
+        loop {
+            let segments = self.segments()?;
+            let walked_from = from;
+            for entry in segments.range(from..).map_err(reading)?.take(WALK_SEGMENTS) {
+                let (key, value) = entry.map_err(reading)?;
+                verified.add(key.value(), value.value())?;
+                from = key.value().saturating_add(1);
+            }
+            if from == walked_from {
                 return Ok(verified);
             }
         }
     }
 
-    /// How long the commit under way has taken at `now`, in milliseconds; `None` when there is none.
-    pub fn commit_running_ms(&self, now: Instant) -> Option<i64> {
-        let started = self.shared.commit_started_ms.load(Ordering::Relaxed);
-        (started != 0).then(|| now.unix_ms().saturating_sub(started))
+    /// How long the current commit, or reopening, has been running; `None` when there is none.
+    pub fn commit_running_for(&self, now: Instant) -> Option<Duration> {
+        let started = self.store.commit_started.get()?;
+        Some(Duration::from_millis(u64::try_from(now.ms_since(started)).unwrap_or(0)))
     }
 
-    /// Since when commits fail; `None` when the last one succeeded.
-    pub fn failing_since(&self) -> Option<Instant> {
-        let since = self.shared.failing_since_ms.load(Ordering::Relaxed);
-        (since != 0).then(|| Instant::from_unix_ms(since))
-    }
-
-    /// Size and health of the log.
+    /// What IT sees of the log. A figure that the system does not give is 0.
     pub fn figures(&self) -> LogFigures {
-        let last_commit = self.shared.last_commit_ms.load(Ordering::Relaxed);
-        let folder = self.shared.path.parent().unwrap_or(Path::new("."));
         LogFigures {
             last_event: self.last_event(),
-            file_bytes: std::fs::metadata(&self.shared.path).map_or(0, |file| file.len()),
-            disk_free_bytes: rustix::fs::statvfs(folder).map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize)),
-            last_commit_at: (last_commit != 0).then(|| Instant::from_unix_ms(last_commit)),
-            failed_commits: self.shared.failed_commits.load(Ordering::Relaxed),
+            file_bytes: std::fs::metadata(&self.store.path).map_or(0, |file| file.len()),
+            disk_free_bytes: disk_free_bytes(&self.store.path).unwrap_or(0),
+            last_commit_at: self.store.last_commit.get(),
+            failed_commits: self.store.metrics.failed_commits.get(),
         }
+    }
+
+    /// What is wrong with the log, the worst first.
+    pub fn problems(&self, now: Instant) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut add = |severity, what, message: String, since| {
+            problems.push(Problem { severity, what, message, since });
+        };
+        if let Some(since) = self.store.failing_since.get() {
+            let message = "commits to the log fail; check the disk and its free space";
+            add(Severity::Critical, "log", message.into(), Some(since));
+        }
+        let running = self.commit_running_for(now).unwrap_or_default();
+        if running > Duration::from_millis(self.store.config.commit_stuck_ms) {
+            let message = format!("a commit to the log has been running for {} s; check the disk", running.as_secs());
+            add(Severity::Critical, "log", message, self.store.commit_started.get());
+        }
+        if let Some(free) = disk_free_bytes(&self.store.path)
+            && free < self.store.config.disk_free_bytes_min
+        {
+            let message = format!("only {} MiB are free on the disk of the log; make room", free >> 20);
+            add(Severity::Warning, "disk", message, None);
+        }
+        problems
+    }
+
+    #[cfg(test)]
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn segments(&self) -> Result<ReadOnlyTable<u64, &'static [u8]>, LogError> {
+        self.store.begin_read()?.open_table(SEGMENTS).map_err(reading)
     }
 }
 
-impl Shared {
-    pub(super) fn new(path: &Path) -> Self {
-        Self {
-            slot: Slot::default(),
-            path: path.into(),
-            last_event: watch::Sender::new(0),
-            commit_started_ms: AtomicI64::new(0),
-            last_commit_ms: AtomicI64::new(0),
-            failing_since_ms: AtomicI64::new(0),
-            failed_commits: AtomicU64::new(0),
+impl Verified {
+    fn add(&mut self, key: u64, bytes: &[u8]) -> Result<(), LogError> {
+        let expected = self.events.saturating_add(1);
+        let segment = Segment::read(key, bytes).map_err(damaged(key))?;
+        if key > expected {
+            return Err(LogError::Missing { number: expected });
         }
-    }
-
-    pub(super) fn set_last_event(&self, number: u64) {
-        self.last_event.send_replace(number);
-    }
-
-    pub(super) fn commit_starts(&self, now: Instant) {
-        self.commit_started_ms.store(now.unix_ms(), Ordering::Relaxed);
-    }
-
-    pub(super) fn commit_ends(&self, kept: bool, now: Instant) {
-        self.commit_started_ms.store(0, Ordering::Relaxed);
-        if kept {
-            self.last_commit_ms.store(now.unix_ms(), Ordering::Relaxed);
-            self.failing_since_ms.store(0, Ordering::Relaxed);
-        } else {
-            // The first failure counts, not the latest.
-            let first = self.failing_since_ms.compare_exchange(0, now.unix_ms(), Ordering::Relaxed, Ordering::Relaxed);
-            first.ok();
-            self.failed_commits.fetch_add(1, Ordering::Relaxed);
+        if key < expected || segment.previous != self.seal {
+            return Err(damaged(key)(super::SegmentFault::ChainBroken));
         }
+        for event in segment.events_from(0) {
+            event.map_err(damaged(key))?;
+        }
+        *self = Self { segments: self.segments.saturating_add(1), events: segment.last(), seal: segment.seal };
+        Ok(())
     }
 }
 
-fn decode(first: u64, segment: &[u8]) -> Result<Vec<Event>, LogError> {
-    segment::decode(first, segment).map_err(|what| LogError::Damaged { event: first, what })
+impl fmt::Debug for LogReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogReader").field("last_event", &self.last_event()).finish_non_exhaustive()
+    }
+}
+
+fn disk_free_bytes(path: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder_of(path)).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }

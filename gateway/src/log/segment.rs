@@ -1,88 +1,281 @@
-//! The format of a segment: the events of one commit.
+//! One segment: the events of one commit, sealed and chained to the segment before it.
 //!
-//! ```text
-//! byte 0        format version, 1
-//! bytes 1..5    number of events, big-endian
-//! bytes 5..37   BLAKE3 hash of the segment before this one; zeros for the first
-//! bytes 37..69  BLAKE3 hash of bytes 0..37 and of all bytes from 69 on
-//! bytes 69..    the events, one CBOR item each
-//! ```
+//! | bytes | what |
+//! | --- | --- |
+//! | 4 | magic, `GPLS` |
+//! | 2 | version of this format, big-endian: 1 |
+//! | 4 | count of events, big-endian, at least 1 |
+//! | 8 | number of the first event, big-endian |
+//! | 32 | seal of the segment before it; zeros for the first |
+//! | … | the events, CBOR, one after the other ([`protocol::event`]) |
+//! | 32 | seal: BLAKE3 hash of all bytes above |
 
+use std::fmt;
+
+use minicbor::Decoder;
 use protocol::Event;
+use thiserror::Error;
 
-const FORMAT: u8 = 1;
-const COUNT: usize = 1;
-const PREVIOUS: usize = 5;
-const CHECKSUM: usize = 37;
-const EVENTS: usize = 69;
+const MAGIC: [u8; 4] = *b"GPLS";
+const VERSION: u16 = 1;
+const SEAL_BYTES: usize = 32;
+const HEADER_BYTES: usize = 4 + 2 + 4 + 8 + SEAL_BYTES;
 
-/// A BLAKE3 hash.
-pub type Hash = [u8; 32];
-
-/// Writes `events` as a segment that follows the one with hash `previous`.
-pub fn encode(events: &[Event], previous: &Hash) -> Vec<u8> {
-    let mut segment = Vec::with_capacity(EVENTS + events.len() * 256);
-    segment.push(FORMAT);
-    segment.extend_from_slice(&u32::try_from(events.len()).unwrap_or(u32::MAX).to_be_bytes());
-    segment.extend_from_slice(previous);
-    segment.extend_from_slice(&[0; 32]);
-    for event in events {
-        // Writing to memory does not fail.
-        drop(minicbor::encode(event, &mut segment));
-    }
-    let checksum = checksum(&segment).unwrap_or_default();
-    if let Some(place) = segment.get_mut(CHECKSUM..EVENTS) {
-        place.copy_from_slice(&checksum);
-    }
-    segment
+/// A segment whose seal holds.
+#[derive(Clone, Debug)]
+pub(super) struct Segment<'b> {
+    /// Number of its first event.
+    pub first: u64,
+    /// How many events it has, at least 1.
+    pub count: u32,
+    /// Seal of the segment before it.
+    pub previous: Seal,
+    /// Its own.
+    pub seal: Seal,
+    events: &'b [u8],
 }
 
-/// The hash by which the next segment names this one.
-pub fn hash(segment: &[u8]) -> Hash {
-    *blake3::hash(segment).as_bytes()
+/// BLAKE3 hash of a segment, and through it of all segments before.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Seal([u8; SEAL_BYTES]);
+
+/// Why bytes are not the segment that they should be.
+#[derive(Debug, Error)]
+pub enum SegmentFault {
+    /// Shorter than any segment.
+    #[error("it is cut off")]
+    CutOff,
+    /// Something else.
+    #[error("it is no segment")]
+    NoSegment,
+    /// A later version has written it.
+    #[error("its format is {found}, this version reads {VERSION}; use the version of the gateway that wrote it")]
+    OtherVersion {
+        /// Its format.
+        found: u16,
+    },
+    /// Some byte is not as it was written.
+    #[error("its bytes do not match its seal")]
+    SealBroken,
+    /// It does not follow the segment before it.
+    #[error("it does not continue the segment before it")]
+    ChainBroken,
+    /// It is, or an event in it is, stored under a wrong number.
+    #[error("event {found} is where event {expected} should be")]
+    WrongNumber {
+        /// The number by its place.
+        expected: u64,
+        /// The number that it says.
+        found: u64,
+    },
+    /// It has another count of events than it says.
+    #[error("it does not hold as many events as it says")]
+    WrongCount,
+    /// An event in it cannot be decoded.
+    #[error("event {number} is unreadable")]
+    Event {
+        /// The event's number.
+        number: u64,
+        /// What is wrong with it.
+        #[source]
+        source: minicbor::decode::Error,
+    },
 }
 
-/// The hash of the segment before this one.
-pub fn previous(segment: &[u8]) -> Option<Hash> {
-    segment.get(PREVIOUS..CHECKSUM)?.try_into().ok()
-}
-
-/// Number of events in the segment.
-pub fn count(segment: &[u8]) -> Option<u32> {
-    segment.get(COUNT..PREVIOUS)?.try_into().ok().map(u32::from_be_bytes)
-}
-
-/// Reads the events of a segment whose first event is `first`.
+/// Seals `events`, of which there is at least one, in order, behind the segment with the seal `previous`.
 ///
 /// # Errors
-/// Says what does not fit.
-pub fn decode(first: u64, segment: &[u8]) -> Result<Vec<Event>, String> {
-    let (Some(format), Some(count), Some(body)) = (segment.first(), count(segment), segment.get(EVENTS..)) else {
-        return Err(format!("it has {} bytes, too few for a segment", segment.len()));
-    };
-    if *format != FORMAT {
-        return Err(format!("its format is {format}, this version reads format {FORMAT}"));
+/// When an event cannot be written as CBOR.
+pub(super) fn seal(events: &[Event], previous: Seal) -> Result<(Vec<u8>, Seal), String> {
+    let first = events.first().map(|event| event.number).ok_or("a segment needs an event")?;
+    let count = u32::try_from(events.len()).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + events.len() * 256 + SEAL_BYTES);
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&VERSION.to_be_bytes());
+    bytes.extend_from_slice(&count.to_be_bytes());
+    bytes.extend_from_slice(&first.to_be_bytes());
+    bytes.extend_from_slice(&previous.0);
+    for event in events {
+        minicbor::encode(event, &mut bytes).map_err(|error| error.to_string())?;
     }
-    if segment.get(CHECKSUM..EVENTS) != checksum(segment).as_ref().map(|hash| hash.as_slice()) {
-        return Err("its checksum does not fit its bytes".into());
-    }
-    let mut decoder = minicbor::Decoder::new(body);
-    let mut events = Vec::with_capacity(usize::try_from(count).unwrap_or(0).min(1 << 16));
-    for number in (first..).take(usize::try_from(count).unwrap_or(0)) {
-        let event: Event = decoder.decode().map_err(|error| format!("event {number} cannot be read: {error}"))?;
-        if event.number != number {
-            return Err(format!("event {} stands where {number} should", event.number));
-        }
-        events.push(event);
-    }
-    if decoder.position() != body.len() {
-        return Err("bytes follow its last event".into());
-    }
-    Ok(events)
+    let seal = Seal::of(&bytes);
+    bytes.extend_from_slice(&seal.0);
+    Ok((bytes, seal))
 }
 
-fn checksum(segment: &[u8]) -> Option<Hash> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(segment.get(..CHECKSUM)?).update(segment.get(EVENTS..)?);
-    Some(*hasher.finalize().as_bytes())
+impl<'b> Segment<'b> {
+    /// Reads the segment that is stored under `key`, and checks its seal.
+    ///
+    /// # Errors
+    /// When it is not what was written there.
+    pub fn read(key: u64, bytes: &'b [u8]) -> Result<Self, SegmentFault> {
+        let (magic, rest) = bytes.split_first_chunk::<4>().ok_or(SegmentFault::CutOff)?;
+        let (version, rest) = rest.split_first_chunk::<2>().ok_or(SegmentFault::CutOff)?;
+        let (sealed, seal) = bytes.split_last_chunk::<SEAL_BYTES>().ok_or(SegmentFault::CutOff)?;
+        if *magic != MAGIC {
+            return Err(SegmentFault::NoSegment);
+        }
+        // Before the seal: a later version may seal in another way.
+        if u16::from_be_bytes(*version) != VERSION {
+            return Err(SegmentFault::OtherVersion { found: u16::from_be_bytes(*version) });
+        }
+        if Seal::of(sealed) != Seal(*seal) {
+            return Err(SegmentFault::SealBroken);
+        }
+        let (count, rest) = rest.split_first_chunk::<4>().ok_or(SegmentFault::CutOff)?;
+        let (first, rest) = rest.split_first_chunk::<8>().ok_or(SegmentFault::CutOff)?;
+        let (previous, rest) = rest.split_first_chunk::<SEAL_BYTES>().ok_or(SegmentFault::CutOff)?;
+        let (events, _) = rest.split_last_chunk::<SEAL_BYTES>().ok_or(SegmentFault::CutOff)?;
+        let (count, first) = (u32::from_be_bytes(*count), u64::from_be_bytes(*first));
+        if first != key {
+            return Err(SegmentFault::WrongNumber { expected: key, found: first });
+        }
+        if count == 0 {
+            return Err(SegmentFault::WrongCount);
+        }
+        Ok(Self { first, count, previous: Seal(*previous), seal: Seal(*seal), events })
+    }
+
+    /// Number of its last event.
+    pub fn last(&self) -> u64 {
+        self.first.saturating_add(u64::from(self.count)).saturating_sub(1)
+    }
+
+    /// Its events with a number of at least `from`, each with its encoded size in bytes.
+    pub fn events_from(&self, from: u64) -> impl Iterator<Item = Result<(Event, usize), SegmentFault>> + use<'b> {
+        let mut decoder = Decoder::new(self.events);
+        let (first, last, total) = (self.first, self.last(), self.events.len());
+        (first..=last).filter_map(move |number| {
+            let unreadable = |source| SegmentFault::Event { number, source };
+            let start = decoder.position();
+            if number < from {
+                return decoder.skip().err().map(|source| Err(unreadable(source)));
+            }
+            let event: Event = match decoder.decode() {
+                Ok(event) => event,
+                Err(source) => return Some(Err(unreadable(source))),
+            };
+            if event.number != number {
+                return Some(Err(SegmentFault::WrongNumber { expected: number, found: event.number }));
+            }
+            if number == last && decoder.position() != total {
+                return Some(Err(SegmentFault::WrongCount));
+            }
+            Some(Ok((event, decoder.position().saturating_sub(start))))
+        })
+    }
+}
+
+impl Seal {
+    /// Seals `bytes`.
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// The hash itself.
+    pub fn as_bytes(&self) -> &[u8; SEAL_BYTES] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("b3:")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::faulty_disk::{event, events};
+    use super::*;
+
+    /// A segment of version 1 with events 7 and 8, as it is on disks out there. It must be readable for ever.
+    const VERSION_1: &str = "\
+        47504c530001000000020000000000000007fa6d4db17b507b2e12b3afc874fc99ce262ef7db64fe0ddf7647db4ea2f64c4d\
+        860766646f6f722d311b000001a2059953381b000001a205995339820081858201071b000001a20599532400500707070707\
+        0707070707070707070707008a03f5676f627365727665826d53696c616b616e206d6173756b6e506c6561736520636f6d65\
+        20696e00f6f6f6f680860866646f6f722d321b000001a2059953381b000001a205995339820081858201081b000001a20599\
+        5324005007070707070707070707070707070707008a03f5676f627365727665826d53696c616b616e206d6173756b6e506c\
+        6561736520636f6d6520696e00f6f6f6f6805d5531d34df85f643782e2cec2bceb35ede0f5578b2d94b25cc0f4e3be80ab04";
+
+    fn read_all(key: u64, bytes: &[u8]) -> Result<Vec<Event>, SegmentFault> {
+        Segment::read(key, bytes)?.events_from(0).map(|event| event.map(|(event, _)| event)).collect()
+    }
+
+    fn from_hex(hex: &str) -> Vec<u8> {
+        hex.as_bytes()
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect()
+    }
+
+    /// Seals bytes again that were changed.
+    fn resealed(mut bytes: Vec<u8>) -> Vec<u8> {
+        bytes.truncate(bytes.len() - SEAL_BYTES);
+        let seal = Seal::of(&bytes);
+        bytes.extend_from_slice(&seal.0);
+        bytes
+    }
+
+    #[test]
+    fn a_segment_of_version_1_is_read_and_written_the_same() {
+        let bytes = from_hex(VERSION_1);
+        assert_eq!(read_all(7, &bytes).unwrap(), events(7..=8));
+        let segment = Segment::read(7, &bytes).unwrap();
+        assert_eq!((segment.first, segment.count, segment.last()), (7, 2, 8));
+        assert_eq!(segment.previous, Seal::of(b"the segment before"));
+        assert_eq!(seal(&events(7..=8), segment.previous).unwrap(), (bytes.clone(), segment.seal));
+    }
+
+    #[test]
+    fn every_flipped_byte_and_every_cut_is_noticed() {
+        let (bytes, _) = seal(&events(1..=3), Seal::default()).unwrap();
+        for position in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[position] ^= 0x10;
+            assert!(Segment::read(1, &flipped).is_err(), "byte {position}");
+            assert!(Segment::read(1, &bytes[..position]).is_err(), "cut at {position}");
+        }
+    }
+
+    #[test]
+    fn each_fault_is_told_apart() {
+        let (bytes, _) = seal(&events(1..=2), Seal::default()).unwrap();
+        let changed = |position: usize, value: u8| {
+            let mut bytes = bytes.clone();
+            bytes[position] = value;
+            bytes
+        };
+        assert!(matches!(read_all(1, &bytes[..5]), Err(SegmentFault::CutOff)));
+        assert!(matches!(read_all(1, &changed(0, b'X')), Err(SegmentFault::NoSegment)));
+        assert!(matches!(read_all(1, &changed(5, 2)), Err(SegmentFault::OtherVersion { found: 2 })));
+        assert!(matches!(read_all(1, &changed(60, 0xff)), Err(SegmentFault::SealBroken)));
+        assert!(matches!(read_all(2, &bytes), Err(SegmentFault::WrongNumber { expected: 2, found: 1 })));
+        assert!(matches!(read_all(1, &resealed(changed(9, 0))), Err(SegmentFault::WrongCount)));
+        assert!(matches!(read_all(1, &resealed(changed(9, 1))), Err(SegmentFault::WrongCount)));
+        assert!(matches!(read_all(1, &resealed(changed(9, 3))), Err(SegmentFault::Event { number: 3, .. })));
+        let (gap, _) = seal(&[event(1), event(3)], Seal::default()).unwrap();
+        assert!(matches!(read_all(1, &gap), Err(SegmentFault::WrongNumber { expected: 2, found: 3 })));
+    }
+
+    #[test]
+    fn a_count_beyond_all_bounds_ends_with_the_first_missing_event() {
+        let (mut bytes, _) = seal(&events(1..=2), Seal::default()).unwrap();
+        bytes[6..10].copy_from_slice(&u32::MAX.to_be_bytes());
+        assert!(matches!(read_all(1, &resealed(bytes)), Err(SegmentFault::Event { number: 3, .. })));
+    }
+
+    #[test]
+    fn a_seal_depends_on_the_seal_before() {
+        let first = seal(&[event(1)], Seal::default()).unwrap().1;
+        assert_ne!(seal(&[event(2)], first).unwrap().1, seal(&[event(2)], Seal::default()).unwrap().1);
+        assert_eq!(first.to_string().len(), "b3:".len() + 64);
+    }
 }

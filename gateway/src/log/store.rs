@@ -1,77 +1,330 @@
-//! The log's file: opening it, and the one place from which its readers borrow it.
+//! The file: opening it, and the one place where its database is held while others use it.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{PoisonError, RwLock};
 
-use redb::{Database, DatabaseError, TableDefinition};
+use protocol::Instant;
+use redb::backends::FileBackend;
+use redb::{
+    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
+    TableError, WriteTransaction,
+};
 
-use super::LogError;
+use super::segment::{Seal, Segment};
+use super::{Config, LogError, Metrics};
 
-pub(super) const SEGMENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("segments");
-pub(super) const CURSORS: TableDefinition<'_, &str, u64> = TableDefinition::new("cursors");
-pub(super) const QUARANTINE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("quarantine");
-pub(super) const CHECKPOINTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("checkpoints");
+/// The format of the file that this version writes and reads.
+pub const FORMAT: u64 = 1;
 
-/// How long a reader may still hold the old database when the log is opened again.
-const READERS_DEADLINE: Duration = Duration::from_secs(5);
+pub(super) const SEGMENTS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("segments");
+pub(super) const CURSORS: TableDefinition<'static, &str, u64> = TableDefinition::new("cursors");
+pub(super) const QUARANTINE: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("quarantine");
+pub(super) const CHECKPOINTS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("checkpoints");
+const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
+const META_FORMAT: &str = "format";
 
-/// Makes a database; called again after a failure.
+/// Opens the database, again and again when need be.
 pub(super) type Opener = Box<dyn Fn() -> Result<Database, LogError> + Send>;
 
-/// Where readers borrow the database from; empty while it is being opened again.
-#[derive(Debug, Default)]
-pub(super) struct Slot(Mutex<Option<Arc<Database>>>);
+/// What the writer and all readers share.
+pub(super) struct Store {
+    pub path: PathBuf,
+    pub config: Config,
+    pub metrics: Metrics,
+    pub commit_started: Moment,
+    pub last_commit: Moment,
+    pub failing_since: Moment,
+    slot: RwLock<Slot>,
+}
 
-impl Slot {
-    /// Borrows the database for one short transaction.
-    pub fn borrow(&self) -> Result<Arc<Database>, LogError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(LogError::Reopening)
+/// Where the newest segment ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tail {
+    /// Number of the newest event; 0 when there is none.
+    pub last_event: u64,
+    /// Seal of the newest segment; zeros when there is none.
+    pub seal: Seal,
+}
+
+/// A moment that one thread sets and others read; unset is the epoch.
+#[derive(Debug, Default)]
+pub(super) struct Moment(AtomicI64);
+
+/// Transactions do not borrow from the database, so nobody needs it for longer than it takes to begin one.
+enum Slot {
+    Open(Database),
+    Reopening,
+    Closed,
+}
+
+impl Store {
+    pub fn new(path: &Path, config: &Config, metrics: Metrics, database: Database) -> Self {
+        Self {
+            path: path.into(),
+            config: config.clone(),
+            metrics,
+            commit_started: Moment::default(),
+            last_commit: Moment::default(),
+            failing_since: Moment::default(),
+            slot: RwLock::new(Slot::Open(database)),
+        }
     }
 
-    /// Opens the database, after every reader has given the old one back.
-    pub fn open(&self, opener: &Opener) -> Result<Arc<Database>, LogError> {
-        let old = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(old) = old {
-            let deadline = Instant::now() + READERS_DEADLINE;
-            while Arc::strong_count(&old) > 1 {
-                if Instant::now() > deadline {
-                    // Put back, so that the next try waits for the same readers.
-                    *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(old);
-                    return Err(LogError::Reopening);
-                }
-                thread::sleep(Duration::from_millis(1));
-            }
+    /// A view of what is committed now.
+    pub fn begin_read(&self) -> Result<ReadTransaction, LogError> {
+        match &*self.slot.read().unwrap_or_else(PoisonError::into_inner) {
+            Slot::Open(database) => database.begin_read().map_err(reading),
+            Slot::Reopening => Err(LogError::Reopening),
+            Slot::Closed => Err(LogError::Closed),
         }
-        let database = Arc::new(opener()?);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&database));
-        Ok(database)
+    }
+
+    /// The one write transaction.
+    pub fn begin_write(&self) -> Result<WriteTransaction, LogError> {
+        match &*self.slot.read().unwrap_or_else(PoisonError::into_inner) {
+            Slot::Open(database) => database.begin_write().map_err(writing),
+            Slot::Reopening => Err(LogError::NeedsReopen),
+            Slot::Closed => Err(LogError::Closed),
+        }
+    }
+
+    /// Takes the database away and closes it. Read transactions that are still alive fail with
+    /// [`LogError::Reopening`] from here on; the file and its lock are free.
+    pub fn take_away(&self) {
+        self.replace(Slot::Reopening);
+    }
+
+    /// Puts a database in place for everybody.
+    pub fn put(&self, database: Database) {
+        self.replace(Slot::Open(database));
+    }
+
+    /// Closes the database for good.
+    pub fn close(&self) {
+        self.replace(Slot::Closed);
+    }
+
+    fn replace(&self, slot: Slot) {
+        let old = std::mem::replace(&mut *self.slot.write().unwrap_or_else(PoisonError::into_inner), slot);
+        // Closing writes and syncs: not under the lock, where readers would wait for it.
+        if let Slot::Open(database) = old
+            && let Err(error) = database.close()
+        {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the log was not closed cleanly");
+        }
     }
 }
 
-/// Opens or makes the file at `path`, readable by its owner only.
-pub(super) fn open_file(path: &Path, cache_bytes: usize) -> Result<Database, LogError> {
-    let failed = |remedy, source: redb::Error| LogError::Open { path: path.into(), remedy, source: Box::new(source) };
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| failed("check that its folder exists and belongs to this user", redb::Error::Io(error)))?;
-    let describe = |error: DatabaseError| {
-        let remedy = match &error {
-            DatabaseError::DatabaseAlreadyOpen => "another process uses it; is a gateway running on this folder?",
-            DatabaseError::UpgradeRequired(_) => "it is of an older format; it must be migrated first",
-            DatabaseError::Storage(redb::StorageError::Corrupted(_)) => "it is no log, or damaged; restore a backup",
-            _ => "look at the cause; if it is no log, restore a backup",
-        };
-        failed(remedy, error.into())
+impl Moment {
+    pub fn set(&self, now: Instant) {
+        self.0.store(now.unix_ms(), Ordering::Release);
+    }
+
+    /// Keeps the earlier moment when there is one.
+    pub fn set_once(&self, now: Instant) {
+        if self.get().is_none() {
+            self.set(now);
+        }
+    }
+
+    pub fn clear(&self) {
+        self.0.store(0, Ordering::Release);
+    }
+
+    pub fn get(&self) -> Option<Instant> {
+        Some(self.0.load(Ordering::Acquire)).filter(|ms| *ms != 0).map(Instant::from_unix_ms)
+    }
+}
+
+/// Opens the database in the file at `path`, which is made when there is none.
+pub(super) fn file_opener(path: &Path, cache_bytes: usize) -> Opener {
+    let path = path.to_path_buf();
+    Box::new(move || {
+        let cannot_open = |source| LogError::Open { path: path.clone(), source };
+        let folder = folder_of(&path);
+        if !folder.is_dir() {
+            return Err(LogError::NoFolder { path: path.clone() });
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(cannot_open)?;
+        // Without this the name of a new file may not survive a power cut, whatever is synced in the file.
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(cannot_open)?;
+        let backend = FileBackend::new(file).map_err(|error| opening(&path, error))?;
+        Database::builder()
+            .set_cache_size(cache_bytes)
+            .create_with_backend(backend)
+            .map_err(|error| opening(&path, error))
+    })
+}
+
+/// Makes the tables in an empty database, else checks that it is a log of a known format. Then finds its end.
+pub(super) fn prepare(path: &Path, database: &Database) -> Result<Tail, LogError> {
+    let transaction = database.begin_read().map_err(reading)?;
+    if transaction.list_tables().map_err(reading)?.next().is_none() {
+        create_tables(database)?;
+        return Ok(Tail::default());
+    }
+    let foreign = |error| match error {
+        TableError::Storage(error) => reading(error),
+        _ => LogError::NotALog { path: path.into() },
     };
-    let backend = redb::backends::FileBackend::new(file).map_err(describe)?;
-    redb::Builder::new().set_cache_size(cache_bytes).create_with_backend(backend).map_err(describe)
+    let meta = transaction.open_table(META).map_err(foreign)?;
+    match meta.get(META_FORMAT).map_err(reading)?.map(|format| format.value()) {
+        Some(FORMAT) => {}
+        Some(found) => return Err(LogError::OtherFormat { path: path.into(), found, known: FORMAT }),
+        None => return Err(LogError::NotALog { path: path.into() }),
+    }
+    let segments = transaction.open_table(SEGMENTS).map_err(foreign)?;
+    let Some((key, bytes)) = segments.last().map_err(reading)? else { return Ok(Tail::default()) };
+    let segment = Segment::read(key.value(), bytes.value()).map_err(damaged(key.value()))?;
+    Ok(Tail { last_event: segment.last(), seal: segment.seal })
+}
+
+/// The folder that holds `path`.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A read's failure. Where the database was taken away or has failed, it is about to be reopened.
+pub(super) fn reading(error: impl Into<redb::Error>) -> LogError {
+    match error.into() {
+        redb::Error::DatabaseClosed | redb::Error::PreviousIo => LogError::Reopening,
+        error => LogError::Read(Box::new(error)),
+    }
+}
+
+pub(super) fn writing(error: impl Into<redb::Error>) -> LogError {
+    LogError::Write(Box::new(error.into()))
+}
+
+pub(super) fn damaged(segment: u64) -> impl Fn(super::SegmentFault) -> LogError {
+    move |fault| LogError::Damaged { segment, fault }
+}
+
+fn create_tables(database: &Database) -> Result<(), LogError> {
+    let transaction = database.begin_write().map_err(writing)?;
+    transaction.open_table(META).map_err(writing)?.insert(META_FORMAT, FORMAT).map_err(writing)?;
+    transaction.open_table(SEGMENTS).map_err(writing)?;
+    transaction.open_table(CURSORS).map_err(writing)?;
+    transaction.open_table(QUARANTINE).map_err(writing)?;
+    transaction.open_table(CHECKPOINTS).map_err(writing)?;
+    transaction.commit().map_err(writing)
+}
+
+fn opening(path: &Path, error: DatabaseError) -> LogError {
+    let path = path.to_path_buf();
+    match error {
+        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => LogError::InUse { path },
+        DatabaseError::Storage(StorageError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
+            LogError::NotALog { path }
+        }
+        error => LogError::Database { path, source: Box::new(error.into()) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use prometheus_client::registry::Registry;
+
+    use super::super::faulty_disk::{clock, event};
+    use super::super::{Commit, Log, LogReader};
+    use super::*;
+
+    fn open(path: &Path) -> Result<(Log, LogReader), LogError> {
+        Log::open(path, &Config::default(), Metrics::new(&mut Registry::default()), clock())
+    }
+
+    fn refusal(path: &Path) -> LogError {
+        open(path).err().unwrap()
+    }
+
+    #[test]
+    fn a_new_log_is_empty_private_and_there_when_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.redb");
+        let (mut log, reader) = open(&path).unwrap();
+        assert_eq!((log.next_number(), reader.last_event()), (1, 0));
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        log.commit(&Commit { events: &[event(1)], ..Commit::default() }).unwrap();
+        drop(log);
+        assert!(matches!(reader.read(0, 1, 1), Err(LogError::Closed)));
+        let (log, reader) = open(&path).unwrap();
+        assert_eq!((log.next_number(), reader.event(1).unwrap()), (2, Some(event(1))));
+    }
+
+    #[test]
+    fn a_log_that_is_open_elsewhere_is_refused_until_it_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.redb");
+        let (mut log, _reader) = open(&path).unwrap();
+        let error = refusal(&path);
+        assert!(matches!(error, LogError::InUse { .. }), "{error:?}");
+        assert!(
+            error
+                .to_string()
+                .ends_with("log.redb is in use by another process; is a gateway running on this data folder?")
+        );
+        log.reopen().unwrap();
+        assert!(matches!(refusal(&path), LogError::InUse { .. }));
+        drop(log);
+        open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nowhere").join("log.redb");
+        assert!(matches!(refusal(&path), LogError::NoFolder { path: named } if named == path));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_named_with_the_systems_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(refusal(folder.path()), LogError::Open { path, .. } if path == folder.path()));
+    }
+
+    #[test]
+    fn files_of_something_else_are_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in [("text", b"not a database at all".as_slice()), ("zeros", &[0; 8192])] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            assert!(matches!(refusal(&path), LogError::NotALog { .. }), "{name}");
+            assert_eq!(std::fs::read(&path).unwrap(), content);
+        }
+        for other in [TableDefinition::<&str, u64>::new("people"), META] {
+            let path = folder.path().join(format!("{other}").replace(['<', '>', ' ', ','], ""));
+            let database = Database::create(&path).unwrap();
+            let transaction = database.begin_write().unwrap();
+            transaction.open_table(other).unwrap().insert("x", 1).unwrap();
+            transaction.commit().unwrap();
+            drop(database);
+            assert!(matches!(refusal(&path), LogError::NotALog { .. }));
+        }
+    }
+
+    #[test]
+    fn a_log_of_a_later_format_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.redb");
+        drop(open(&path).unwrap());
+        let database = Database::open(&path).unwrap();
+        let transaction = database.begin_write().unwrap();
+        transaction.open_table(META).unwrap().insert(META_FORMAT, FORMAT + 1).unwrap();
+        transaction.commit().unwrap();
+        drop(database);
+        assert!(matches!(refusal(&path), LogError::OtherFormat { found: 2, known: 1, .. }));
+    }
 }

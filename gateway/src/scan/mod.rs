@@ -35,8 +35,6 @@ use crate::log::Quarantined;
 pub struct Config {
     /// Scans that may wait for the log; what comes beyond is answered `unavailable`.
     pub queue_events_max: usize,
-    /// Scans that one commit may keep.
-    pub batch_events_max: usize,
     /// A scan that arrives later than this after it was made is only recorded, in milliseconds.
     pub late_after_ms: u64,
     /// A reader's clock that is off by more than this is flagged, in milliseconds.
@@ -104,6 +102,9 @@ pub enum Answer {
     },
 }
 
+/// The name under which the log keeps the upstream's cursor.
+pub const UPSTREAM: &str = "upstream";
+
 /// How far the upstream has come, to be kept beside the events.
 #[derive(Clone, Debug)]
 pub struct UpstreamNote {
@@ -143,7 +144,6 @@ impl Config {
     pub fn validate(&self) -> Result<(), String> {
         for (field, value, min, max) in [
             ("queue_events_max", self.queue_events_max as u64, 1, 1_000_000),
-            ("batch_events_max", self.batch_events_max as u64, 1, 16_384),
             ("late_after_ms", self.late_after_ms, 1_000, 86_400_000),
             ("clock_tolerance_ms", self.clock_tolerance_ms, 100, 3_600_000),
             ("checkpoint_events", self.checkpoint_events, 1, 10_000_000),
@@ -162,7 +162,6 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             queue_events_max: 16_384,
-            batch_events_max: 1024,
             late_after_ms: 30_000,
             clock_tolerance_ms: 5_000,
             checkpoint_events: 50_000,

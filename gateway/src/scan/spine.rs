@@ -12,10 +12,12 @@ use tokio::sync::oneshot;
 
 use super::recall::{Asked, Recall, kept};
 use super::seen::Lookup;
-use super::{Answer, Arrival, Config, Figures, Metrics, ReplyTo, ScanQueue, State, UpstreamNote, Work, WorkQueue};
+use super::{
+    Answer, Arrival, Config, Figures, Metrics, ReplyTo, ScanQueue, State, UPSTREAM, UpstreamNote, Work, WorkQueue,
+};
 use crate::access::{self, Snapshot};
 use crate::clock::Clock;
-use crate::log::{Commit, Log, LogError, LogReader, UPSTREAM};
+use crate::log::{Commit, Log, LogError, LogReader};
 use crate::monitors::Monitors;
 
 /// Time between two looks at the queue while the log does not work.
@@ -42,6 +44,8 @@ pub struct SpineParts {
     pub figures: Figures,
     /// The spine's metrics.
     pub metrics: Metrics,
+    /// Most events of one commit.
+    pub batch_events_max: usize,
     /// Its settings.
     pub config: Config,
 }
@@ -83,7 +87,7 @@ impl Spine {
     /// Works until every [`ScanQueue`] is gone, then keeps a last checkpoint.
     pub fn run(mut self, queue: WorkQueue) {
         let WorkQueue(mut queue) = queue;
-        let batch_max = self.parts.config.batch_events_max;
+        let batch_max = self.parts.batch_events_max;
         let mut inbox = Vec::with_capacity(batch_max);
         loop {
             if self.reopen_at.is_some() {

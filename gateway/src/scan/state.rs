@@ -70,12 +70,19 @@ impl State {
 
     /// A checkpoint that cannot be read costs time, not correctness: the one before it, or the whole log, serves.
     fn newest_checkpoint(log: &LogReader) -> Result<(u64, Self), LogError> {
-        for (through, bytes) in log.checkpoints()? {
-            match minicbor::decode(&bytes) {
-                Ok(state) => return Ok((through, state)),
-                Err(error) => tracing::warn!(through, %error, "a checkpoint cannot be read, an older one is used"),
-            }
+        let mut checkpoint = log.newest_checkpoint();
+        loop {
+            let covers = match checkpoint {
+                Ok(None) => return Ok((0, Self::default())),
+                Ok(Some((covers, bytes))) => match minicbor::decode(&bytes) {
+                    Ok(state) => return Ok((covers, state)),
+                    Err(_) => covers,
+                },
+                Err(LogError::DamagedCheckpoint { covers }) => covers,
+                Err(error) => return Err(error),
+            };
+            tracing::warn!(covers, "a checkpoint cannot be read; an older one, or the whole log, serves");
+            checkpoint = log.older_checkpoint(covers);
         }
-        Ok((0, Self::default()))
     }
 }

@@ -25,6 +25,7 @@ pub struct Audit {
     forwarded: Option<HashMap<String, HashSet<u64>>>,
     highest_forwarded: HashMap<String, u64>,
     quarantined: Vec<(u64, u64)>,
+    refused: HashSet<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -107,6 +108,10 @@ impl Audit {
     /// Takes the next line of the ledger.
     pub fn forwarded(&mut self, forwarded: &Forwarded) {
         let id = forwarded.id;
+        if forwarded.refused.is_some() {
+            self.refused.insert(id);
+            return;
+        }
         let seen = self.forwarded.get_or_insert_default().entry(forwarded.source.clone()).or_default();
         if !seen.insert(id) {
             self.report.forwarded_again += 1;
@@ -149,7 +154,9 @@ impl Audit {
         let mut missing: Vec<u64> = self.numbers.difference(&arrived).copied().collect();
         missing.sort_unstable();
         for number in missing {
-            if self.quarantined.iter().any(|(first, last)| (*first..=*last).contains(&number)) {
+            if self.refused.contains(&number)
+                || self.quarantined.iter().any(|(first, last)| (*first..=*last).contains(&number))
+            {
                 self.report.quarantined += 1;
             } else {
                 self.report.not_forwarded += 1;
@@ -205,7 +212,7 @@ mod tests {
     }
 
     fn upstream(ids: &[u64]) -> Option<Vec<Forwarded>> {
-        Some(ids.iter().map(|id| Forwarded { source: "s".into(), id: *id }).collect())
+        Some(ids.iter().map(|id| Forwarded { source: "s".into(), id: *id, refused: None }).collect())
     }
 
     fn found(report: &Report) -> [u64; 6] {
@@ -262,11 +269,13 @@ mod tests {
         }
         audit.quarantine(2, 3);
         audit.expect_forwarding();
-        for id in [1, 4] {
-            audit.forwarded(&Forwarded { source: "s".into(), id });
+        audit.event(&event(5, 5));
+        for (id, refused) in [(1, None), (5, Some(422)), (4, None)] {
+            audit.forwarded(&Forwarded { source: "s".into(), id, refused });
         }
         let report = audit.finish();
-        assert_eq!((report.quarantined, report.lost, report.is_clean()), (2, 0, true));
+        assert_eq!((report.quarantined, report.forwarded, report.lost), (3, Some(2), 0));
+        assert!(report.is_clean(), "{report}");
     }
 
     #[test]

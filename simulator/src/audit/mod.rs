@@ -63,6 +63,9 @@ pub struct Forwarded {
     /// The event's number.
     #[serde(deserialize_with = "number")]
     pub id: u64,
+    /// The HTTP status with which it was refused for good; absent where it was taken.
+    #[serde(default)]
+    pub refused: Option<u16>,
 }
 
 /// What the audit found.
