@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use reqwest::{Client, Response};
 use rustix::process::{Pid, Signal, kill_process};
@@ -33,6 +33,7 @@ pub struct Listen {
 pub struct Gateway {
     process: Child,
     ended: bool,
+    words: Option<JoinHandle<()>>,
     stderr: PathBuf,
     token: String,
     client: Client,
@@ -52,9 +53,12 @@ impl Gateway {
             .env("GAPURA_HTTP__LISTEN", format!("127.0.0.1:{}", listen.http))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(File::create(&stderr).unwrap())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("the gateway's program starts");
+        // Through a pipe, as under systemd, so that a limit on the gateway's own files leaves its words alone.
+        let (mut words, mut kept) = (process.stderr.take().unwrap(), File::create(&stderr).unwrap());
+        let words = thread::spawn(move || drop(std::io::copy(&mut words, &mut kept)));
         let (tell, told) = mpsc::channel();
         let stdout = BufReader::new(process.stdout.take().unwrap());
         // Reads on to the end, so that the gateway never meets a closed pipe.
@@ -66,6 +70,7 @@ impl Gateway {
         let mut gateway = Self {
             process,
             ended: false,
+            words: Some(words),
             stderr,
             token: site.token().to_owned(),
             client: Client::builder().tls_backend_preconfigured(anonymous).timeout(DEADLINE).build().unwrap(),
@@ -214,6 +219,7 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         self.end();
+        self.words.take().map(JoinHandle::join);
         if thread::panicking() {
             let words = fs::read_to_string(&self.stderr).unwrap_or_default();
             let lines: Vec<_> = words.lines().collect();
