@@ -370,7 +370,11 @@ fn sources(
     })
 }
 
-fn admin_token_hash(path: &Path) -> Result<[u8; 32]> {
+/// The hash of the administrator's token, as the site's file holds it.
+///
+/// # Errors
+/// Names the file that cannot be used.
+pub fn admin_token_hash(path: &Path) -> Result<[u8; 32]> {
     let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let hash = blake3::Hash::from_hex(text.trim())
         .with_context(|| format!("{} must hold the token's BLAKE3 hash, 64 hexadecimal digits", path.display()))?;
