@@ -30,6 +30,8 @@ pub struct Client {
     /// What came while something else was waited for.
     aside: VecDeque<Packet>,
     last_id: u16,
+    /// The certificate that the gateway has shown, DER; empty without TLS.
+    pub server_certificate: Vec<u8>,
 }
 
 impl Client {
@@ -43,7 +45,9 @@ impl Client {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let name = ServerName::from(address.ip());
-        Ok(Self::over(TlsConnector::from(Arc::new(config)).connect(name, stream).await?))
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(|shown| shown.to_vec());
+        Ok(Self { server_certificate: shown.unwrap_or_default(), ..Self::over(stream) })
     }
 
     /// Connects with the certificate `{folder}/{name}.pem` of the site, `folder` being `doors` or `monitors`.
@@ -175,8 +179,14 @@ impl Client {
     }
 
     fn over(socket: impl Socket + 'static) -> Self {
-        let (input, aside) = (BytesMut::new(), VecDeque::new());
-        Self { version: Version::V4, socket: Box::new(socket), input, aside, last_id: 0 }
+        Self {
+            version: Version::V4,
+            socket: Box::new(socket),
+            input: BytesMut::new(),
+            aside: VecDeque::new(),
+            last_id: 0,
+            server_certificate: Vec::new(),
+        }
     }
 
     async fn receive(&mut self) -> Result<Packet> {

@@ -151,13 +151,6 @@ impl Gateway {
         status
     }
 
-    /// The status' row of a door.
-    pub async fn door(&self, door: &str) -> Value {
-        let status = self.status().await;
-        let rows = status["doors"].as_array().unwrap();
-        rows.iter().find(|row| row["door"] == door).unwrap_or_else(|| panic!("no door {door}: {status:#}")).clone()
-    }
-
     /// What `/readyz` says: whether it is ready, and the text.
     pub async fn ready(&self) -> (bool, String) {
         let answer = self.get("/readyz").await;
@@ -197,6 +190,16 @@ impl Gateway {
         }
     }
 
+    /// Waits until the status names a problem with `what`, or no longer does; the problem.
+    pub async fn problem_when(&self, what: &str, is_there: bool) -> Option<Value> {
+        let of = |status: &Value| {
+            let problems = status["problems"].as_array().unwrap().clone();
+            problems.into_iter().find(|problem| problem["what"] == what)
+        };
+        let words = format!("a problem with {what} is {}", if is_there { "there" } else { "gone" });
+        of(&self.status_when(&words, |status| of(status).is_some() == is_there).await)
+    }
+
     /// What it answers to a GET with the administrator's token.
     pub async fn get(&self, path: &str) -> Response {
         self.client.get(format!("http://{}{path}", self.http)).bearer_auth(&self.token).send().await.unwrap()
@@ -205,6 +208,11 @@ impl Gateway {
     /// What it answers to a GET without a token.
     pub async fn get_anonymously(&self, path: &str) -> Response {
         self.client.get(format!("http://{}{path}", self.http)).send().await.unwrap()
+    }
+
+    /// How often it has `taken` or `refused` a change of its `policy`, `doors`, `directory` or `certificates`.
+    pub async fn reloads(&self, what: &str, result: &str) -> f64 {
+        self.metric("reloads_total", &[&format!("what=\"{what}\""), &format!("result=\"{result}\"")]).await
     }
 
     fn end(&mut self) {
