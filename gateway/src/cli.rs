@@ -271,6 +271,7 @@ fn check(config: &Config) -> Result<()> {
     let snapshot = app::read_snapshot(config)?;
     app::door_tls(&config.folder())?;
     app::http_tls(config)?;
+    app::admin_token_hash(&config.folder().admin_token())?;
     if let Some(upstream) = &config.upstream {
         app::upstream_client(upstream)?;
     }

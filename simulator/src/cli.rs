@@ -201,6 +201,14 @@ mod tests {
     }
 
     #[test]
+    fn a_token_may_begin_with_a_hyphen() {
+        for token in ["-eXyz", "--Xyz", "Xyz"] {
+            let arguments = ["gapura-sim", "audit", "--gateway", "http://127.0.0.1:1", "--token", token];
+            Cli::try_parse_from(arguments).unwrap();
+        }
+    }
+
+    #[test]
     fn the_gateways_own_arguments_are_passed_on_as_they_are() {
         let cli = Cli::try_parse_from(["gapura-sim", "gapura", "init", "dir", "--json", "--help"]).unwrap();
         let Command::Gapura { arguments } = cli.command else { panic!("another command") };

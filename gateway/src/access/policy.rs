@@ -152,7 +152,7 @@ impl Policy {
         let (schema, _) = Schema::from_cedarschema_str(schema_text)
             .map_err(|error| AccessError::new(&schema_path, format!("does not parse: {error}")))?;
         let mut policies = PolicySet::new();
-        let mut about = BTreeMap::new();
+        let (mut about, mut places) = (BTreeMap::new(), BTreeMap::new());
         let mut hasher = blake3::Hasher::new();
         for (name, text) in files {
             // Lengths keep names and contents apart.
@@ -168,7 +168,8 @@ impl Policy {
                 AccessError::at_line(&path, line, format!("does not parse: {error}"))
             })?;
             for policy in parsed.policies() {
-                let found = About::of(policy).map_err(|reason| AccessError::new(&path, reason))?;
+                let found = About::of(policy)
+                    .map_err(|reason| AccessError::new(&path, format!("{}: {reason}", place_in_file(policy.id()))))?;
                 let id = PolicyId::new(&found.id);
                 if about.contains_key(&id) {
                     return Err(AccessError::new(
@@ -177,12 +178,18 @@ impl Policy {
                     ));
                 }
                 about.insert(id.clone(), found);
+                places.insert(id.clone(), (path.clone(), text));
                 policies.add(policy.new_id(id)).map_err(|error| AccessError::new(&path, error.to_string()))?;
             }
         }
         let validation = Validator::new(schema).validate(&policies, ValidationMode::Strict);
         if let Some(error) = validation.validation_errors().next() {
-            return Err(AccessError::new(folder, format!("a policy does not fit {SCHEMA_FILE}: {error}")));
+            let reason = format!("does not fit {SCHEMA_FILE}: {error}");
+            return Err(match (places.get(error.policy_id()), first_label(error)) {
+                (Some((path, text)), Some(offset)) => AccessError::at_line(path, line_of(text, offset), reason),
+                (Some((path, _)), None) => AccessError::new(path, reason),
+                (None, _) => AccessError::new(folder, reason),
+            });
         }
         let set_hash: String = hasher.finalize().to_hex().chars().take(32).collect();
         let names = Names::new().map_err(|reason| AccessError::new(folder, reason))?;
@@ -204,7 +211,7 @@ impl Judgement {
 impl About {
     fn of(policy: &cedar_policy::Policy) -> Result<Self, String> {
         let annotation = |name: &str| policy.annotation(name).filter(|text| !text.is_empty());
-        let id = annotation("id").ok_or("a policy has no @id(\"…\"); every decision names the policy by it")?;
+        let id = annotation("id").ok_or("it has no @id(\"…\"); every decision names the policy by it")?;
         let assist = match (annotation("outcome"), policy.effect()) {
             (None, _) => false,
             (Some("assist"), Effect::Forbid) => true,
@@ -271,8 +278,13 @@ impl std::fmt::Debug for Policy {
     }
 }
 
-/// Where in the text a parse error points to.
-fn first_label(error: &cedar_policy::ParseErrors) -> Option<usize> {
-    use miette::Diagnostic as _;
+/// Where in the text an error points to.
+fn first_label(error: &impl miette::Diagnostic) -> Option<usize> {
     error.labels()?.next().map(|label| label.offset())
+}
+
+/// Which policy of its file: the parser numbers them from `policy0`.
+fn place_in_file(id: &PolicyId) -> String {
+    let number = id.to_string().strip_prefix("policy").and_then(|number| number.parse::<usize>().ok());
+    number.map_or_else(|| id.to_string(), |number| format!("policy number {}", number.saturating_add(1)))
 }

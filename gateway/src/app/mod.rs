@@ -28,7 +28,7 @@ use crate::reload::{self, Refusals};
 use crate::scan::{Figures, ScanQueue, Spine, SpineParts, State, UPSTREAM, UpstreamNote};
 use crate::{doors, http, monitors, scan};
 
-pub use inputs::{directory, door_tls, http_tls, open_log, read_snapshot, upstream_client};
+pub use inputs::{admin_token_hash, directory, door_tls, http_tls, open_log, read_snapshot, upstream_client};
 
 /// How long the stages may take to stop.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
@@ -336,6 +336,6 @@ fn sources(config: &Config, overview: &Arc<Overview>, reader: &LogReader, regist
         ready: Arc::new(move || ready.problems()),
         metrics: Arc::new(registry),
         events: Arc::new(move |after, limit| reader.read(after, limit, usize::MAX).map_err(|error| error.to_string())),
-        admin_token_hash: inputs::admin_token_hash(&config.folder().admin_token())?,
+        admin_token_hash: admin_token_hash(&config.folder().admin_token())?,
     })
 }

@@ -22,7 +22,8 @@ pub struct AuditArgs {
     #[arg(long, value_name = "URL", requires = "token")]
     gateway: Option<String>,
     /// The administrator's token of that gateway
-    #[arg(long)]
+    // One in 64 tokens begins with a hyphen.
+    #[arg(long, allow_hyphen_values = true)]
     token: Option<String>,
     /// Certificate of the site's CA, for a gateway at https
     #[arg(long, value_name = "FILE")]
