@@ -1,0 +1,21 @@
+//! End-to-end tests: real processes on loopback, each test with a site of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot go on fails"
+)]
+
+mod harness;
+
+mod attacks;
+mod clients;
+mod crash;
+mod disk;
+mod house;
+mod mistakes;
+mod reload;
+mod scans;
+mod upstream;
