@@ -17,15 +17,20 @@ struct Forwarding {
 
 impl Forwarding {
     fn make() -> Self {
-        let mut site = Site::make(&["main-in"]);
+        let site = Site::make(&["main-in"]);
         let address = SocketAddr::from(([127, 0, 0, 1], unused_port()));
-        site.set("GAPURA_UPSTREAM__URL", format!("https://{address}/events"));
-        site.set("GAPURA_UPSTREAM__CA", "pki/ca.pem");
-        site.set("GAPURA_UPSTREAM__CERTIFICATE", "pki/gateway.pem");
-        site.set("GAPURA_UPSTREAM__KEY", "pki/gateway.key");
-        site.set("GAPURA_UPSTREAM__BACKOFF_MS_MIN", 10);
-        site.set("GAPURA_UPSTREAM__BACKOFF_MS_MAX", 200);
-        site.set("GAPURA_UPSTREAM__BATCH_EVENTS_MAX", 4);
+        site.configure(&format!(
+            r#"
+            [upstream]
+            url = "https://{address}/events"
+            ca = "pki/ca.pem"
+            certificate = "pki/gateway.pem"
+            key = "pki/gateway.key"
+            batch_events_max = 4
+            backoff_ms_min = 10
+            backoff_ms_max = 200
+            "#
+        ));
         Self { site, address }
     }
 
