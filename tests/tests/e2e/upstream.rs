@@ -68,11 +68,12 @@ async fn with_the_upstream_away_doors_notice_nothing_and_all_arrives_once_and_in
     let forwarding = Forwarding::make();
     let gateway = forwarding.site.run().await;
     scan(&forwarding.site, &gateway, 1..=30).await;
+    // Before anybody has looked at the status: an alert has only this.
+    assert_eq!(gateway.metric("upstream_backlog_events", &[]).await, 30.0);
     let status = gateway.status_when("the status names the upstream", |status| problem(status, "upstream")).await;
     assert_eq!(status["upstream"]["backlog"], 30);
     assert!(status["upstream"]["error"].is_string() && status["upstream"]["failing_since"].is_string(), "{status:#}");
     assert!(gateway.ready().await.0);
-    assert_eq!(gateway.metric("upstream_backlog_events", &[]).await, 30.0);
 
     let upstream = forwarding.upstream("none").await;
     let status = forwarded(&gateway, 30).await;
