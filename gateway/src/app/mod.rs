@@ -325,7 +325,8 @@ fn start_forwarder(
         metrics: forward::Metrics::new(registry),
         config: upstream.clone(),
     })?;
-    let progress = forwarder.progress();
+    let (progress, newest) = (forwarder.progress(), reader.clone());
+    progress.register_backlog(registry, move || newest.last_event());
     Ok(Some(Forwarding { task: tokio::spawn(forwarder.run(stop)), progress }))
 }
 

@@ -284,7 +284,8 @@ pub(super) fn run(log: &FakeLog, config: Config) -> Running {
         config,
     });
     let (forwarder, stop) = (forwarder.unwrap(), watch::Sender::new(false));
-    let progress = forwarder.progress();
+    let (progress, newest) = (forwarder.progress(), log.clone());
+    progress.register_backlog(&mut registry, move || *newest.last.borrow());
     let task = tokio::spawn(forwarder.run(stop.subscribe()));
     Running { progress, registry, stop, task }
 }

@@ -13,7 +13,6 @@ use prometheus_client::registry::Registry;
 #[derive(Clone, Debug)]
 pub struct Metrics {
     pub(super) acked_through: Gauge,
-    pub(super) backlog_events: Gauge,
     pub(super) batches: Family<BatchLabels, Counter>,
     pub(super) events_sent: Counter,
     pub(super) retries: Counter,
@@ -59,7 +58,6 @@ impl Metrics {
     pub fn new(registry: &mut Registry) -> Self {
         let metrics = Self {
             acked_through: Gauge::default(),
-            backlog_events: Gauge::default(),
             batches: Family::default(),
             events_sent: Counter::default(),
             retries: Counter::default(),
@@ -68,9 +66,8 @@ impl Metrics {
             missing_events: Counter::default(),
             request_seconds: Histogram::new(exponential_buckets(0.002, 2.0, 15)),
         };
-        let Self { acked_through, backlog_events, batches, events_sent, retries, .. } = metrics.clone();
+        let Self { acked_through, batches, events_sent, retries, .. } = metrics.clone();
         registry.register("upstream_acked_through", "Every event up to this number is upstream", acked_through);
-        registry.register("upstream_backlog_events", "Events that wait for the upstream", backlog_events);
         registry.register("upstream_batches", "Batches posted, by what became of them", batches);
         registry.register("upstream_events_sent", "Events posted, each time that they are", events_sent);
         registry.register("upstream_retries", "Waits after a failed try", retries);

@@ -1,7 +1,12 @@
 //! How far the events have come, shared between the forwarder and whoever shows it.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
 use protocol::Instant;
 
 use super::Quarantine;
@@ -25,13 +30,16 @@ impl Progress {
         progress
     }
 
-    /// The figures at this moment, where `last_event` is the newest event of the log. Also brings the gauge of the
-    /// backlog up to date.
+    /// The figures at this moment, where `last_event` is the newest event of the log.
     pub fn figures(&self, last_event: u64) -> UpstreamFigures {
         let mut figures = self.lock().clone();
         figures.backlog = last_event.saturating_sub(figures.acked_through);
-        self.metrics.backlog_events.set(gauge(figures.backlog));
         figures
+    }
+
+    /// Registers the gauge of the backlog, reckoned at each scrape; `newest` gives the log's newest event.
+    pub fn register_backlog(&self, registry: &mut Registry, newest: impl Fn() -> u64 + Send + Sync + 'static) {
+        registry.register_collector(Box::new(Backlog { progress: self.clone(), newest }));
     }
 
     pub(super) fn acked(&self, through: u64) {
@@ -73,6 +81,25 @@ impl Progress {
 
     fn lock(&self) -> MutexGuard<'_, UpstreamFigures> {
         self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Backlog<F> {
+    progress: Progress,
+    newest: F,
+}
+
+impl<F: Fn() -> u64 + Send + Sync + 'static> Collector for Backlog<F> {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let backlog = ConstGauge::new(gauge(self.progress.figures((self.newest)()).backlog));
+        let help = "Events that wait for the upstream";
+        backlog.encode(encoder.encode_descriptor("upstream_backlog_events", help, None, backlog.metric_type())?)
+    }
+}
+
+impl<F> fmt::Debug for Backlog<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backlog").field("progress", &self.progress).finish_non_exhaustive()
     }
 }
 

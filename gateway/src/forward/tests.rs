@@ -38,7 +38,7 @@ async fn everything_arrives_once_and_in_order() {
     assert_eq!((figures.acked_through, figures.backlog), (1_205, 5));
     assert!(figures.last_success_at.is_some() && figures.failing_since.is_none() && figures.error.is_none());
     assert_eq!(running.metric("gapura_upstream_acked_through"), 1_205.0);
-    assert_eq!(running.metric("gapura_upstream_backlog_events"), 5.0);
+    assert_eq!(running.metric("gapura_upstream_backlog_events"), 0.0);
     assert_eq!(running.metric("gapura_upstream_batches_total{result=\"accepted\"}"), 4.0);
     assert_eq!(running.metric("gapura_upstream_events_sent_total"), 1_205.0);
     assert_eq!(running.metric("gapura_upstream_request_seconds_count"), 4.0);
@@ -278,6 +278,7 @@ async fn a_shutdown_ends_a_long_wait_at_once() {
     let running = run(&log, config);
     until("it waits", || running.progress.figures(10).error.is_some()).await;
     log.append(11..=12);
+    assert_eq!(running.metric("gapura_upstream_backlog_events"), 12.0);
     let progress = running.progress.clone();
     running.stopped().await;
     assert_eq!(progress.figures(12).backlog, 12);

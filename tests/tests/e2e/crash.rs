@@ -45,7 +45,8 @@ async fn a_gateway_that_is_asked_to_end_under_load_ends_well_and_loses_nothing()
 
 async fn kill_under_load(rounds: u64, arguments: &str) {
     let site = site();
-    let scans = (rounds + 1) * 2 * RATE;
+    // Enough to go on for a while after the last round.
+    let scans = (rounds + 1) * 3 * RATE;
     let mut gateway = site.run_on(fixed_ports()).await;
     let listen = gateway.listen();
     let mut fleet = Fleet::start(&site, &gateway, DOORS, &format!("{arguments} --scans {scans} --rate {RATE}"));

@@ -23,10 +23,12 @@ async fn scans_wait_unacknowledged_while_the_disk_takes_no_writes_and_are_kept_o
     let held = reader.begin(&payload).await;
     let told = Decision::from_json(&reader.decision(2).await.payload).unwrap();
     assert_eq!((told.outcome, told.open, told.event), (Outcome::Unavailable, false, None));
-    let status = gateway.status_when("the failure is known", |status| status["log"]["failed_commits"] != 0).await;
-    assert_eq!(status["log"]["last_event"], 1);
+    let problem = gateway.problem_when("log", true).await.unwrap();
+    assert_eq!(problem["severity"], "critical");
     let (ready, why) = gateway.ready().await;
-    assert!(!ready && why.contains("critical log"), "{why}");
+    assert!(!ready && why.contains("critical log: commits to the log fail"), "{why}");
+    let status = gateway.status_when("the failure is counted", |status| status["log"]["failed_commits"] != 0).await;
+    assert_eq!(status["log"]["last_event"], 1);
 
     // Another reader gives up, comes back and sends its scan again: that must not count twice.
     let mut other = Reader::connect(&site, &gateway, "main-out", Version::V4).await;
@@ -60,6 +62,29 @@ async fn scans_wait_unacknowledged_while_the_disk_takes_no_writes_and_are_kept_o
     assert_eq!(scans, [1, 1, 2, 3]);
     assert!(gateway.terminate().await.success());
     site.must(&["log", "verify"]);
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_asked_to_end_while_the_disk_takes_no_writes_ends_and_the_scan_is_kept_when_it_is_sent_again()
+{
+    let site = Site::make(&["main-in"]);
+    let gateway = site.run().await;
+    let mut reader = Reader::connect(&site, &gateway, "main-in", Version::V5).await;
+    reader.scan(1, GREEN).await;
+    write_at_most(&gateway, Some(0));
+    let payload = reader.payload(2, GREEN, SignedDuration::ZERO);
+    reader.begin(&payload).await;
+    reader.decision(2).await;
+    assert!(gateway.terminate().await.success());
+    let (before, _) = reader.client.ends().await;
+    assert!(!before.iter().any(|packet| matches!(packet, Packet::PubAck { .. })), "{before:?}");
+
+    let verified = site.must(&["log", "verify"]);
+    assert!(verified.starts_with("1 events"), "{verified}");
+    let gateway = site.run().await;
+    let mut reader = Reader::connect(&site, &gateway, "main-in", Version::V5).await;
+    assert!(reader.send(2, &payload).await.decision.open);
+    assert_eq!(gateway.events().await.len(), 2);
 }
 
 /// Lets the gateway write files up to this size; `None` for as far as the system allows.

@@ -113,13 +113,11 @@ fn the_top_of_the_repository_holds_what_it_should() {
 }
 
 #[test]
-fn every_file_begins_with_a_sentence_and_stays_readable() {
+fn every_file_begins_with_a_sentence() {
     for part in ["gateway/src", "protocol/src", "simulator/src", "tests/tests"] {
         for file in rust_files(&repository().join(part)) {
             let text = fs::read_to_string(&file).unwrap();
             assert!(text.starts_with("//! "), "{} does not begin with a sentence", file.display());
-            let lines = text.lines().count();
-            assert!(lines <= 500, "{} has {lines} lines: read it again", file.display());
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use jiff::SignedDuration;
+use gateway::site::{Authority, SiteFolder, Validity};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::harness::{
     BLACK, GREEN, NAMES, RED, Reader, SITE, Site, UNKNOWN, VISITOR, Version, YELLOW, eventually, unused_port,
@@ -165,6 +166,37 @@ async fn a_second_gateway_on_the_same_data_is_refused_and_the_first_goes_on() {
     assert_eq!(gateway.events().await.len(), 2);
 }
 
+#[test]
+fn a_log_that_is_something_else_or_damaged_is_refused_and_left_alone() {
+    let site = Site::make(&["main-in"]);
+    for (content, part) in [(&b"a shopping list"[..], "is not a log of this gateway"), (&[0; 8192], "log.redb")] {
+        fs::write(site.file("data/log.redb"), content).unwrap();
+        for command in [&["run"][..], &["log", "verify"], &["log", "export"]] {
+            let said = site.say(command);
+            assert!(!said.success && said.stderr.contains(part), "{command:?}: {said:?}");
+        }
+        assert_eq!(fs::read(site.file("data/log.redb")).unwrap(), content, "it may be somebody's");
+    }
+}
+
+#[test]
+fn a_certificate_that_has_expired_is_named_with_its_last_moment() {
+    let site = Site::make(&["main-in"]);
+    let folder = SiteFolder::new(site.root());
+    let days_ago = |days: i64| (Timestamp::now() - SignedDuration::from_hours(24 * days)).into();
+    let expired = Validity { from: days_ago(9), until: days_ago(2) };
+    let issued = Authority::open(&folder, &SITE.parse().unwrap()).unwrap().issue_gateway(&[], expired).unwrap();
+    site.replace("pki/gateway.pem", &issued.certificate_pem);
+    site.replace("pki/gateway.key", issued.key_pem.reveal());
+    for command in ["check-config", "run"] {
+        let said = site.say(&[command]);
+        let last_moment = format!("gateway.pem expired at {}", issued.not_after);
+        assert!(!said.success && said.stderr.contains(&last_moment), "{command}: {said:?}");
+    }
+    site.must(&["renew"]);
+    site.must(&["check-config"]);
+}
+
 #[tokio::test]
 async fn an_address_that_is_taken_is_named_with_its_setting() {
     let (site, other) = (Site::make(&["main-in"]), Site::make(&["main-in"]));
@@ -183,7 +215,8 @@ async fn an_address_that_is_taken_is_named_with_its_setting() {
 
 #[tokio::test]
 async fn no_name_and_no_badge_is_in_anything_that_is_not_asked_for_with_the_token() {
-    let site = Site::make(&["main-in"]);
+    let mut site = Site::make(&["main-in"]);
+    site.set("RUST_LOG", "trace");
     let gateway = site.run().await;
     let mut reader = Reader::connect(&site, &gateway, "main-in", Version::V5).await;
     let badges = [GREEN, YELLOW, RED, BLACK, VISITOR, UNKNOWN];
@@ -206,7 +239,9 @@ async fn no_name_and_no_badge_is_in_anything_that_is_not_asked_for_with_the_toke
     // Whoever has the token sees persons by their id, and never a badge.
     let events = serde_json::to_string(&gateway.events().await).unwrap();
     assert!(events.contains("C-0001") && !events.contains("CONTOH-BADGE") && !events.contains(NAMES), "{events}");
-    shown.push(gateway.stderr());
+    let logged = gateway.stderr();
+    assert!(logged.contains("TRACE"), "everything that can be logged is");
+    shown.push(logged);
     for text in &shown {
         for secret in badges.into_iter().chain([NAMES, "C-0001", site.token()]) {
             assert!(!text.contains(secret), "{secret} is shown: {text}");

@@ -60,7 +60,7 @@ async fn a_file_that_cannot_be_used_is_refused_and_named_until_it_is_mended() {
         let problem = gateway.problem_when(what, true).await.unwrap();
         let message = problem["message"].as_str().unwrap();
         assert!(message.contains(line) && message.contains("the old one stays in force"), "{message}");
-        assert_eq!(gateway.reloads(what, "refused").await, refused + 1.0);
+        eventually("the refusal is counted", async || gateway.reloads(what, "refused").await > refused).await;
         assert!(gateway.ready().await.0, "doors work with what was in force");
         assert!(reader.scan(seq, GREEN).await.decision.open);
 
@@ -104,11 +104,13 @@ async fn a_revoked_door_loses_its_live_session_and_cannot_come_back_until_it_has
     let (before, end) = revoked.client.ends().await;
     assert_eq!(before, [Packet::Disconnect { reason: ADMINISTRATIVE_ACTION }]);
     assert!(closed(&end), "{end}");
-    assert_eq!(gateway.metric("doors_sessions_dropped_total", &[]).await, 1.0);
+    eventually("it is counted", async || gateway.metric("doors_sessions_dropped_total", &[]).await == 1.0).await;
 
     assert_eq!(turned_away(&site, &gateway, "main-in").await, AlertDescription::CertificateRevoked);
-    let counted = gateway.metric("doors_tls_failures_total", &["revoked"]).await;
-    assert_eq!(counted, 1.0, "{}", gateway.metrics().await);
+    eventually("that is counted", async || {
+        gateway.metric("doors_tls_failures_total", &["reason=\"revoked\""]).await == 1.0
+    })
+    .await;
     assert!(other.scan(1, GREEN).await.decision.open, "the other door has noticed nothing");
 
     site.must(&["door", "renew", "main-in"]);
@@ -139,7 +141,7 @@ async fn a_hangup_reads_every_file_again() {
     let mut reader = Reader::connect(&site, &gateway, "main-in", Version::V5).await;
     gateway.hang_up();
     for what in ["policy", "doors", "directory", "certificates"] {
-        eventually(what, async || gateway.reloads(what, "taken").await == 1.0).await;
+        eventually(what, async || gateway.reloads(what, "taken").await >= 1.0).await;
         assert_eq!(gateway.reloads(what, "refused").await, 0.0);
     }
     assert_eq!(reader.scan(1, GREEN).await.acknowledged, Acknowledged::PubAck(0));

@@ -20,7 +20,7 @@ pub use client::{Client, alert, closed};
 pub use fleet::{Fleet, audit};
 pub use gateway::{Gateway, Listen};
 pub use packets::{Connect, Packet, Publish, QoS, Version, packet, subscribe, text};
-pub use reader::{Acknowledged, Answer, Reader};
+pub use reader::{Acknowledged, Reader};
 pub use site::{BLACK, GREEN, NAMES, RED, SITE, Said, Site, UNKNOWN, VISITOR, YELLOW, unused_port};
 
 /// How long anything may take on a busy machine. Nothing waits so long when all is well.

@@ -11,6 +11,7 @@ pub enum Version {
 
 /// Quality of service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(clippy::enum_variant_names, reason = "the standard's names")]
 pub enum QoS {
     AtMostOnce = 0,
     AtLeastOnce = 1,
