@@ -119,6 +119,8 @@ impl Session {
 
     async fn serve(&mut self) -> Result<Infallible, End> {
         self.catch_up()?;
+        // A client need not wait for CONNACK: what it sent with CONNECT is here already, and the socket may stay silent.
+        self.take_input().await?;
         loop {
             self.turn().await?;
         }

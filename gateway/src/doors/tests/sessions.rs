@@ -36,6 +36,20 @@ async fn a_new_connection_ends_the_old_one_of_the_same_client() {
 }
 
 #[tokio::test]
+async fn what_is_sent_together_with_connect_is_heard_at_once() {
+    let mut gateway = Gateway::start().await;
+    let mut client = gateway.dial().await;
+    let subscribe = subscribe(3, 1, &(prefix("a") + "decision"), 1);
+    let scan = publish(3, &(prefix("a") + "scan"), 1, 9, &[], &scan(1));
+    client.send(&[connect_v3("a", 2, 60, &[]), subscribe, scan].concat()).await;
+    assert_eq!(client.packet().await, (0x20, vec![0, 0]));
+    assert_eq!(client.packet().await, (0x90, vec![0, 1, 1]));
+    gateway.keep().await;
+    assert_eq!(client.packet().await.0, 0x32);
+    assert_eq!(client.packet().await, (0x40, vec![0, 9]));
+}
+
+#[tokio::test]
 async fn many_connections_of_one_client_leave_one() {
     let gateway = Gateway::start().await;
     let mut clients = Vec::new();
