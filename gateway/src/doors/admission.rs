@@ -313,6 +313,8 @@ fn tls_failure(error: &io::Error) -> &'static str {
         Some(Tls::NoCertificatesPresented) => "no_certificate",
         Some(Tls::InvalidCertificate(error)) => match error {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => "expired",
+            // The reader's certificate or one of the two clocks is wrong.
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "not_yet_valid",
             CertificateError::Revoked => "revoked",
             CertificateError::UnknownIssuer
             | CertificateError::BadSignature
