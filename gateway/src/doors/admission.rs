@@ -88,10 +88,13 @@ async fn listen(front: &Front, socket: TcpStream, proof: Proof, deadline: Instan
         Proof::None => (Stream::Plain(socket), None, None),
         Proof::Certificate => {
             let tls = front.tls.load_full();
-            let stream = match timeout_at(deadline, TlsAcceptor::from(Arc::clone(&tls)).accept(socket)).await {
+            let accepting = TlsAcceptor::from(Arc::clone(&tls)).accept(socket).into_fallible();
+            let stream = match timeout_at(deadline, accepting).await {
                 Ok(Ok(stream)) => stream,
-                Ok(Err(error)) => {
+                Ok(Err((error, socket))) => {
                     front.metrics.fail_tls(tls_failure(&error));
+                    // The alert says what is wrong with a certificate: a reset must not overtake it.
+                    Box::pin(Wire::new(Stream::Plain(socket), front.config.write_timeout()).close()).await;
                     return None;
                 }
                 Err(_) => {

@@ -144,6 +144,17 @@ async fn bad_certificates_fail_the_handshake_and_are_counted_by_reason() {
 }
 
 #[tokio::test]
+async fn the_alert_arrives_although_the_client_has_more_to_say() {
+    let gateway = Gateway::start().await;
+    let mut socket = TcpStream::connect(gateway.tls).await.unwrap();
+    socket.write_all(&[b'x'; 100_000]).await.unwrap();
+    let mut heard = Vec::new();
+    let read = timeout(DEADLINE, socket.read_to_end(&mut heard)).await.expect("the connection must end");
+    assert!(read.is_ok(), "{read:?}");
+    assert_eq!(heard.first(), Some(&0x15), "{heard:?}");
+}
+
+#[tokio::test]
 async fn a_revoked_reader_loses_its_session() {
     let gateway = Gateway::start().await;
     let mut clients = Vec::new();
