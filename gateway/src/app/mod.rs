@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow};
 use arc_swap::ArcSwap;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -32,6 +32,10 @@ pub use inputs::{admin_token_hash, directory, door_tls, http_tls, open_log, read
 
 /// How long the stages may take to stop.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Connections that wait to be accepted; the kernel may allow fewer (`net.core.somaxconn`). When all doors come back at
+/// once, or a flood does, one that finds no room here tries again only after a second.
+const BACKLOG: u32 = 4096;
 
 /// Where the gateway listens, told when it does.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -186,19 +190,19 @@ impl Edge {
             connected: doors::Registry::new(Arc::clone(&mqtt), door_metrics.clone(), clock.clone()),
             mqtt,
             door_metrics,
-            listeners: Listeners::bind(config).await?,
+            listeners: Listeners::bind(config)?,
         })
     }
 }
 
 impl Listeners {
-    async fn bind(config: &Config) -> Result<Self> {
-        let mqtt = bind("[mqtt] listen", config.mqtt.listen).await?;
+    fn bind(config: &Config) -> Result<Self> {
+        let mqtt = bind("[mqtt] listen", config.mqtt.listen)?;
         let plaintext = match config.mqtt.plaintext_listen {
-            Some(address) => Some(bind("[mqtt] plaintext_listen", address).await?),
+            Some(address) => Some(bind("[mqtt] plaintext_listen", address)?),
             None => None,
         };
-        let http = bind("[http] listen", config.http.listen).await?;
+        let http = bind("[http] listen", config.http.listen)?;
         let addresses = Addresses {
             mqtt: mqtt.local_addr()?,
             plaintext: plaintext.as_ref().map(TcpListener::local_addr).transpose()?,
@@ -282,8 +286,14 @@ fn http_task(http: JoinHandle<std::result::Result<(), http::HttpError>>) -> Join
     })
 }
 
-async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
+fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener> {
+    let listening = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listening().with_context(|| {
         format!("{setting}: {address} cannot be used; is another gateway running, or is it not of this machine?")
     })
 }
