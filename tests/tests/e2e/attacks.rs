@@ -1,6 +1,7 @@
 //! What one client, or nobody in particular, must not be able to do to the doors. Each attack is followed by the proof that another
 //! door connects, scans and is answered.
 
+pub mod certificates;
 mod floods;
 mod handshakes;
 mod packets;

@@ -41,17 +41,20 @@ async fn doors_are_answered_while_a_mad_reader_floods() {
     let flooding = mad_reader(&attacked);
     // From when the gateway slows the mad reader down.
     attacked.counted("doors_scans_throttled_total", &[], 1.0).await;
-    for seq in 1_001..=1_050 {
-        for reader in &mut readers {
-            let answer = reader.scan(seq, GREEN).await;
-            assert!(answer.decision.open, "{answer:?}");
+    for round in 1..=3 {
+        for seq in round * 1_000..round * 1_000 + 50 {
+            for reader in &mut readers {
+                let answer = reader.scan(seq, GREEN).await;
+                assert!(answer.decision.open, "{answer:?}");
+            }
         }
+        // By then it has come anew in every version and with every quality of service.
+        attacked.counted("doors_takeovers_total", &[], 6.0 * round as f64).await;
     }
     drop(readers);
     attacked.serves().await;
     assert!(!flooding.is_finished(), "the mad reader has given up");
     flooding.abort();
-    assert!(attacked.gateway.metric("doors_takeovers_total", &[]).await >= 1.0);
     attacked.serves().await;
 }
 

@@ -1,13 +1,12 @@
 //! Clients with a good certificate that want more than it gives, and clients without one.
 
 use gateway::identity::Role;
-use gateway::site::{Authority, Issued, SiteFolder, Validity};
-use protocol::Instant;
 use rustls::AlertDescription;
 use simulator::load::tls;
 
+use super::certificates::{Flaw, issue_today, issue_with};
 use super::{Attacked, DOORS, MAD, scan, topic};
-use crate::harness::{Client, Connect, Packet, Publish, QoS, SITE, Site, Version, alert, closed};
+use crate::harness::{Client, Connect, Packet, Publish, QoS, SITE, Version, alert, closed, eventually};
 
 const REFUSED: &str = "doors_connections_refused_total";
 const NOT_ACCEPTED: &str = "doors_publishes_refused_total";
@@ -161,12 +160,10 @@ async fn a_monitor_publishes_nothing_and_hears_what_is_meant_for_it() {
 #[tokio::test]
 async fn a_certificate_of_the_site_is_not_enough_to_be_a_door() {
     let mut attacked = Attacked::start().await;
-    let authority = authority(&attacked.site);
-    let now = now();
-    let door = |name: &str| Role::Door(name.parse().unwrap());
-    for (role, client_id, reason) in [(door("not-added"), "not-added", "unknown_door"), (Role::Gateway, MAD, "role")] {
-        let issued = authority.issue(&role, Validity::days(now, 1)).unwrap();
-        let mut client = with_certificate(&attacked, &issued).await.unwrap();
+    let stranger = Role::Door("not-added".parse().unwrap());
+    for (role, client_id, reason) in [(stranger, "not-added", "unknown_door"), (Role::Gateway, MAD, "role")] {
+        issue_today(&attacked.site, &role, "it");
+        let mut client = with_certificate(&attacked).await.unwrap();
         let answer = client.hello(&Connect::new(Version::V5, client_id)).await.unwrap();
         assert!(matches!(answer, Packet::ConnAck { code: 0x87, .. }), "{answer:?}");
         assert_eq!(attacked.gateway.metric(REFUSED, &[reason]).await, 1.0);
@@ -177,72 +174,49 @@ async fn a_certificate_of_the_site_is_not_enough_to_be_a_door() {
 #[tokio::test]
 async fn without_a_good_certificate_there_is_only_an_alert() {
     let mut attacked = Attacked::start().await;
-    let (now, mad) = (now(), Role::Door(MAD.parse().unwrap()));
-    let hours_ago = |hours: i64| Instant::from_unix_ms(now.unix_ms() - hours * 3_600_000);
-    let expired = Validity { from: hours_ago(48), until: hours_ago(24) };
-    let expired = authority(&attacked.site).issue(&mad, expired).unwrap();
-    let revoked = authority(&attacked.site).issue(&mad, Validity::days(now, 1)).unwrap();
-    authority(&attacked.site).revoke(&revoked.serial, now).unwrap();
-    attacked.gateway.hang_up();
-    let other = Site::make(&[MAD]);
-    let foreign = authority(&other).issue(&mad, Validity::days(now, 1)).unwrap();
-    let not_yet = Validity { from: hours_ago(-48), until: hours_ago(-72) };
-    let not_yet = authority(&attacked.site).issue(&mad, not_yet).unwrap();
-
-    for (issued, description, reason) in [
-        (None, AlertDescription::CertificateRequired, "no_certificate"),
-        (Some(&expired), AlertDescription::CertificateExpired, "expired"),
-        (Some(&not_yet), AlertDescription::BadCertificate, "bad_certificate"),
-        (Some(&foreign), AlertDescription::UnknownCA, "unknown_ca"),
-        (Some(&revoked), AlertDescription::CertificateRevoked, "revoked"),
+    for (flaw, description) in [
+        (Flaw::Absent, AlertDescription::CertificateRequired),
+        (Flaw::Expired, AlertDescription::CertificateExpired),
+        (Flaw::NotYetValid, AlertDescription::CertificateExpired),
+        (Flaw::OtherSite, AlertDescription::UnknownCA),
+        (Flaw::Revoked, AlertDescription::CertificateRevoked),
     ] {
-        let before = attacked.gateway.metric("doors_tls_failures_total", &[reason]).await;
-        // The revocation takes force within a second; until then a session of it is let in and then ended.
-        crate::harness::eventually(reason, async || {
-            let client = match issued {
-                None => {
-                    let anonymous = tls::anonymous(tls::roots(&attacked.site.ca()).unwrap()).unwrap();
-                    Client::tls(attacked.gateway.mqtt, anonymous).await
-                }
-                Some(issued) => with_certificate(&attacked, issued).await,
-            };
-            let ended = match client {
-                Ok(mut client) => match client.hello(&Connect::new(Version::V5, MAD)).await {
-                    Ok(Packet::ConnAck { code: 0, .. }) if reason == "revoked" => return false,
-                    Ok(answer) => panic!("{reason}: {answer:?}"),
-                    Err(error) => error,
-                },
+        issue_with(&attacked.site, MAD, flaw, "it");
+        attacked.gateway.hang_up();
+        let reason = flaw.counted_as();
+        // A revocation takes force within a second; until then a session of it is let in, and then ended.
+        eventually(reason, async || {
+            let ended = match refusal(&attacked, flaw).await {
+                Ok(Packet::ConnAck { code: 0, .. }) if flaw == Flaw::Revoked => return false,
+                Ok(answer) => panic!("{reason}: {answer:?}"),
                 Err(error) => error,
             };
             assert_eq!(alert(&ended), Some(description), "{reason}: {ended}");
             true
         })
         .await;
-        attacked.counted("doors_tls_failures_total", &[reason], before + 1.0).await;
+        attacked.counted("doors_tls_failures_total", &[reason], 1.0).await;
     }
     attacked.serves().await;
 }
 
+/// How a client is turned away, in the handshake or in its first read.
+async fn refusal(attacked: &Attacked, flaw: Flaw) -> std::io::Result<Packet> {
+    let mut client = if flaw == Flaw::Absent {
+        let roots = tls::roots(&attacked.site.ca()).unwrap();
+        Client::tls(attacked.gateway.mqtt, tls::anonymous(roots).unwrap()).await?
+    } else {
+        with_certificate(attacked).await?
+    };
+    client.hello(&Connect::new(Version::V5, MAD)).await
+}
+
+/// A TLS connection with the certificate that was issued last.
+async fn with_certificate(attacked: &Attacked) -> std::io::Result<Client> {
+    let roots = tls::roots(&attacked.site.ca()).unwrap();
+    Client::tls(attacked.gateway.mqtt, tls::client(roots, &attacked.site.beside("issued"), "it").unwrap()).await
+}
+
 async fn monitor(attacked: &Attacked, version: Version) -> Client {
     Client::connect(&attacked.site, &attacked.gateway, "monitors", &Connect::new(version, "watch")).await
-}
-
-fn authority(site: &Site) -> Authority {
-    let folder = SiteFolder::new(site.root());
-    Authority::open(&folder, &SITE.parse().unwrap()).unwrap()
-}
-
-fn now() -> Instant {
-    jiff::Timestamp::now().into()
-}
-
-/// A TLS connection with this certificate.
-async fn with_certificate(attacked: &Attacked, issued: &Issued) -> std::io::Result<Client> {
-    let folder = attacked.site.beside("issued");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("it.pem"), &issued.certificate_pem).unwrap();
-    std::fs::write(folder.join("it.key"), issued.key_pem.reveal()).unwrap();
-    // The gateway is one of the attacked site, wherever the client's certificate is from.
-    let roots = tls::roots(&attacked.site.ca()).unwrap();
-    Client::tls(attacked.gateway.mqtt, tls::client(roots, &folder, "it").unwrap()).await
 }
