@@ -1,5 +1,5 @@
-//! What one client, or nobody in particular, must not be able to do to the doors. Each attack is followed by the proof that another
-//! door connects, scans and is answered.
+//! What one client, or nobody in particular, must not be able to do to the doors. Each attack is followed by the proof
+//! that the other doors connect, scan and are answered.
 
 pub mod certificates;
 mod floods;
@@ -24,6 +24,9 @@ const MAD: &str = "mad-in";
 
 /// Doors that work.
 const DOORS: [&str; 2] = ["main-in", "main-out"];
+
+/// The time that an attacker gives one write.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A gateway under attack.
 struct Attacked {
@@ -104,6 +107,3 @@ async fn raw_tls(
     let connector = TlsConnector::from(Arc::new(config));
     connector.connect(ServerName::from(address.ip()), stream).await.unwrap()
 }
-
-/// The time that an attacker gives one write.
-const PATIENCE: Duration = Duration::from_millis(500);

@@ -1,7 +1,7 @@
 //! The gateway as clients meet it that others have written: mosquitto's and paho's.
 //!
-//! They must be installed (`apt-get install mosquitto-clients`, `pip install 'paho-mqtt==2.*'`), so these tests run only when
-//! asked for: `cargo test -p e2e clients:: -- --ignored`. `GAPURA_E2E_PYTHON` names the Python that has paho.
+//! They must be installed (`apt-get install mosquitto-clients`, `pip install 'paho-mqtt==2.*'`), so these tests run only
+//! when asked for: `cargo test -p e2e clients:: -- --ignored`. `GAPURA_E2E_PYTHON` names the Python that has paho.
 
 mod mosquitto;
 mod paho;
