@@ -110,7 +110,7 @@ impl Directory {
         self.credentials.len()
     }
 
-    fn insert(&mut self, id: &str, record: Record, offices: &mut HashMap<String, u32>) {
+    pub(super) fn insert(&mut self, id: &str, record: Record, offices: &mut HashMap<String, u32>) {
         let next_office = u32::try_from(self.offices.len()).unwrap_or(u32::MAX);
         let office = *offices.entry(record.opd).or_insert_with_key(|opd| {
             self.offices.push(opd.as_str().into());

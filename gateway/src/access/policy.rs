@@ -144,7 +144,7 @@ impl Policy {
         }
     }
 
-    fn from_files(folder: &Path, files: &BTreeMap<String, String>) -> Result<Self, AccessError> {
+    pub(super) fn from_files(folder: &Path, files: &BTreeMap<String, String>) -> Result<Self, AccessError> {
         let schema_path = folder.join(SCHEMA_FILE);
         let schema_text = files
             .get(SCHEMA_FILE)

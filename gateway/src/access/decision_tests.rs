@@ -1,0 +1,1 @@
+//! Decisions, as a table and as properties.
