@@ -166,6 +166,10 @@ impl Bench {
         let mut answer = None;
         wait_until("an answer", || {
             answer = self.answers.try_recv().ok();
+            assert!(
+                answer.is_some() || self.spine.as_ref().is_none_or(|spine| !spine.is_finished()),
+                "the spine has ended"
+            );
             answer.is_some()
         });
         answer.unwrap()
