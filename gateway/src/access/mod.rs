@@ -9,8 +9,6 @@ mod import;
 mod policy;
 
 #[cfg(test)]
-mod decision_tests;
-#[cfg(test)]
 pub(crate) mod testing;
 
 use std::path::PathBuf;

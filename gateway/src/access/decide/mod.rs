@@ -1,5 +1,8 @@
 //! The decision: a pure function of what is known and what was shown.
 
+#[cfg(test)]
+mod tests;
+
 use protocol::{
     ClockQuality, Direction, DoorId, HealthStatus, Instant, Mode, Outcome, Scan, ScanRecord, Text, Verdict,
 };

@@ -5,8 +5,8 @@ use protocol::{
     ClockQuality, Direction, HealthStatus, Instant, Mode, Outcome, PersonClass, Scan, ScanId, ScanRecord, Verdict,
 };
 
-use super::testing::{Person, policy_of, snapshot};
 use super::{Shown, Snapshot, decide, refuse_malformed};
+use crate::access::testing::{Person, policy_of, snapshot};
 
 /// 2026-11-23 is a Monday.
 fn wita(day: u8, time: &str) -> Instant {
