@@ -135,7 +135,7 @@ impl Refusals {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    fn note(&self, what: &'static str, result: &Result<(), String>, now: Instant) {
+    pub(crate) fn note(&self, what: &'static str, result: &Result<(), String>, now: Instant) {
         let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
             Ok(()) => drop(refused.remove(what)),
