@@ -119,7 +119,7 @@ async fn a_bad_file_is_refused_and_the_problem_stays_until_it_is_mended() {
         message: "not reloaded, the old one stays in force: bad 2 is not good".into(),
         since: Some(Instant::from_unix_ms(5_000)),
     };
-    assert_eq!(bench.refusals.problems(), [expected.clone()]);
+    assert_eq!(bench.refusals.problems(), std::slice::from_ref(&expected));
     bench.replace("bad 3");
     wait_until("it is refused", || bench.counted("refused") == 2).await;
     let message = expected.message.replace("bad 2", "bad 3");

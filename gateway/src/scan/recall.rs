@@ -80,6 +80,11 @@ fn answer(log: &LogReader, Asked { waiting, hint }: Asked, metrics: &Metrics) ->
         (Hint::Kept(None) | Hint::Unknown, Some(id)) => log.find_newest_first(&arrival.door, id),
         (Hint::Kept(None) | Hint::Unknown, None) => Ok(None),
     };
+    let found = match (found, hint) {
+        // A commit that has not returned may have just put it there: the spine knows.
+        (Ok(Some(event)), Hint::Unknown) if event.number > searched_through => Ok(None),
+        (found, _) => found,
+    };
     match (found, hint) {
         (Ok(Some(event)), _) => arrival.reply.answer(kept(&arrival.reply, &event).0),
         // It was kept once, and retention has removed it since: it needs no second event.
