@@ -103,7 +103,8 @@ pub fn import_people(
 ) -> Result<ImportReport, ImportError> {
     let (mut rows, mut bad_rows) = read_rows(csv, csv_name, key, time_zone)?;
     let failed = |error: redb::Error| AccessError::new(path, format!("cannot be written: {error}"));
-    let database = if options.dry_run && !path.exists() { directory::in_memory(path) } else { directory::open(path) }?;
+    let only_checks = options.dry_run || (!bad_rows.is_empty() && !options.skip_bad);
+    let database = if only_checks && !path.exists() { directory::in_memory(path) } else { directory::open(path) }?;
     let transaction = database.begin_write().map_err(|error| failed(error.into()))?;
     let mut report = ImportReport::default();
     {
