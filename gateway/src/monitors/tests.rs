@@ -125,8 +125,7 @@ async fn what_is_unsubscribed_stops_and_may_begin_again() {
 }
 
 #[tokio::test]
-async fn a_dropped_link_is_freed_in_the_router() {
-    // The router takes exactly as many connections as there are links: one that leaked would soon be missed.
+async fn a_dropped_link_frees_its_seat() {
     let monitors = monitors(Config { links_max: 2, ..Config::default() });
     for round in 0..1000 {
         let mut link = monitors.attach("monitor").await.unwrap_or_else(|error| panic!("round {round}: {error}"));
@@ -140,6 +139,19 @@ async fn a_dropped_link_is_freed_in_the_router() {
     assert!(matches!(monitors.attach("third").await, Err(AttachError::Full { links_max: 2 })));
     assert_eq!((monitors.links(), monitors.shared.metrics.links.get()), (2, 2));
     assert_eq!(monitors.refused(RefuseReason::LinksMax), 1);
+}
+
+#[test]
+fn a_dropped_connection_is_freed_in_the_router() {
+    let connect = router::start(&Config { links_max: 1, ..Config::default() });
+    let _publisher = connect("publisher").unwrap();
+    // The router has room for one more. A client id of its own each time, or it would throw out the one before.
+    for round in 0..1000 {
+        let mut connection = connect(&format!("monitor-{round}")).unwrap_or_else(|error| panic!("{round}: {error}"));
+        connection.say([router::subscribe(Feed::Decisions)]).unwrap();
+    }
+    let _monitor = connect("monitor").unwrap();
+    assert!(connect("one-too-many").is_err());
 }
 
 #[tokio::test]

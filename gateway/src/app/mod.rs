@@ -1,0 +1,341 @@
+//! Builds the stages, starts them, and stops them in one order: doors, then the way upstream, then the log.
+
+mod inputs;
+mod reloads;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use arc_swap::ArcSwap;
+use prometheus_client::registry::Registry;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::access::Snapshot;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::doors::{DoorSettings, Parts};
+use crate::forward::{self, Forwarder};
+use crate::log::{LogReader, Quarantined};
+use crate::monitors::Monitors;
+use crate::overview::Overview;
+use crate::reload::{self, Refusals};
+use crate::scan::{Figures, ScanQueue, Spine, SpineParts, State, UPSTREAM, UpstreamNote};
+use crate::{doors, http, monitors, scan};
+
+pub use inputs::{directory, door_tls, http_tls, open_log, read_snapshot, upstream_client};
+
+/// How long the stages may take to stop.
+const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Where the gateway listens, told when it does.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Addresses {
+    /// MQTT over TLS.
+    pub mqtt: SocketAddr,
+    /// MQTT without TLS, for development.
+    pub plaintext: Option<SocketAddr>,
+    /// The status page and API.
+    pub http: SocketAddr,
+}
+
+/// What the world outside tells a running gateway.
+#[derive(Debug)]
+pub struct Signals {
+    /// Turns true when the gateway is to stop.
+    pub stop: watch::Receiver<bool>,
+    /// Changes when every file is to be read again.
+    pub reload: watch::Receiver<u64>,
+}
+
+/// Runs a gateway until it is told to stop. `listening` is called once, when doors may connect.
+///
+/// # Errors
+/// When a file, an address or the log cannot be used, or a stage has died.
+pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl FnOnce(Addresses)) -> Result<()> {
+    let mut registry = Registry::with_prefix("gapura");
+    let core = Core::start(&config, &clock, &mut registry)?;
+    let edge = Edge::prepare(&config, &clock, &mut registry).await?;
+    let (stop_doors, doors_stop) = watch::channel(false);
+    let (stop_rest, rest_stop) = watch::channel(false);
+
+    let forwarding = start_forwarder(&config, &mut registry, &core, &clock, rest_stop.clone())?;
+    let refusals = Refusals::default();
+    let reload_metrics = reload::Metrics::new(&mut registry);
+    let http_metrics = http::Metrics::new(&mut registry);
+    let overview = Arc::new(Overview {
+        config: config.clone(),
+        started_at: clock.now(),
+        clock: clock.clone(),
+        snapshot: Arc::clone(&core.snapshot),
+        connected: Arc::clone(&edge.connected),
+        figures: core.figures.clone(),
+        reader: core.reader.clone(),
+        // Weak: the spine ends when the last real owner of its queue is gone.
+        scans: core.scans.downgrade(),
+        upstream: forwarding.as_ref().map(|forwarding| forwarding.progress.clone()),
+        monitors: core.monitors.clone(),
+        refusals: refusals.clone(),
+    });
+    let sources = sources(&config, &overview, &core.reader, registry)?;
+    let (http_config, http_tls) = (config.http.clone(), edge.http_tls.clone());
+    let http = http::serve(http_config, edge.listeners.http, http_tls, sources, http_metrics, rest_stop.clone());
+    let reloadables =
+        reloads::reloadables(&config, &core.snapshot, &edge.connected, &edge.door_tls, edge.http_tls.as_ref());
+    let reloads = reload::run(reloadables, refusals, reload_metrics, clock.clone(), signals.reload, rest_stop);
+
+    let Core { snapshot, monitors, scans, spine_end, .. } = core;
+    let parts = Parts {
+        site: config.site.name,
+        scans,
+        monitors: monitors.clone(),
+        registry: edge.connected,
+        known_door: known_door(snapshot, config.scans.late_after_ms),
+        tls: edge.door_tls,
+        clock,
+        metrics: edge.door_metrics,
+        config: edge.mqtt,
+    };
+    let stages = Stages {
+        rest: vec![http_task(tokio::spawn(http)), tokio::spawn(reloads)],
+        doors: tokio::spawn(doors::serve(parts, edge.listeners.mqtt, edge.listeners.plaintext, doors_stop)),
+        stop_doors,
+        forwarding,
+        stop_rest,
+    };
+    listening(edge.listeners.addresses);
+
+    let end = wait_for_the_end(signals.stop, &monitors, spine_end).await;
+    let stopped = stop(stages, end.spine_end).await;
+    end.error.map_or(stopped, Err)
+}
+
+/// What a scan needs between its door and the disk.
+struct Core {
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    reader: LogReader,
+    monitors: Monitors,
+    figures: Figures,
+    scans: ScanQueue,
+    /// Resolves when the spine has ended.
+    spine_end: oneshot::Receiver<()>,
+}
+
+impl Core {
+    fn start(config: &Config, clock: &Clock, registry: &mut Registry) -> Result<Self> {
+        let snapshot = Arc::new(ArcSwap::from_pointee(read_snapshot(config)?));
+        let (log, reader) = open_log(config, registry, clock)?;
+        let state = State::rebuild(&reader).context("the log cannot be read")?;
+        let monitors = Monitors::start(config.monitors.clone(), monitors::Metrics::new(registry))?;
+        let figures = Figures::new(&state, clock.now());
+        let (scans, work) = ScanQueue::new(config.scans.queue_events_max);
+        let parts = SpineParts {
+            site: config.site.name.clone(),
+            log,
+            reader: reader.clone(),
+            state,
+            snapshot: Arc::clone(&snapshot),
+            monitors: monitors.clone(),
+            clock: clock.clone(),
+            figures: figures.clone(),
+            metrics: scan::Metrics::new(registry),
+            batch_events_max: config.log.batch_events_max,
+            config: config.scans.clone(),
+        };
+        let spine = Spine::new(parts, scans.clone())?;
+        let (ended, spine_end) = oneshot::channel();
+        thread::Builder::new().name("spine".into()).spawn(move || {
+            spine.run(work);
+            ended.send(()).ok();
+        })?;
+        Ok(Self { snapshot, reader, monitors, figures, scans, spine_end })
+    }
+}
+
+/// What faces the network.
+struct Edge {
+    door_tls: Arc<ArcSwap<rustls::ServerConfig>>,
+    http_tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
+    mqtt: Arc<doors::Config>,
+    door_metrics: doors::Metrics,
+    connected: Arc<doors::Registry>,
+    listeners: Listeners,
+}
+
+struct Listeners {
+    mqtt: TcpListener,
+    plaintext: Option<TcpListener>,
+    http: TcpListener,
+    addresses: Addresses,
+}
+
+impl Edge {
+    async fn prepare(config: &Config, clock: &Clock, registry: &mut Registry) -> Result<Self> {
+        let (door_tls, _) = door_tls(&config.folder())?;
+        let http_tls = http_tls(config)?;
+        let mqtt = Arc::new(config.mqtt.clone());
+        let door_metrics = doors::Metrics::new(registry);
+        Ok(Self {
+            door_tls: Arc::new(ArcSwap::new(door_tls)),
+            http_tls: http_tls.map(|tls| Arc::new(ArcSwap::new(tls))),
+            connected: doors::Registry::new(Arc::clone(&mqtt), door_metrics.clone(), clock.clone()),
+            mqtt,
+            door_metrics,
+            listeners: Listeners::bind(config).await?,
+        })
+    }
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> Result<Self> {
+        let mqtt = bind("[mqtt] listen", config.mqtt.listen).await?;
+        let plaintext = match config.mqtt.plaintext_listen {
+            Some(address) => Some(bind("[mqtt] plaintext_listen", address).await?),
+            None => None,
+        };
+        let http = bind("[http] listen", config.http.listen).await?;
+        let addresses = Addresses {
+            mqtt: mqtt.local_addr()?,
+            plaintext: plaintext.as_ref().map(TcpListener::local_addr).transpose()?,
+            http: http.local_addr()?,
+        };
+        Ok(Self { mqtt, plaintext, http, addresses })
+    }
+}
+
+/// Doors are registered in the snapshot; what it says of one is asked anew each time.
+fn known_door(snapshot: Arc<ArcSwap<Snapshot>>, late_after_ms: u64) -> doors::KnownDoor {
+    Arc::new(move |door| {
+        let snapshot = snapshot.load();
+        let door = snapshot.doors.get(door)?;
+        Some(DoorSettings { mode: door.mode, zone: door.zone.clone(), late_after_ms })
+    })
+}
+
+struct Forwarding {
+    task: JoinHandle<()>,
+    progress: forward::Progress,
+}
+
+/// The stages that run, and how to stop them.
+struct Stages {
+    doors: JoinHandle<()>,
+    stop_doors: watch::Sender<bool>,
+    rest: Vec<JoinHandle<()>>,
+    forwarding: Option<Forwarding>,
+    stop_rest: watch::Sender<bool>,
+}
+
+/// Why the gateway ends.
+struct End {
+    error: Option<anyhow::Error>,
+    spine_end: Option<oneshot::Receiver<()>>,
+}
+
+async fn wait_for_the_end(
+    mut stop: watch::Receiver<bool>,
+    monitors: &Monitors,
+    mut spine_end: oneshot::Receiver<()>,
+) -> End {
+    tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => End { error: None, spine_end: Some(spine_end) },
+        () = monitors.wait_stopped() => {
+            let error = anyhow!("the router of the monitors has stopped; the gateway ends, its supervisor starts it again");
+            End { error: Some(error), spine_end: Some(spine_end) }
+        }
+        _ = &mut spine_end => End { error: Some(anyhow!("the thread that keeps scans has ended")), spine_end: None },
+    }
+}
+
+/// Doors first, so that what is in flight is still kept and answered; the log last.
+async fn stop(stages: Stages, spine_end: Option<oneshot::Receiver<()>>) -> Result<()> {
+    tracing::info!("stopping");
+    let stopping = async {
+        stages.stop_doors.send_replace(true);
+        stages.doors.await.ok();
+        stages.stop_rest.send_replace(true);
+        if let Some(forwarding) = stages.forwarding {
+            forwarding.task.await.ok();
+        }
+        for task in stages.rest {
+            task.await.ok();
+        }
+        if let Some(spine_end) = spine_end {
+            spine_end.await.ok();
+        }
+    };
+    tokio::time::timeout(SHUTDOWN_DEADLINE, stopping).await.map_err(|_| {
+        anyhow!("not everything stopped within {} s; acknowledged scans are on disk", SHUTDOWN_DEADLINE.as_secs())
+    })
+}
+
+fn http_task(http: JoinHandle<std::result::Result<(), http::HttpError>>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        if let Ok(Err(error)) = http.await {
+            tracing::error!(%error, "the HTTP side has ended");
+        }
+    })
+}
+
+async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("{setting}: {address} cannot be used; is another gateway running, or is it not of this machine?")
+    })
+}
+
+fn start_forwarder(
+    config: &Config,
+    registry: &mut Registry,
+    core: &Core,
+    clock: &Clock,
+    stop: watch::Receiver<bool>,
+) -> Result<Option<Forwarding>> {
+    let Some(upstream) = &config.upstream else { return Ok(None) };
+    let Core { reader, scans, .. } = core;
+    let (read, beyond, keep, now) = (reader.clone(), reader.clone(), scans.clone(), clock.clone());
+    let forwarder = Forwarder::new(forward::Parts {
+        site: config.site.name.clone(),
+        client: upstream_client(upstream)?,
+        read: Arc::new(move |after, events_max, bytes_max| {
+            read.read(after, events_max, bytes_max).map_err(|error| error.to_string())
+        }),
+        beyond: Arc::new(move |number| {
+            let reader = beyond.clone();
+            Box::pin(async move { drop(reader.wait_beyond(number).await) })
+        }),
+        keep: Arc::new(move |note| {
+            let (scans, now) = (keep.clone(), now.now());
+            let quarantined = note.quarantined.map(|quarantine| Quarantined {
+                first: quarantine.first,
+                last: quarantine.last,
+                reason: quarantine.reason,
+                at: now,
+            });
+            let note = UpstreamNote { acked_through: note.acked_through, quarantined };
+            Box::pin(async move { scans.keep(note).await })
+        }),
+        start_after: reader.cursor(UPSTREAM)?.unwrap_or(0),
+        quarantined: reader.quarantined()?.iter().map(|range| (range.first, range.last)).collect(),
+        clock: clock.clone(),
+        metrics: forward::Metrics::new(registry),
+        config: upstream.clone(),
+    })?;
+    let progress = forwarder.progress();
+    Ok(Some(Forwarding { task: tokio::spawn(forwarder.run(stop)), progress }))
+}
+
+fn sources(config: &Config, overview: &Arc<Overview>, reader: &LogReader, registry: Registry) -> Result<http::Sources> {
+    let (status, ready, reader) = (Arc::clone(overview), Arc::clone(overview), reader.clone());
+    Ok(http::Sources {
+        status: Arc::new(move || status.status()),
+        ready: Arc::new(move || ready.problems()),
+        metrics: Arc::new(registry),
+        events: Arc::new(move |after, limit| reader.read(after, limit, usize::MAX).map_err(|error| error.to_string())),
+        admin_token_hash: inputs::admin_token_hash(&config.folder().admin_token())?,
+    })
+}
