@@ -8,6 +8,9 @@ mod doors;
 mod import;
 mod policy;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -47,7 +50,7 @@ pub struct Snapshot {
 pub struct Rules {
     /// The site's time zone: policies see its clock.
     pub time_zone: TimeZone,
-    /// A scan that arrives later than this after it was made is only recorded, in milliseconds.
+    /// A scan that is decided later than this after it was made is only recorded, in milliseconds.
     pub late_after_ms: u64,
     /// A reader's clock that is off by more than this is flagged, in milliseconds.
     pub clock_tolerance_ms: u64,

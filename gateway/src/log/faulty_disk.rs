@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockWriteGuard};
 
 use prometheus_client::registry::Registry;
 use protocol::{
@@ -19,7 +19,11 @@ const CACHE_BYTES: usize = 32 << 10;
 
 /// A disk with one file. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Disk(Arc<Mutex<State>>);
+pub struct Disk {
+    state: Arc<Mutex<State>>,
+    /// Held while syncs are to wait.
+    stalled: Arc<RwLock<()>>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -85,6 +89,11 @@ impl Disk {
         self.state().fault = None;
     }
 
+    /// Makes every sync wait until what this returns is dropped.
+    pub fn stall(&self) -> RwLockWriteGuard<'_, ()> {
+        self.stalled.write().unwrap()
+    }
+
     pub fn journal(&self) -> Vec<Done> {
         self.state().journal.clone()
     }
@@ -99,7 +108,7 @@ impl Disk {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
+        self.state.lock().unwrap()
     }
 }
 
@@ -170,6 +179,7 @@ impl StorageBackend for Disk {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        let _not_stalled = self.stalled.read().unwrap();
         let mut state = self.state();
         state.call(Call::Sync)?;
         state.done(Done::Sync);

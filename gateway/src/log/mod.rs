@@ -34,7 +34,7 @@ mod writer;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
-mod faulty_disk;
+pub(crate) mod faulty_disk;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]

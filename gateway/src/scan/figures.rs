@@ -182,8 +182,10 @@ impl Inner {
         while self.seconds.len() > RATE_SECONDS + 1 {
             self.seconds.pop_front();
         }
-        if now.ms_since(self.window_started_at).unsigned_abs() >= LATENCY_WINDOW_MS.unsigned_abs() {
-            self.previous = std::mem::replace(&mut self.running, window());
+        let age_ms = now.ms_since(self.window_started_at).unsigned_abs();
+        if age_ms >= LATENCY_WINDOW_MS.unsigned_abs() {
+            let ended = std::mem::replace(&mut self.running, window());
+            self.previous = ended.filter(|_| age_ms < 2 * LATENCY_WINDOW_MS.unsigned_abs());
             self.window_started_at = now;
         }
     }

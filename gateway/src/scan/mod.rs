@@ -4,8 +4,8 @@
 //! sessions ──submit──▶ ScanQueue ──▶ Spine (one thread): seen before? ─▶ decide ─▶ log.commit ─▶ answer, tell monitors
 //!                                       │ yes                               │ failed
 //!                                       ▼                                   ▼
-//!                                    Recall (one thread):                hold the batch, say `unavailable`,
-//!                                    read the event, answer              reopen the log, decide again
+//!                                    Recall (one thread):                hold the batch, say `unavailable`, reopen
+//!                                    read the event, answer              the log: is it there? answer, else decide again
 //! ```
 //!
 //! One thread decides and commits, in turns: while a commit is under way the queue fills, and what it holds then is the
@@ -16,6 +16,9 @@ mod recall;
 mod seen;
 mod spine;
 mod state;
+
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
 use protocol::{DoorId, Instant, MalformedScan, Scan, ScanId};
@@ -35,7 +38,7 @@ use crate::log::Quarantined;
 pub struct Config {
     /// Scans that may wait for the log; what comes beyond is answered `unavailable`.
     pub queue_events_max: usize,
-    /// A scan that arrives later than this after it was made is only recorded, in milliseconds.
+    /// A scan that is decided later than this after it was made is only recorded, in milliseconds.
     pub late_after_ms: u64,
     /// A reader's clock that is off by more than this is flagged, in milliseconds.
     pub clock_tolerance_ms: u64,
@@ -67,8 +70,8 @@ pub struct Arrival {
 /// Where the answer to an arrival goes.
 #[derive(Clone, Debug)]
 pub struct ReplyTo {
-    /// The session's inbox. It must have room for two answers to every arrival in flight: that it is
-    /// held or refused, and later the final one.
+    /// The session's inbox. It must have room for two answers to every arrival in flight: that it is held, and the
+    /// one that ends the spine's part in it. No arrival gets more than these between two times of being handed in.
     pub answers: mpsc::Sender<Answer>,
     /// Tells the session which of its arrivals is answered.
     pub ticket: u64,
@@ -130,10 +133,18 @@ pub struct WorkQueue(mpsc::Receiver<Work>);
 
 #[derive(Debug)]
 enum Work {
-    Scan(Arrival),
-    /// An arrival that was looked up in the log and is not there.
-    NotInLog(Arrival),
+    Scan(Waiting),
     Upstream(UpstreamNote, oneshot::Sender<()>),
+}
+
+/// An arrival that has no final answer yet.
+#[derive(Debug)]
+struct Waiting {
+    arrival: Arrival,
+    /// The log was searched for it through this event, in vain.
+    not_in_log_through: u64,
+    /// Its session has heard that it is held.
+    told_held: bool,
 }
 
 impl Config {
@@ -183,10 +194,11 @@ impl ScanQueue {
     /// # Errors
     /// Gives the arrival back when the queue is full or the spine has stopped: nothing was promised.
     pub fn submit(&self, arrival: Arrival) -> Result<(), Box<Arrival>> {
-        self.queue.try_send(Work::Scan(arrival)).map_err(|refused| match refused.into_inner() {
-            Work::Scan(arrival) | Work::NotInLog(arrival) => Box::new(arrival),
-            Work::Upstream(..) => unreachable!("an arrival was sent"),
-        })
+        match self.queue.try_reserve() {
+            Ok(place) => place.send(Work::Scan(Waiting { arrival, not_in_log_through: 0, told_held: false })),
+            Err(_) => return Err(Box::new(arrival)),
+        }
+        Ok(())
     }
 
     /// Keeps how far the upstream has come; resolves when that is on disk.
@@ -219,7 +231,7 @@ impl WorkQueue {
     pub async fn next_arrival(&mut self) -> Option<Arrival> {
         loop {
             match self.0.recv().await? {
-                Work::Scan(arrival) | Work::NotInLog(arrival) => return Some(arrival),
+                Work::Scan(waiting) => return Some(waiting.arrival),
                 Work::Upstream(..) => {}
             }
         }
@@ -243,12 +255,22 @@ impl ReplyTo {
     }
 }
 
-impl Arrival {
-    /// Gives the arrival back to its session.
-    fn refuse(self, reason: &'static str) {
-        self.reply.clone().answer(Answer::Refused { arrival: Box::new(self), reason });
+impl Waiting {
+    /// Tells the session once that its arrival is held.
+    fn hold(&mut self) {
+        if !std::mem::replace(&mut self.told_held, true) {
+            let ReplyTo { ticket, .. } = self.arrival.reply;
+            self.arrival.reply.answer(Answer::Held { ticket, reason: "log-unavailable" });
+        }
     }
 
+    /// Gives the arrival back to its session.
+    fn refuse(self, reason: &'static str) {
+        self.arrival.reply.clone().answer(Answer::Refused { arrival: Box::new(self.arrival), reason });
+    }
+}
+
+impl Arrival {
     /// Which scan of its door this is, where that is readable.
     pub fn scan_id(&self) -> Option<ScanId> {
         match &self.payload {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use protocol::{Decision, Event, Subject};
 use tokio::sync::mpsc;
 
-use super::{Answer, Arrival, Metrics, ReplyTo, ScanQueue, Work};
+use super::{Answer, Metrics, ReplyTo, ScanQueue, Waiting, Work};
 use crate::log::LogReader;
 
 /// Hands resent scans to the thread that looks them up.
@@ -18,11 +18,19 @@ pub struct Recall {
 
 /// A resent scan to be looked up.
 #[derive(Debug)]
-pub enum Asked {
+pub struct Asked {
+    pub waiting: Waiting,
+    /// What the spine knows of it.
+    pub hint: Hint,
+}
+
+/// What the spine knows of a resent scan.
+#[derive(Clone, Copy, Debug)]
+pub enum Hint {
     /// It is in the log, as this event where that is remembered.
-    Known(Arrival, Option<u64>),
+    Kept(Option<u64>),
     /// Only the log can tell whether it was seen: if not, it goes back to the spine.
-    Unknown(Arrival),
+    Unknown,
 }
 
 impl Recall {
@@ -38,8 +46,8 @@ impl Recall {
         thread::Builder::new().name("recall".into()).spawn(move || {
             while let Some(asked) = waiting.blocking_recv() {
                 metrics.recalled.inc();
-                if let Some(arrival) = answer(&log, asked, &metrics) {
-                    hand_back(&spine, *arrival, &metrics);
+                if let Some(new) = answer(&log, asked, &metrics) {
+                    hand_back(&spine, new, &metrics);
                 }
             }
         })?;
@@ -49,9 +57,8 @@ impl Recall {
     /// Looks a scan up without waiting for the answer. When too many wait already, its door is told to send it again.
     pub fn ask(&self, asked: Asked) {
         if let Err(refused) = self.asked.try_send(asked) {
-            let (Asked::Known(arrival, _) | Asked::Unknown(arrival)) = refused.into_inner();
             self.metrics.refused.inc();
-            arrival.refuse("recall-full");
+            refused.into_inner().waiting.refuse("recall-full");
         }
     }
 }
@@ -64,40 +71,44 @@ pub fn kept(reply: &ReplyTo, event: &Event) -> (Answer, Option<Bytes>) {
 }
 
 /// Answers a resent scan; gives it back when the log does not have it.
-fn answer(log: &LogReader, asked: Asked, metrics: &Metrics) -> Option<Box<Arrival>> {
-    let (arrival, known, event) = match asked {
-        Asked::Known(arrival, event) => (arrival, true, event),
-        Asked::Unknown(arrival) => (arrival, false, None),
+fn answer(log: &LogReader, Asked { waiting, hint }: Asked, metrics: &Metrics) -> Option<Waiting> {
+    // Read first: what is committed during the search is for the spine to know.
+    let searched_through = log.last_event();
+    let arrival = &waiting.arrival;
+    let found = match (hint, arrival.scan_id()) {
+        (Hint::Kept(Some(number)), _) => log.event(number),
+        (Hint::Kept(None) | Hint::Unknown, Some(id)) => log.find_newest_first(&arrival.door, id),
+        (Hint::Kept(None) | Hint::Unknown, None) => Ok(None),
     };
-    let found = match (event, arrival.scan_id()) {
-        (Some(number), _) => log.event(number),
-        (None, Some(id)) => log.find_newest_first(&arrival.door, id),
-        (None, None) => Ok(None),
+    let found = match (found, hint) {
+        // A commit that has not returned may have just put it there: the spine knows.
+        (Ok(Some(event)), Hint::Unknown) if event.number > searched_through => Ok(None),
+        (found, _) => found,
     };
-    match found {
-        Ok(Some(event)) => arrival.reply.answer(kept(&arrival.reply, &event).0),
+    match (found, hint) {
+        (Ok(Some(event)), _) => arrival.reply.answer(kept(&arrival.reply, &event).0),
         // It was kept once, and retention has removed it since: it needs no second event.
-        Ok(None) if known => {
+        (Ok(None), Hint::Kept(_)) => {
             arrival.reply.answer(Answer::Kept { ticket: arrival.reply.ticket, decision: None, malformed: false });
         }
-        Ok(None) => return Some(Box::new(arrival)),
-        Err(error) => {
+        (Ok(None), Hint::Unknown) => return Some(Waiting { not_in_log_through: searched_through, ..waiting }),
+        (Err(error), _) => {
             tracing::warn!(door = %arrival.door, %error, "a resent scan could not be looked up");
             metrics.refused.inc();
-            arrival.refuse("log-unavailable");
+            waiting.refuse("log-unavailable");
         }
     }
     None
 }
 
-/// The log does not have it, so it is new: the spine decides.
-fn hand_back(spine: &mpsc::WeakSender<Work>, arrival: Arrival, metrics: &Metrics) {
-    let refused = match spine.upgrade() {
-        Some(spine) => spine.try_send(Work::NotInLog(arrival)).err().map(|refused| refused.into_inner()),
-        None => Some(Work::NotInLog(arrival)),
-    };
-    if let Some(Work::NotInLog(arrival)) = refused {
-        metrics.refused.inc();
-        arrival.refuse("queue-full");
+/// The log does not have it, so it is new unless it was kept since: the spine decides.
+fn hand_back(spine: &mpsc::WeakSender<Work>, waiting: Waiting, metrics: &Metrics) {
+    let Some(spine) = spine.upgrade() else { return };
+    match spine.try_reserve() {
+        Ok(place) => place.send(Work::Scan(waiting)),
+        Err(_) => {
+            metrics.refused.inc();
+            waiting.refuse("queue-full");
+        }
     }
 }

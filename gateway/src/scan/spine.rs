@@ -1,5 +1,6 @@
 //! The one thread that decides, keeps and answers.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant as Monotonic};
@@ -7,13 +8,12 @@ use std::time::{Duration, Instant as Monotonic};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use protocol::{Channel, DoorTopic, Event, SiteId, Subject};
-use tokio::sync::mpsc::error::TryRecvError;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
-use super::recall::{Asked, Recall, kept};
+use super::recall::{Asked, Hint, Recall, kept};
 use super::seen::Lookup;
 use super::{
-    Answer, Arrival, Config, Figures, Metrics, ReplyTo, ScanQueue, State, UPSTREAM, UpstreamNote, Work, WorkQueue,
+    Arrival, Config, Figures, Metrics, ReplyTo, ScanQueue, State, UPSTREAM, UpstreamNote, Waiting, Work, WorkQueue,
 };
 use crate::access::{self, Snapshot};
 use crate::clock::Clock;
@@ -55,11 +55,14 @@ pub struct SpineParts {
 pub struct Spine {
     parts: SpineParts,
     recall: Recall,
-    /// Arrivals whose commit failed, the oldest first; decided again when the log works.
-    held: Vec<Arrival>,
+    /// The batch whose commit failed: the log, opened again, tells whether it is there.
+    unsure: Option<Batch>,
+    /// Arrivals that wait for the log, the oldest first.
+    held: VecDeque<Waiting>,
     /// When the log is next tried, while it does not work.
     reopen_at: Option<Monotonic>,
-    events_since_checkpoint: u64,
+    /// The log was opened again and has kept nothing since.
+    on_probation: bool,
 }
 
 /// What one commit keeps, and who waits for it.
@@ -67,11 +70,12 @@ pub struct Spine {
 struct Batch {
     events: Vec<Event>,
     /// Who brought each event, in the same order.
-    arrivals: Vec<Arrival>,
+    waiting: Vec<Waiting>,
     /// Duplicates of events of this same batch: the event's place in it, and who waits.
-    repeated: Vec<(usize, Arrival)>,
-    note: Option<UpstreamNote>,
-    noted: Vec<oneshot::Sender<()>>,
+    repeated: Vec<(usize, Waiting)>,
+    /// To be looked up in the log when this batch is there: the event may be one of its own.
+    asked: Vec<Asked>,
+    note: Option<(UpstreamNote, oneshot::Sender<()>)>,
 }
 
 impl Spine {
@@ -81,7 +85,7 @@ impl Spine {
     /// When the system has no thread left.
     pub fn new(parts: SpineParts, queue: ScanQueue) -> std::io::Result<Self> {
         let recall = Recall::start(parts.reader.clone(), parts.config.recall_scans_max, queue, parts.metrics.clone())?;
-        Ok(Self { parts, recall, held: Vec::new(), reopen_at: None, events_since_checkpoint: 0 })
+        Ok(Self { parts, recall, unsure: None, held: VecDeque::new(), reopen_at: None, on_probation: false })
     }
 
     /// Works until every [`ScanQueue`] is gone, then keeps a last checkpoint.
@@ -90,9 +94,19 @@ impl Spine {
         let batch_max = self.parts.batch_events_max;
         let mut inbox = Vec::with_capacity(batch_max);
         loop {
-            if self.reopen_at.is_some() {
-                if !self.wait_for_the_log(&mut queue) {
+            if let Some(reopen_at) = self.reopen_at {
+                if reopen_at <= Monotonic::now() {
+                    self.try_the_log();
+                } else if queue.is_closed() {
+                    let scans = self.held_len() + queue.len();
+                    tracing::error!(
+                        scans,
+                        "stopped while the log does not work; scans that wait were not acknowledged"
+                    );
                     return;
+                } else {
+                    self.hold_arrivals(&mut queue);
+                    thread::sleep(HELD_POLL);
                 }
                 continue;
             }
@@ -103,12 +117,11 @@ impl Spine {
             } else {
                 let chunk = self.held.len().min(batch_max);
                 inbox.extend(self.held.drain(..chunk).map(Work::Scan));
-                self.parts.metrics.held.set(self.held.len() as i64);
             }
             self.keep(&mut inbox);
+            self.parts.metrics.held.set(self.held_len() as i64);
         }
-        let checkpoint = self.parts.state.to_checkpoint();
-        if let Err(error) = self.parts.log.commit(&Commit { checkpoint: Some(&checkpoint), ..Commit::default() }) {
+        if let Err(error) = self.keep_checkpoint() {
             tracing::warn!(%error, "the last checkpoint was not kept; the next start reads more of the log");
         }
     }
@@ -117,10 +130,13 @@ impl Spine {
     fn keep(&mut self, inbox: &mut Vec<Work>) {
         let batch = self.decide(inbox);
         if batch.events.is_empty() && batch.note.is_none() {
-            return;
+            return self.answer(batch);
         }
         match self.commit(&batch) {
-            Ok(()) => self.answer(batch),
+            Ok(()) => {
+                self.on_probation = false;
+                self.answer(batch);
+            }
             Err(error) => self.hold(batch, &error),
         }
     }
@@ -131,31 +147,35 @@ impl Spine {
         let first_number = self.parts.log.next_number();
         let mut batch = Batch::default();
         for work in inbox.drain(..) {
-            let (arrival, looked_up) = match work {
-                Work::Scan(arrival) => (arrival, false),
-                Work::NotInLog(arrival) => (arrival, true),
+            let waiting = match work {
+                Work::Scan(waiting) => waiting,
                 Work::Upstream(note, noted) => {
-                    batch.take_note(note, noted);
+                    // One fits into a commit. Another of the same turn is let go: its sender hears it and says it again.
+                    batch.note.get_or_insert((note, noted));
                     continue;
                 }
             };
-            let lookup = arrival.scan_id().map_or(Lookup::Fresh, |id| self.parts.state.lookup(&arrival.door, id));
+            let Waiting { arrival, not_in_log_through, .. } = &waiting;
+            let lookup = match arrival.scan_id() {
+                Some(id) => self.parts.state.lookup(&arrival.door, id, *not_in_log_through),
+                None => Lookup::Fresh,
+            };
             match lookup {
                 Lookup::Seen(number) => {
                     self.parts.metrics.duplicates.inc();
                     let in_batch = number.and_then(|number| number.checked_sub(first_number));
                     match in_batch.and_then(|index| usize::try_from(index).ok()) {
-                        Some(index) => batch.repeated.push((index, arrival)),
-                        None => self.recall.ask(Asked::Known(arrival, number)),
+                        Some(index) => batch.repeated.push((index, waiting)),
+                        None => batch.asked.push(Asked { waiting, hint: Hint::Kept(number) }),
                     }
                 }
-                Lookup::Unknown if !looked_up => self.recall.ask(Asked::Unknown(arrival)),
-                Lookup::Unknown | Lookup::Fresh => {
-                    let number = first_number + batch.events.len() as u64;
-                    let event = decided(&snapshot, &arrival, number, &self.parts.clock);
+                Lookup::Unknown => batch.asked.push(Asked { waiting, hint: Hint::Unknown }),
+                Lookup::Fresh => {
+                    let number = first_number.saturating_add(batch.events.len() as u64);
+                    let event = decided(&snapshot, arrival, number, &self.parts.clock);
                     self.parts.state.remember(&event);
                     batch.events.push(event);
-                    batch.arrivals.push(arrival);
+                    batch.waiting.push(waiting);
                 }
             }
         }
@@ -163,133 +183,145 @@ impl Spine {
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), LogError> {
-        self.events_since_checkpoint += batch.events.len() as u64;
-        let checkpoint = (self.events_since_checkpoint >= self.parts.config.checkpoint_events)
-            .then(|| self.parts.state.to_checkpoint());
-        let cursor = batch.note.as_ref().map(|note| (UPSTREAM, note.acked_through));
-        self.parts.log.commit(&Commit {
+        let SpineParts { log, state, config, .. } = &mut self.parts;
+        let checkpoint = (state.events_since_checkpoint() >= config.checkpoint_events).then(|| state.to_checkpoint());
+        let note = batch.note.as_ref().map(|(note, _)| note);
+        let cursor = note.map(|note| (UPSTREAM, note.acked_through));
+        log.commit(&Commit {
             events: &batch.events,
             cursors: cursor.as_slice(),
-            quarantined: batch.note.as_ref().and_then(|note| note.quarantined.as_ref()),
+            quarantined: note.and_then(|note| note.quarantined.as_ref()),
             checkpoint: checkpoint.as_deref(),
         })?;
         if checkpoint.is_some() {
-            self.events_since_checkpoint = 0;
+            state.checkpointed();
         }
         Ok(())
     }
 
-    /// The commit is on disk: only from here on may anybody hear of it.
+    /// The batch is on disk: only from here on may anybody hear of it.
     fn answer(&mut self, batch: Batch) {
-        for (event, arrival) in batch.events.iter().zip(&batch.arrivals) {
+        let mut latencies = Vec::with_capacity(batch.events.len());
+        for (event, Waiting { arrival, .. }) in batch.events.iter().zip(&batch.waiting) {
             let decision = answer(&arrival.reply, event);
-            self.parts.metrics.count(event, arrival.arrived.elapsed());
+            let latency = arrival.arrived.elapsed();
+            latencies.push(latency);
+            self.parts.metrics.count(event, latency);
             if let Some(decision) = decision {
                 let topic = DoorTopic::new(self.parts.site.clone(), event.door.clone(), Channel::Decision);
                 self.parts.monitors.publish(&topic.to_string(), decision);
             }
         }
-        for (index, arrival) in &batch.repeated {
+        for (index, waiting) in &batch.repeated {
             if let Some(event) = batch.events.get(*index) {
-                answer(&arrival.reply, event);
+                answer(&waiting.arrival.reply, event);
             }
         }
-        for noted in batch.noted {
+        batch.asked.into_iter().for_each(|asked| self.recall.ask(asked));
+        if let Some((_, noted)) = batch.note {
             noted.send(()).ok();
         }
-        let latencies = batch.arrivals.iter().map(|arrival| arrival.arrived.elapsed());
-        self.parts.figures.kept(batch.events.iter().zip(latencies), &self.parts.state, self.parts.clock.now());
+        let events = batch.events.iter().zip(latencies);
+        self.parts.figures.kept(events, &self.parts.state, self.parts.clock.now());
     }
 
     /// The commit failed, or nobody knows: the doors are told, the scans are held, the log must be opened again.
-    fn hold(&mut self, batch: Batch, error: &LogError) {
-        tracing::error!(%error, scans = batch.arrivals.len(), "a commit failed; scans are held and not acknowledged");
-        let repeated = batch.repeated.into_iter().map(|(_, arrival)| arrival);
-        let mut failed: Vec<Arrival> = batch.arrivals.into_iter().chain(repeated).collect();
-        for arrival in &failed {
-            arrival.reply.hold();
-        }
-        // What was held before arrived later than what has just failed.
-        failed.append(&mut self.held);
-        self.held = failed;
-        self.parts.metrics.held.set(self.held.len() as i64);
-        self.reopen_at = Some(Monotonic::now());
+    fn hold(&mut self, mut batch: Batch, error: &LogError) {
+        tracing::error!(%error, scans = batch.len(), "a commit failed; scans are held and not acknowledged");
+        batch.hold();
+        // Its sender hears that it was not kept, and says it again; it does no harm to keep it twice.
+        batch.note = None;
+        self.unsure = Some(batch);
+        // A log that opens and fails again and again is not hurried.
+        let pause = if self.on_probation { self.reopen_interval() } else { Duration::ZERO };
+        self.reopen_at = Some(Monotonic::now() + pause);
     }
 
-    /// Holds what arrives until the log can be opened again. Says whether there is still anybody to work for.
-    fn wait_for_the_log(&mut self, queue: &mut tokio::sync::mpsc::Receiver<Work>) -> bool {
-        if self.reopen_at.is_some_and(|at| at <= Monotonic::now()) {
-            match self.recover() {
-                Ok(()) => {
-                    tracing::info!(held = self.held.len(), "the log works again");
-                    self.reopen_at = None;
-                    return true;
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the log cannot be opened again yet");
-                    let interval = Duration::from_millis(self.parts.config.reopen_interval_ms);
-                    self.reopen_at = Some(Monotonic::now() + interval);
-                }
-            }
-        }
-        while self.held.len() < self.parts.config.queue_events_max {
+    /// Holds what arrives, up to the limit; the rest stays in the queue, which then refuses.
+    fn hold_arrivals(&mut self, queue: &mut mpsc::Receiver<Work>) {
+        while self.held_len() < self.parts.config.queue_events_max {
             match queue.try_recv() {
-                Ok(Work::Scan(arrival) | Work::NotInLog(arrival)) => {
-                    arrival.reply.hold();
-                    self.held.push(arrival);
+                Ok(Work::Scan(mut waiting)) => {
+                    waiting.hold();
+                    self.held.push_back(waiting);
                 }
                 // Its sender hears that it was not kept, and says it again.
                 Ok(Work::Upstream(..)) => {}
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => {
-                    tracing::error!(
-                        scans = self.held.len(),
-                        "stopped while the log does not work; the held scans were not acknowledged"
-                    );
-                    return false;
-                }
+                Err(_) => break,
             }
         }
-        self.parts.metrics.held.set(self.held.len() as i64);
-        thread::sleep(HELD_POLL);
-        true
+        self.parts.metrics.held.set(self.held_len() as i64);
+    }
+
+    fn try_the_log(&mut self) {
+        match self.recover() {
+            Ok(()) => {
+                tracing::info!(held = self.held_len(), "the log works again");
+                self.reopen_at = None;
+                self.on_probation = true;
+            }
+            Err(error) => {
+                tracing::error!(%error, "the log cannot be opened again yet");
+                self.reopen_at = Some(Monotonic::now() + self.reopen_interval());
+            }
+        }
     }
 
     /// Opens the log again and learns from it what the failed commit has left there. A log that opens may still not
-    /// take a commit (a full disk): that is tried with an empty one before anybody is told that it works.
+    /// take a commit (a full disk): that is tried with a checkpoint before anybody is told that it works.
     fn recover(&mut self) -> Result<(), LogError> {
         self.parts.log.reopen()?;
-        let state = State::rebuild(&self.parts.reader)?;
-        let checkpoint = state.to_checkpoint();
-        self.parts.log.commit(&Commit { checkpoint: Some(&checkpoint), ..Commit::default() })?;
-        self.parts.figures.restart(&state);
-        self.parts.state = state;
-        self.events_since_checkpoint = 0;
+        self.parts.state = State::rebuild(&self.parts.reader)?;
+        self.keep_checkpoint()?;
+        self.parts.figures.restart(&self.parts.state);
+        if let Some(batch) = self.unsure.take() {
+            if batch.first_number().is_some_and(|first| first < self.parts.log.next_number()) {
+                self.answer(batch);
+            } else {
+                // What is held arrived later than what failed.
+                let later = std::mem::replace(&mut self.held, batch.into_waiting().collect());
+                self.held.extend(later);
+            }
+        }
         Ok(())
+    }
+
+    fn keep_checkpoint(&mut self) -> Result<(), LogError> {
+        let checkpoint = self.parts.state.to_checkpoint();
+        self.parts.log.commit(&Commit { checkpoint: Some(&checkpoint), ..Commit::default() })?;
+        self.parts.state.checkpointed();
+        Ok(())
+    }
+
+    fn held_len(&self) -> usize {
+        self.held.len() + self.unsure.as_ref().map_or(0, Batch::len)
+    }
+
+    fn reopen_interval(&self) -> Duration {
+        Duration::from_millis(self.parts.config.reopen_interval_ms)
     }
 }
 
 impl Batch {
-    fn take_note(&mut self, note: UpstreamNote, noted: oneshot::Sender<()>) {
-        // One quarantine entry fits into a commit: a second one of the same turn is refused and said again.
-        match &mut self.note {
-            Some(first) if first.quarantined.is_some() && note.quarantined.is_some() => {}
-            Some(first) => {
-                first.acked_through = first.acked_through.max(note.acked_through);
-                first.quarantined = first.quarantined.take().or(note.quarantined);
-                self.noted.push(noted);
-            }
-            None => {
-                self.note = Some(note);
-                self.noted.push(noted);
-            }
-        }
+    /// Number of its first event, if it has any.
+    fn first_number(&self) -> Option<u64> {
+        self.events.first().map(|event| event.number)
     }
-}
 
-impl ReplyTo {
-    fn hold(&self) {
-        self.answer(Answer::Held { ticket: self.ticket, reason: "log-unavailable" });
+    /// Arrivals that wait for it.
+    fn len(&self) -> usize {
+        self.waiting.len() + self.repeated.len() + self.asked.len()
+    }
+
+    fn hold(&mut self) {
+        let repeated = self.repeated.iter_mut().map(|(_, waiting)| waiting);
+        let asked = self.asked.iter_mut().map(|asked| &mut asked.waiting);
+        self.waiting.iter_mut().chain(repeated).chain(asked).for_each(Waiting::hold);
+    }
+
+    fn into_waiting(self) -> impl Iterator<Item = Waiting> {
+        let repeated = self.repeated.into_iter().map(|(_, waiting)| waiting);
+        self.waiting.into_iter().chain(repeated).chain(self.asked.into_iter().map(|asked| asked.waiting))
     }
 }
 

@@ -19,6 +19,8 @@ const REBUILD_BYTES: usize = 4 << 20;
 pub struct State {
     #[n(0)]
     doors: HashMap<DoorId, Seen>,
+    #[cbor(skip)]
+    events_since_checkpoint: u64,
 }
 
 impl State {
@@ -36,13 +38,14 @@ impl State {
         }
     }
 
-    /// Whether `door` has sent `id` before.
-    pub fn lookup(&self, door: &DoorId, id: ScanId) -> Lookup {
-        self.doors.get(door).map_or(Lookup::Fresh, |seen| seen.lookup(id))
+    /// Whether `door` has sent `id` before, see [`Seen::lookup`].
+    pub fn lookup(&self, door: &DoorId, id: ScanId, not_in_log_through: u64) -> Lookup {
+        self.doors.get(door).map_or(Lookup::Fresh, |seen| seen.lookup(id, not_in_log_through))
     }
 
     /// Takes note of an event.
     pub fn remember(&mut self, event: &Event) {
+        self.events_since_checkpoint = self.events_since_checkpoint.saturating_add(1);
         let Some(id) = event.scan_id() else { return };
         if let Some(seen) = self.doors.get_mut(&event.door) {
             seen.remember(id, event.number);
@@ -63,6 +66,16 @@ impl State {
         self.doors.iter().map(|(door, seen)| (door, seen.missing()))
     }
 
+    /// Events that a restart would read again.
+    pub fn events_since_checkpoint(&self) -> u64 {
+        self.events_since_checkpoint
+    }
+
+    /// Takes note that a checkpoint of this state is kept.
+    pub fn checkpointed(&mut self) {
+        self.events_since_checkpoint = 0;
+    }
+
     /// The state as a checkpoint.
     pub fn to_checkpoint(&self) -> Vec<u8> {
         minicbor::to_vec(self).unwrap_or_default()
@@ -74,8 +87,11 @@ impl State {
         loop {
             let covers = match checkpoint {
                 Ok(None) => return Ok((0, Self::default())),
-                Ok(Some((covers, bytes))) => match minicbor::decode(&bytes) {
-                    Ok(state) => return Ok((covers, state)),
+                Ok(Some((covers, bytes))) => match minicbor::decode::<Self>(&bytes) {
+                    Ok(mut state) => {
+                        state.doors.values_mut().for_each(|seen| seen.restored_through(covers));
+                        return Ok((covers, state));
+                    }
                     Err(_) => covers,
                 },
                 Err(LogError::DamagedCheckpoint { covers }) => covers,

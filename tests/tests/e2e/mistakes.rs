@@ -40,7 +40,7 @@ fn a_file_that_cannot_be_used_is_named_with_its_line_the_reason_and_the_remedy()
         (
             "policy/default.cedar",
             "permit (principal, action, resource);".into(),
-            vec!["default.cedar: policy number 1", "@id"],
+            vec!["default.cedar: policy 1 of this file", "@id"],
         ),
         ("policy/schema.cedarschema", "entity".into(), vec!["schema.cedarschema"]),
         ("pki/gateway.pem", "nonsense".into(), vec!["gateway.pem", "not PEM text", "BEGIN CERTIFICATE"]),
@@ -97,14 +97,14 @@ fn people_who_cannot_be_imported_are_named_by_line_and_column_and_nobody_is_impo
     for (content, parts) in [
         (String::new(), vec!["bad.csv"]),
         ("name,badge\nContoh X,B\n".into(), vec!["bad.csv: line 1", "person"]),
-        (format!("{}\n", head.trim().replace("opd", "office")), vec!["bad.csv", "office", "opd"]),
+        (format!("{}\n", head.trim().replace("opd", "office")), vec!["bad.csv", "line 1", "column 4", "opd"]),
         (format!("{head}X-1,Contoh X,boss,,B-X1,green,\n"), vec!["line 2, column class", "asn", "--skip-bad"]),
         (format!("{head}X-1,Contoh X,asn,,B-X1,pink,\n"), vec!["line 2, column status", "green"]),
         (format!("{head}X-1,Contoh X,asn,,B-X1,green,soon\n"), vec!["line 2, column status_until"]),
         (format!("{head},Contoh X,asn,,B-X1,green,\n"), vec!["line 2, column person"]),
         (
             format!("{head}X-1,Contoh X,asn,,B-X1,green,\nX-2,Contoh Y,asn,,B-X1,green,\n"),
-            vec!["both X-1 and X-2", "nothing"],
+            vec!["line 3, column badge", "line 2", "nothing was imported"],
         ),
     ] {
         fs::write(&csv, &content).unwrap();

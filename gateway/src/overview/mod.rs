@@ -1,6 +1,10 @@
 //! Puts the status together from every stage, and says what is wrong.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -55,18 +59,19 @@ impl Overview {
         let log = self.reader.figures();
         let upstream = self.upstream.as_ref().map(|progress| progress.figures(log.last_event));
         let certificates = self.certificates();
+        let problems = self.all_problems(now, upstream.as_ref(), &certificates);
         SiteStatus {
             site: self.config.site.name.to_string(),
             version: env!("CARGO_PKG_VERSION"),
             now,
             started_at: self.started_at,
-            problems: self.problems_of(now, upstream.as_ref(), &certificates),
+            problems,
             doors: self.doors(&snapshot),
             monitors_connected: self.connected.monitors_connected(),
             scans: self.figures.scans(self.scans.waiting(), now),
             log,
             upstream,
-            certificates,
+            certificates: certificates.into_iter().filter_map(Certificate::figures).collect(),
             policy_set: snapshot.policy.set_hash().to_owned(),
             directory_credentials: snapshot.directory.credentials() as u64,
         }
@@ -75,42 +80,23 @@ impl Overview {
     /// What is wrong now, the worst first.
     pub fn problems(&self) -> Vec<Problem> {
         let upstream = self.upstream.as_ref().map(|progress| progress.figures(self.reader.last_event()));
-        self.problems_of(self.clock.now(), upstream.as_ref(), &self.certificates())
+        self.all_problems(self.clock.now(), upstream.as_ref(), &self.certificates())
     }
 
-    fn problems_of(
+    fn all_problems(
         &self,
         now: Instant,
         upstream: Option<&UpstreamFigures>,
-        certificates: &[CertificateFigures],
+        certificates: &[Certificate],
     ) -> Vec<Problem> {
         let mut problems = self.reader.problems(now);
         problems.extend(self.refusals.problems());
-        let mut add =
-            |severity, what, message: String, since| problems.push(Problem { severity, what, message, since });
         if self.monitors.stopped() {
-            add(Severity::Critical, "monitors", "their router has stopped; the gateway is restarting".into(), None);
+            let message = "their router has stopped; the gateway is restarting";
+            problems.push(problem(Severity::Critical, "monitors", message, None));
         }
-        if let Some(UpstreamFigures { failing_since: Some(since), error, backlog, .. }) = upstream {
-            let error = error.as_deref().unwrap_or("no answer");
-            let message = format!("{backlog} events wait, nothing is lost: {error}");
-            add(Severity::Warning, "upstream", message, Some(*since));
-        }
-        if let Some(quarantined) = upstream.map(|upstream| upstream.quarantined.len()).filter(|ranges| *ranges > 0) {
-            let message = format!("the upstream has refused {quarantined} ranges of events for good; see quarantined");
-            add(Severity::Warning, "quarantine", message, None);
-        }
-        for certificate in certificates {
-            let days = certificate.not_after.ms_since(now).div_euclid(DAY_MS);
-            if days < CERTIFICATE_WARNING_DAYS {
-                let severity = if days < 0 { Severity::Critical } else { Severity::Warning };
-                let message = format!(
-                    "the certificate of the {} expires at {}; renew it",
-                    certificate.name, certificate.not_after
-                );
-                add(severity, "certificate", message, None);
-            }
-        }
+        problems.extend(upstream.into_iter().flat_map(upstream_problems));
+        problems.extend(certificates.iter().filter_map(|certificate| certificate.problem(now)));
         problems.sort_by_key(|problem| problem.severity);
         problems
     }
@@ -143,15 +129,72 @@ impl Overview {
         rows
     }
 
-    fn certificates(&self) -> Vec<CertificateFigures> {
+    fn certificates(&self) -> Vec<Certificate> {
         let folder = self.config.folder();
-        let upstream = self.config.upstream.as_ref().map(|upstream| ("upstream client", upstream.certificate.clone()));
-        [("gateway", folder.gateway_certificate()), ("site CA", folder.ca_certificate())]
-            .into_iter()
-            .chain(upstream.filter(|(_, path)| !path.as_os_str().is_empty()))
-            .filter_map(|(name, path)| {
-                Some(CertificateFigures { name: name.into(), not_after: tls::certificate_expiry(&path).ok()? })
-            })
-            .collect()
+        let own = [("gateway", folder.gateway_certificate(), true), ("site CA", folder.ca_certificate(), true)];
+        let http = self.config.http.certificate.clone().map(|path| ("HTTP side", path, false));
+        let upstream = self.config.upstream.as_ref().map(|upstream| upstream.certificate.clone());
+        let upstream = upstream.filter(|path| !path.as_os_str().is_empty());
+        let upstream = upstream.map(|path| ("upstream client", path, false));
+        let all = own.into_iter().chain(http).chain(upstream);
+        all.map(|(name, path, doors_need_it)| Certificate::read(name, path, doors_need_it)).collect()
     }
+}
+
+/// A certificate that the gateway uses.
+struct Certificate {
+    name: &'static str,
+    path: PathBuf,
+    /// Whether no door can connect without it.
+    doors_need_it: bool,
+    /// When it expires, or why that is not known.
+    not_after: Result<Instant, String>,
+}
+
+impl Certificate {
+    fn read(name: &'static str, path: PathBuf, doors_need_it: bool) -> Self {
+        let not_after = tls::certificate_expiry(&path).map_err(|error| error.to_string());
+        Self { name, path, doors_need_it, not_after }
+    }
+
+    fn figures(self) -> Option<CertificateFigures> {
+        Some(CertificateFigures { name: self.name.into(), not_after: self.not_after.ok()? })
+    }
+
+    fn problem(&self, now: Instant) -> Option<Problem> {
+        let Self { name, path, doors_need_it, not_after } = self;
+        let (severity, message) = match not_after {
+            Err(error) => {
+                let path = path.display();
+                (Severity::Warning, format!("the certificate of the {name} in {path} is not there any more: {error}"))
+            }
+            Ok(not_after) if *not_after < now => {
+                let severity = if *doors_need_it { Severity::Critical } else { Severity::Warning };
+                (severity, format!("the certificate of the {name} has expired at {not_after}; renew it"))
+            }
+            Ok(not_after) if not_after.ms_since(now) < CERTIFICATE_WARNING_DAYS * DAY_MS => {
+                (Severity::Warning, format!("the certificate of the {name} expires at {not_after}; renew it"))
+            }
+            Ok(_) => return None,
+        };
+        Some(problem(severity, "certificate", message, None))
+    }
+}
+
+fn upstream_problems(upstream: &UpstreamFigures) -> impl Iterator<Item = Problem> {
+    let failing = upstream.failing_since.map(|since| {
+        let error = upstream.error.as_deref().unwrap_or("no answer");
+        let message = format!("{} events wait, nothing is lost: {error}", upstream.backlog);
+        problem(Severity::Warning, "upstream", message, Some(since))
+    });
+    let ranges = upstream.quarantined.len();
+    let quarantine = (ranges > 0).then(|| {
+        let message = format!("the upstream has refused {ranges} ranges of events for good; see quarantined");
+        problem(Severity::Warning, "quarantine", message, None)
+    });
+    failing.into_iter().chain(quarantine)
+}
+
+fn problem(severity: Severity, what: &'static str, message: impl Into<String>, since: Option<Instant>) -> Problem {
+    Problem { severity, what, message: message.into(), since }
 }

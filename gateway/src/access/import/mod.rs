@@ -1,13 +1,16 @@
 //! Importing people from CSV: all rows or none.
 
-use std::collections::HashMap;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::path::Path;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use protocol::{CredentialHash, HealthStatus, Instant, PersonClass};
-use redb::{ReadableDatabase, ReadableTable};
+use redb::ReadableTable;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -16,7 +19,10 @@ use super::{AccessError, CredentialKey};
 
 const COLUMNS: [&str; 7] = ["person", "name", "class", "opd", "badge", "status", "status_until"];
 const REQUIRED: [&str; 2] = ["person", "class"];
-const ROWS_MAX: usize = 2_000_000;
+const FILE_BYTES_MAX: u64 = 512 << 20;
+const NAME_BYTES_MAX: usize = 128;
+const OPD_BYTES_MAX: usize = 64;
+const BADGE_BYTES_MAX: usize = 256;
 const BAD_ROWS_TOLD: usize = 100;
 
 /// How an import is done.
@@ -95,19 +101,21 @@ pub fn import_people(
     csv_name: &str,
     options: &ImportOptions,
 ) -> Result<ImportReport, ImportError> {
-    let (people, bad_rows) = read_rows(csv, csv_name, key, time_zone)?;
-    if !bad_rows.is_empty() && !options.skip_bad {
-        let list: Vec<String> = bad_rows.iter().take(BAD_ROWS_TOLD).map(|row| format!("  {row}")).collect();
-        return Err(ImportError::Rows { file: csv_name.into(), count: bad_rows.len(), list: list.join("\n") });
-    }
+    let (mut rows, mut bad_rows) = read_rows(csv, csv_name, key, time_zone)?;
     let failed = |error: redb::Error| AccessError::new(path, format!("cannot be written: {error}"));
-    let database = directory::open(path)?;
+    let only_checks = options.dry_run || (!bad_rows.is_empty() && !options.skip_bad);
+    let database = if only_checks && !path.exists() { directory::in_memory(path) } else { directory::open(path) }?;
     let transaction = database.begin_write().map_err(|error| failed(error.into()))?;
-    let mut report = ImportReport { bad_rows, ..ImportReport::default() };
+    let mut report = ImportReport::default();
     {
         let mut table = transaction.open_table(PEOPLE).map_err(|error| failed(error.into()))?;
-        for (id, record) in people {
-            let bytes = minicbor::to_vec(&record).unwrap_or_default();
+        leave_out_owned_badges(&mut rows, &mut bad_rows, &owners(path, &table)?);
+        if !bad_rows.is_empty() && !options.skip_bad {
+            return Err(refusal(csv_name, &bad_rows));
+        }
+        for Row { id, record, .. } in rows {
+            let bytes = minicbor::to_vec(&record)
+                .map_err(|error| AccessError::new(path, format!("cannot hold an entry ({error})")))?;
             let before = table.insert(id.as_str(), bytes.as_slice()).map_err(|error| failed(error.into()))?;
             match before {
                 None => report.added += 1,
@@ -115,97 +123,140 @@ pub fn import_people(
                 Some(_) => report.changed += 1,
             }
         }
-        check_owners(path, &table)?;
     }
     if options.dry_run {
         transaction.abort().map_err(|error| failed(error.into()))?;
     } else {
         transaction.commit().map_err(|error| failed(error.into()))?;
     }
-    drop(database.begin_read());
+    report.bad_rows = bad_rows;
     Ok(report)
 }
 
-/// No badge may belong to two people, whether both are in this import or one was there before.
-fn check_owners(path: &Path, table: &impl ReadableTable<&'static str, &'static [u8]>) -> Result<(), AccessError> {
+/// A row that can be imported.
+struct Row {
+    line: u64,
+    id: String,
+    record: Record,
+}
+
+fn refusal(csv_name: &str, bad_rows: &[RowError]) -> ImportError {
+    let mut list: Vec<String> = bad_rows.iter().take(BAD_ROWS_TOLD).map(|row| format!("  {row}")).collect();
+    if bad_rows.len() > BAD_ROWS_TOLD {
+        list.push(format!("  and {} more", bad_rows.len() - BAD_ROWS_TOLD));
+    }
+    ImportError::Rows { file: csv_name.into(), count: bad_rows.len(), list: list.join("\n") }
+}
+
+/// Whose each badge is now.
+fn owners(
+    path: &Path,
+    table: &impl ReadableTable<&'static str, &'static [u8]>,
+) -> Result<HashMap<CredentialHash, String>, AccessError> {
     let failed = |error: redb::Error| AccessError::new(path, format!("cannot be read: {error}"));
-    let mut owners: HashMap<CredentialHash, String> = HashMap::new();
+    let mut owners = HashMap::new();
     for entry in table.iter().map_err(|error| failed(error.into()))? {
         let (id, bytes) = entry.map_err(|error| failed(error.into()))?;
         let record: Record =
             minicbor::decode(bytes.value()).map_err(|error| AccessError::new(path, format!("is damaged: {error}")))?;
-        for credential in record.credentials {
-            if let Some(other) = owners.insert(credential, id.value().to_owned()) {
-                let reason = format!("a badge would belong to both {other} and {}; nothing was imported", id.value());
-                return Err(AccessError::new(path, reason));
-            }
-        }
+        owners.extend(record.credentials.into_iter().map(|badge| (badge, id.value().to_owned())));
     }
-    Ok(())
+    Ok(owners)
 }
 
-type People = Vec<(String, Record)>;
+/// Leaves out rows that would give a badge a second owner. A badge may change hands within one import: what counts is
+/// who has it afterwards, and a row that is left out leaves its person's badges as they were.
+fn leave_out_owned_badges(rows: &mut Vec<Row>, bad: &mut Vec<RowError>, before: &HashMap<CredentialHash, String>) {
+    loop {
+        let replaced: HashSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+        let keeps = |badge| before.get(badge).filter(|owner| !replaced.contains(owner.as_str()));
+        let mut lines: HashMap<CredentialHash, u64> = HashMap::new();
+        let mut conflicts: HashMap<u64, String> = HashMap::new();
+        for Row { line, record, .. } in rows.iter() {
+            for badge in &record.credentials {
+                if let Some(owner) = keeps(badge) {
+                    conflicts
+                        .insert(*line, format!("a badge of this row belongs to {owner}, whom this file leaves as is"));
+                } else if let Some(first) = lines.insert(*badge, *line).filter(|first| first != line) {
+                    conflicts
+                        .insert(*line, format!("a badge of this row is also on line {first}; it can have one owner"));
+                    lines.insert(*badge, first);
+                }
+            }
+        }
+        if conflicts.is_empty() {
+            break;
+        }
+        rows.retain(|row| !conflicts.contains_key(&row.line));
+        bad.extend(conflicts.into_iter().map(|(line, reason)| RowError { line, column: "badge", reason }));
+    }
+    bad.sort_by_key(|row| row.line);
+}
 
 fn read_rows(
-    mut csv: impl Read,
+    csv: impl Read,
     csv_name: &str,
     key: &CredentialKey,
     time_zone: &TimeZone,
-) -> Result<(People, Vec<RowError>), ImportError> {
+) -> Result<(Vec<Row>, Vec<RowError>), ImportError> {
     let whole = |reason: String| ImportError::File { file: csv_name.into(), reason };
     let mut text = String::new();
-    csv.read_to_string(&mut text).map_err(|error| whole(format!("cannot be read as UTF-8 text ({error})")))?;
+    csv.take(FILE_BYTES_MAX + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| whole(format!("cannot be read as UTF-8 text ({error}); save it as CSV UTF-8")))?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(whole(format!("has more than {FILE_BYTES_MAX} bytes; split it")));
+    }
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let header = text.lines().next().unwrap_or_default();
     let delimiter = if header.contains(';') && !header.contains(',') { b';' } else { b',' };
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).trim(csv::Trim::All).from_reader(text.as_bytes());
     let columns = columns(reader.headers().map_err(|error| whole(error.to_string()))?).map_err(whole)?;
 
-    let (mut people, mut bad, mut lines) = (Vec::new(), Vec::new(), HashMap::new());
+    let (mut rows, mut bad) = (Vec::new(), Vec::new());
+    let mut lines: HashMap<String, u64> = HashMap::new();
     for row in reader.records() {
-        if people.len() >= ROWS_MAX {
-            return Err(ImportError::File {
-                file: csv_name.into(),
-                reason: format!("has more than {ROWS_MAX} rows; split it"),
-            });
-        }
         let row = match row {
             Ok(row) => row,
             Err(error) => {
                 let line = error.position().map_or(0, csv::Position::line);
-                let reason = format!("the row must have {} fields", columns.len());
-                bad.push(RowError { line, column: "(row)", reason });
+                let reason = format!("must have {} fields, as the first line has", columns.len());
+                bad.push(RowError { line, column: "(all)", reason });
                 continue;
             }
         };
         let line = row.position().map_or(0, csv::Position::line);
-        match person(&row, &columns, line, key, time_zone) {
-            Ok((id, _)) if lines.contains_key(&id) => {
-                let reason =
-                    format!("the same person as on line {}; give several badges in one row, with ';'", lines[&id]);
-                bad.push(RowError { line, column: "person", reason });
+        let (id, record) = match person(&row, &columns, line, key, time_zone) {
+            Ok(person) => person,
+            Err(error) => {
+                bad.push(error);
+                continue;
             }
-            Ok((id, record)) => {
-                lines.insert(id.clone(), line);
-                people.push((id, record));
-            }
-            Err(error) => bad.push(error),
+        };
+        if let Some(first) = lines.get(&id) {
+            let reason = format!("the same person as on line {first}; give several badges in one row, with ';'");
+            bad.push(RowError { line, column: "person", reason });
+        } else {
+            lines.insert(id.clone(), line);
+            rows.push(Row { line, id, record });
         }
     }
-    Ok((people, bad))
+    Ok((rows, bad))
 }
 
 /// Which column stands where.
 fn columns(header: &csv::StringRecord) -> Result<Vec<&'static str>, String> {
     let mut columns = Vec::new();
-    for name in header {
-        let known = COLUMNS.into_iter().find(|column| *column == name);
-        let column =
-            known.ok_or_else(|| format!("line 1: unknown column {name:?}; known are {}", COLUMNS.join(", ")))?;
-        if columns.contains(&column) {
-            return Err(format!("line 1: column {column} is there twice"));
+    for (at, name) in (1..).zip(header) {
+        // A file without a first line of names has a person there: nothing of it is repeated.
+        let known = COLUMNS
+            .into_iter()
+            .find(|column| *column == name)
+            .ok_or_else(|| format!("line 1: the name of column {at} is unknown; known are {}", COLUMNS.join(", ")))?;
+        if columns.contains(&known) {
+            return Err(format!("line 1: column {known} is there twice"));
         }
-        columns.push(column);
+        columns.push(known);
     }
     match REQUIRED.into_iter().find(|column| !columns.contains(column)) {
         Some(missing) => Err(format!("line 1: column {missing} is missing; the first line names the columns")),
@@ -244,12 +295,20 @@ fn person(
             bad("status_until", "must be a date like 2026-12-31, a moment like 2026-12-31T16:00:00+08:00, or empty")
         })?),
     };
-    if field("name").len() > 128 || field("opd").len() > 64 {
-        return Err(bad("name", "name may have 128 bytes, opd 64"));
+    for (column, bytes_max) in [("name", NAME_BYTES_MAX), ("opd", OPD_BYTES_MAX)] {
+        if field(column).len() > bytes_max {
+            return Err(bad(column, &format!("may have {bytes_max} bytes")));
+        }
     }
-    let badges: Vec<&str> = field("badge").split(';').map(str::trim).filter(|badge| !badge.is_empty()).collect();
-    if badges.iter().any(|badge| badge.len() > 256) {
-        return Err(bad("badge", "a badge's code may have 256 bytes"));
+    let mut credentials: Vec<CredentialHash> = Vec::new();
+    for badge in field("badge").split(';').map(str::trim).filter(|badge| !badge.is_empty()) {
+        if badge.len() > BADGE_BYTES_MAX {
+            return Err(bad("badge", &format!("a badge's code may have {BADGE_BYTES_MAX} bytes")));
+        }
+        let credential = key.hash(badge);
+        if !credentials.contains(&credential) {
+            credentials.push(credential);
+        }
     }
     let record = Record {
         name: Some(field("name")).filter(|name| !name.is_empty()).map(Into::into),
@@ -257,16 +316,18 @@ fn person(
         opd: field("opd").into(),
         status,
         status_until,
-        credentials: badges.into_iter().map(|badge| key.hash(badge)).collect(),
+        credentials,
     };
     Ok((id.into(), record))
 }
 
 /// A moment, or the end of a day.
 fn moment(text: &str, time_zone: &TimeZone) -> Option<Instant> {
-    if let Ok(date) = text.parse::<Date>() {
-        let end = date.tomorrow().ok()?.to_zoned_datetime(time_zone.clone()).ok()?;
-        return Some(Instant::from_unix_ms(end.timestamp().as_millisecond() - 1));
+    if let Ok(moment) = text.parse() {
+        return Some(moment);
     }
-    text.parse().ok()
+    // A date's parser takes a time behind it and forgets it.
+    let date: Date = text.parse().ok().filter(|_| text.len() == "2026-12-31".len())?;
+    let next_day = date.tomorrow().ok()?.to_zoned_datetime(time_zone.clone()).ok()?;
+    Some(Instant::from_unix_ms(next_day.timestamp().as_millisecond() - 1))
 }

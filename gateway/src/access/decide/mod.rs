@@ -1,5 +1,8 @@
 //! The decision: a pure function of what is known and what was shown.
 
+#[cfg(test)]
+mod tests;
+
 use protocol::{
     ClockQuality, Direction, DoorId, HealthStatus, Instant, Mode, Outcome, Scan, ScanRecord, Text, Verdict,
 };
@@ -25,7 +28,8 @@ pub fn decide(snapshot: &Snapshot, shown: &Shown<'_>, now: Instant) -> (ScanReco
     let Snapshot { directory, policy, doors, key, rules } = snapshot;
     let scan = shown.scan;
     let scanned_at = corrected(scan.scanned_at, shown.clock_offset_ms);
-    let age_ms = shown.received_at.ms_since(scanned_at);
+    // What was held while the log did not work is late as well: nobody stands at the door any more.
+    let age_ms = now.max(shown.received_at).ms_since(scanned_at);
     let late = age_ms > i64::try_from(rules.late_after_ms).unwrap_or(i64::MAX);
     // A late scan is judged by the time at which the person stood there.
     let judged_at = if late { scanned_at } else { now };

@@ -1,10 +1,13 @@
 //! Files that may change while the gateway runs: looked at several times a second, taken over whole or not at all.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant as Monotonic};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -16,8 +19,12 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::status::{Problem, Severity};
 
-/// Time between two looks. A revoked reader must lose its session within a second.
+/// Time between two looks. What has changed is taken over when the next look finds it the same, so that no half of a change
+/// is; and a revoked reader must lose its session within a second.
 const INTERVAL: Duration = Duration::from_millis(200);
+
+/// Time after which what was refused is tried again: its cause may be elsewhere, such as a lock or a permission.
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Something that is made from files and can be made anew.
 pub struct Reloadable {
@@ -46,39 +53,78 @@ pub struct ReloadLabels {
     result: &'static str,
 }
 
-/// Looks at the files until `shutdown` turns true. `asked` changes when everything is to be read again.
-pub async fn run(
+/// Looks at the files until `shutdown` turns true. What changes from this call on is noticed. `asked` changes when everything
+/// is to be read again.
+pub fn run(
     reloadables: Vec<Reloadable>,
     refusals: Refusals,
     metrics: Metrics,
     clock: Clock,
     mut asked: watch::Receiver<u64>,
     mut shutdown: watch::Receiver<bool>,
-) {
-    let mut known: Vec<_> = reloadables.iter().map(|reloadable| fingerprints(&reloadable.paths)).collect();
-    loop {
-        let everything = tokio::select! {
-            _ = shutdown.wait_for(|stop| *stop) => return,
-            changed = asked.changed() => changed.is_ok(),
-            () = tokio::time::sleep(INTERVAL) => false,
-        };
-        for (reloadable, known) in reloadables.iter().zip(&mut known) {
-            let found = fingerprints(&reloadable.paths);
-            if found == *known && !everything {
-                continue;
-            }
-            *known = found;
-            let reload = Arc::clone(&reloadable.reload);
-            let result =
-                tokio::task::spawn_blocking(move || reload()).await.unwrap_or_else(|error| Err(error.to_string()));
-            refusals.note(reloadable.what, &result, clock.now());
-            metrics.count(reloadable.what, result.is_ok());
-            match result {
-                Ok(()) => tracing::info!(what = reloadable.what, "reloaded"),
-                Err(error) => {
-                    tracing::error!(what = reloadable.what, error, "not reloaded, the old one stays in force")
+) -> impl Future<Output = ()> + Send {
+    let mut all: Vec<_> = reloadables.into_iter().map(Watched::new).collect();
+    async move {
+        loop {
+            let everything = tokio::select! {
+                _ = shutdown.wait_for(|stop| *stop) => return,
+                Ok(()) = asked.changed() => true,
+                () = tokio::time::sleep(INTERVAL) => false,
+            };
+            for watched in &mut all {
+                if watched.is_due().await || everything {
+                    watched.reload(&refusals, &metrics, &clock).await;
                 }
             }
+        }
+    }
+}
+
+/// A reloadable, and what was seen of its files.
+struct Watched {
+    what: &'static str,
+    paths: Arc<[PathBuf]>,
+    reload: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// The files that were taken over or refused.
+    dealt_with: Vec<Fingerprint>,
+    /// The files at the last look.
+    seen: Vec<Fingerprint>,
+    /// Why they were refused, and when they are tried again.
+    refused: Option<(String, Monotonic)>,
+}
+
+impl Watched {
+    fn new(Reloadable { what, paths, reload }: Reloadable) -> Self {
+        let seen = fingerprints(&paths);
+        Self { what, paths: paths.into(), reload, dealt_with: seen.clone(), seen, refused: None }
+    }
+
+    /// Looks at the files. A disk that does not answer keeps nothing else waiting.
+    async fn is_due(&mut self) -> bool {
+        let paths = Arc::clone(&self.paths);
+        let Ok(found) = tokio::task::spawn_blocking(move || fingerprints(&paths)).await else { return false };
+        let settled = std::mem::replace(&mut self.seen, found) == self.seen;
+        let retry = self.refused.as_ref().is_some_and(|(_, again_at)| *again_at <= Monotonic::now());
+        settled && (retry || self.seen != self.dealt_with)
+    }
+
+    async fn reload(&mut self, refusals: &Refusals, metrics: &Metrics, clock: &Clock) {
+        let changed = self.dealt_with != self.seen;
+        self.dealt_with.clone_from(&self.seen);
+        let reload = Arc::clone(&self.reload);
+        let result = tokio::task::spawn_blocking(move || reload()).await.unwrap_or_else(|error| Err(error.to_string()));
+        refusals.note(self.what, &result, clock.now());
+        let before = self.refused.take();
+        if let Err(error) = &result {
+            self.refused = Some((error.clone(), Monotonic::now() + RETRY_INTERVAL));
+            if !changed && before.is_some_and(|(reason, _)| reason == *error) {
+                return;
+            }
+        }
+        metrics.count(self.what, result.is_ok());
+        match result {
+            Ok(()) => tracing::info!(what = self.what, "reloaded"),
+            Err(error) => tracing::error!(what = self.what, error, "not reloaded, the old one stays in force"),
         }
     }
 }
@@ -89,7 +135,7 @@ impl Refusals {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    fn note(&self, what: &'static str, result: &Result<(), String>, now: Instant) {
+    pub(crate) fn note(&self, what: &'static str, result: &Result<(), String>, now: Instant) {
         let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
             Ok(()) => drop(refused.remove(what)),
@@ -117,7 +163,7 @@ impl Metrics {
 }
 
 /// What tells a changed file: it was written, replaced, or has another size.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Fingerprint {
     path: PathBuf,
     inode: u64,

@@ -1,0 +1,145 @@
+//! The policy set: Cedar policies with a schema, checked when they are loaded.
+
+mod load;
+mod memo;
+mod request;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use cedar_policy::{Authorizer, Decision, PolicyId, PolicySet};
+use protocol::{Direction, Outcome, Text};
+
+use self::memo::Memo;
+use self::request::Names;
+
+/// A policy set that is in force, or could be.
+pub struct Policy {
+    policies: PolicySet,
+    about: BTreeMap<PolicyId, About>,
+    set_hash: String,
+    names: Names,
+    /// At a busy door the same kind of person comes many times within a minute.
+    memo: Mutex<Memo>,
+}
+
+/// What a policy set is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Question<'a> {
+    /// `asn`, `non-asn`, `visitor` or `unknown`.
+    pub class: &'a str,
+    /// The person's office; may be empty.
+    pub opd: &'a str,
+    /// Whether the directory knows the credential.
+    pub known: bool,
+    /// A colour, or `unknown`.
+    pub status: &'a str,
+    /// Whether a status was known and its end is past.
+    pub status_expired: bool,
+    /// The door.
+    pub door: &'a str,
+    /// Its zone.
+    pub zone: &'a str,
+    /// Which way.
+    pub direction: Direction,
+    /// Monday is 1.
+    pub weekday: i64,
+    /// Minutes since midnight.
+    pub minute_of_day: i64,
+}
+
+/// What a policy set answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// `granted`, `denied` or `assist`.
+    pub outcome: Outcome,
+    /// Why, as a stable word.
+    pub reason: String,
+    /// Why, for the door's display.
+    pub text: Text,
+    /// The policies that decided, by id, sorted.
+    pub policies: Vec<String>,
+}
+
+/// What a policy's annotations say.
+#[derive(Clone, Debug)]
+struct About {
+    id: String,
+    reason: String,
+    text: Text,
+    assist: bool,
+}
+
+impl Policy {
+    /// The policy set's hash, `b3:` and 32 hexadecimal digits of BLAKE3 over names and contents of its files.
+    pub fn set_hash(&self) -> &str {
+        &self.set_hash
+    }
+
+    /// Number of policies.
+    pub fn len(&self) -> usize {
+        self.about.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.about.is_empty()
+    }
+
+    /// Asks the policy set. The same question gets the same answer for as long as the set lives.
+    pub fn judge(&self, question: &Question<'_>) -> Judgement {
+        let mut memo = self.memo.lock().unwrap_or_else(PoisonError::into_inner);
+        memo.answer(question, || self.evaluate(question))
+    }
+
+    /// A policy that fails denies: Cedar would skip it, and it may be the one that forbids.
+    fn evaluate(&self, question: &Question<'_>) -> Judgement {
+        let Ok((request, entities)) = self.names.request(question) else {
+            return Judgement::policy_error();
+        };
+        let response = Authorizer::new().is_authorized(&request, &self.policies, &entities);
+        if response.diagnostics().errors().next().is_some() {
+            return Judgement::policy_error();
+        }
+        let mut reasons: Vec<&About> =
+            response.diagnostics().reason().filter_map(|policy| self.about.get(policy)).collect();
+        reasons.sort_by(|left, right| left.id.cmp(&right.id));
+        let allowed = response.decision() == Decision::Allow;
+        // A helper may overrule nothing that a plain forbid says: that one is named first.
+        let speaks = reasons.iter().find(|about| !about.assist).or(reasons.first());
+        let Some(speaks) = speaks else {
+            return Judgement::own("no-policy", Text::new("Akses tidak diizinkan", "Access is not permitted"));
+        };
+        let outcome = match (allowed, speaks.assist) {
+            (true, _) => Outcome::Granted,
+            (false, true) => Outcome::Assist,
+            (false, false) => Outcome::Denied,
+        };
+        Judgement {
+            outcome,
+            reason: speaks.reason.clone(),
+            text: speaks.text.clone(),
+            policies: reasons.iter().map(|about| about.id.clone()).collect(),
+        }
+    }
+}
+
+impl Judgement {
+    fn policy_error() -> Self {
+        Self::own("policy-error", Text::new("Kesalahan sistem, hubungi petugas", "System error, please see a helper"))
+    }
+
+    /// A refusal that no policy has spoken.
+    fn own(reason: &str, text: Text) -> Self {
+        Self { outcome: Outcome::Denied, reason: reason.into(), text, policies: Vec::new() }
+    }
+}
+
+impl std::fmt::Debug for Policy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Policy").field("set_hash", &self.set_hash).field("policies", &self.about.len()).finish()
+    }
+}

@@ -1,0 +1,74 @@
+//! People, doors and policies for tests.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use protocol::{HealthStatus, Instant, Mode, PersonClass};
+
+use super::directory::Record;
+use super::{AccessError, CredentialKey, DEFAULT_POLICY, Directory, Door, Doors, Policy, Rules, Snapshot};
+
+/// A site with the default policy: `door-0` to `door-3` enforce, `watch` observes, all lead into the zone `main`.
+pub(crate) fn snapshot(people: &[Person<'_>]) -> Snapshot {
+    let key = CredentialKey::new([7; 32]);
+    let doors = ["door-0", "door-1", "door-2", "door-3", "watch"].into_iter().map(|name| {
+        let mode = if name == "watch" { Mode::Observe } else { Mode::Enforce };
+        (name.parse().unwrap(), Door { zone: "main".into(), mode })
+    });
+    Snapshot {
+        directory: Arc::new(directory(&key, people)),
+        policy: Arc::new(default_policy()),
+        doors: Arc::new(Doors::from_iter(doors)),
+        key: Arc::new(key),
+        rules: Rules {
+            time_zone: TimeZone::get("Asia/Makassar").unwrap(),
+            late_after_ms: 30_000,
+            clock_tolerance_ms: 5_000,
+        },
+    }
+}
+
+/// One person, whose id is also the badge.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Person<'a> {
+    pub id: &'a str,
+    pub class: PersonClass,
+    pub status: Option<HealthStatus>,
+    pub until: Option<Instant>,
+}
+
+pub(crate) fn default_policy() -> Policy {
+    let files: Vec<_> = DEFAULT_POLICY.to_vec();
+    policy(&files).unwrap()
+}
+
+/// The default schema with this policy file beside it.
+pub(crate) fn policy_of(text: &str) -> Result<Policy, AccessError> {
+    let [schema, _] = DEFAULT_POLICY else { unreachable!() };
+    policy(&[*schema, ("own.cedar", text)])
+}
+
+/// A policy set of these files.
+pub(crate) fn policy(files: &[(&str, &str)]) -> Result<Policy, AccessError> {
+    let files: BTreeMap<String, String> =
+        files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    Policy::from_files(Path::new("policy"), &files)
+}
+
+fn directory(key: &CredentialKey, people: &[Person<'_>]) -> Directory {
+    let (mut directory, mut offices) = (Directory::default(), HashMap::new());
+    for person in people {
+        let record = Record {
+            name: None,
+            class: person.class,
+            opd: "dinkes".into(),
+            status: person.status,
+            status_until: person.until,
+            credentials: vec![key.hash(person.id)],
+        };
+        directory.insert(person.id, record, &mut offices);
+    }
+    directory
+}
