@@ -87,10 +87,10 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
         refusals: refusals.clone(),
     });
     let sources = sources(&config, &overview, &core.reader, registry)?;
+    let upstream_client = forwarding.as_ref().map(|forwarding| Arc::clone(&forwarding.client));
+    let reloadables = reloads::reloadables(&config, &core.snapshot, &edge, upstream_client);
     let (http_config, http_tls) = (config.http.clone(), edge.http_tls.clone());
     let http = http::serve(http_config, edge.listeners.http, http_tls, sources, http_metrics, rest_stop.clone());
-    let reloadables =
-        reloads::reloadables(&config, &core.snapshot, &edge.connected, &edge.door_tls, edge.http_tls.as_ref());
     let reloads = reload::run(reloadables, refusals, reload_metrics, clock.clone(), signals.reload, rest_stop);
 
     let Core { snapshot, monitors, scans, spine_end, .. } = core;
@@ -224,6 +224,7 @@ fn known_door(snapshot: Arc<ArcSwap<Snapshot>>, late_after_ms: u64) -> doors::Kn
 struct Forwarding {
     task: JoinHandle<()>,
     progress: forward::Progress,
+    client: Arc<ArcSwap<reqwest::Client>>,
 }
 
 /// The stages that run, and how to stop them.
@@ -306,11 +307,12 @@ fn start_forwarder(
     stop: watch::Receiver<bool>,
 ) -> Result<Option<Forwarding>> {
     let Some(upstream) = &config.upstream else { return Ok(None) };
+    let client = Arc::new(ArcSwap::from_pointee(upstream_client(upstream)?));
     let Core { reader, scans, .. } = core;
     let (read, beyond, keep, now) = (reader.clone(), reader.clone(), scans.clone(), clock.clone());
     let forwarder = Forwarder::new(forward::Parts {
         site: config.site.name.clone(),
-        client: upstream_client(upstream)?,
+        client: Arc::clone(&client),
         read: Arc::new(move |after, events_max, bytes_max| {
             read.read(after, events_max, bytes_max).map_err(|error| error.to_string())
         }),
@@ -337,7 +339,7 @@ fn start_forwarder(
     })?;
     let (progress, newest) = (forwarder.progress(), reader.clone());
     progress.register_backlog(registry, move || newest.last_event());
-    Ok(Some(Forwarding { task: tokio::spawn(forwarder.run(stop)), progress }))
+    Ok(Some(Forwarding { task: tokio::spawn(forwarder.run(stop)), progress, client }))
 }
 
 fn sources(config: &Config, overview: &Arc<Overview>, reader: &LogReader, registry: Registry) -> Result<http::Sources> {

@@ -1,11 +1,12 @@
 //! What is read again when its files change, and what follows from it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
 use arc_swap::ArcSwap;
 
-use super::inputs;
+use super::{Edge, inputs};
 use crate::access::{Directory, Doors, Policy, Snapshot};
 use crate::config::Config;
 use crate::doors;
@@ -17,24 +18,32 @@ type ReadPart = Arc<dyn Fn(&Snapshot) -> Result<Snapshot> + Send + Sync>;
 pub(super) fn reloadables(
     config: &Config,
     snapshot: &Arc<ArcSwap<Snapshot>>,
+    edge: &Edge,
+    upstream_client: Option<Arc<ArcSwap<reqwest::Client>>>,
+) -> Vec<Reloadable> {
+    let mut reloadables = parts_of_the_snapshot(config, snapshot, &edge.connected);
+    reloadables.extend(certificates(config, edge, upstream_client));
+    reloadables
+}
+
+fn parts_of_the_snapshot(
+    config: &Config,
+    snapshot: &Arc<ArcSwap<Snapshot>>,
     connected: &Arc<doors::Registry>,
-    door_tls: &Arc<ArcSwap<rustls::ServerConfig>>,
-    http_tls: Option<&Arc<ArcSwap<rustls::ServerConfig>>>,
 ) -> Vec<Reloadable> {
     let folder = config.folder();
     let part = |what, paths, read: ReadPart| {
         let (snapshot, connected) = (Arc::clone(snapshot), Arc::clone(connected));
-        let reload = move || {
+        reloadable(what, paths, move || {
             // Only the reloader replaces the snapshot, so nothing is lost between the two.
-            let new = read(&snapshot.load()).map_err(|error| format!("{error:#}"))?;
+            let new = read(&snapshot.load())?;
             snapshot.store(Arc::new(new));
             connected.send_config();
             Ok(())
-        };
-        Reloadable { what, paths, reload: Arc::new(reload) }
+        })
     };
     let (policy, doors, people) = (folder.policy(), folder.doors_toml(), inputs::directory(&folder));
-    let mut reloadables = vec![
+    vec![
         part(
             "policy",
             vec![policy.clone()],
@@ -50,30 +59,50 @@ pub(super) fn reloadables(
             vec![people.clone()],
             Arc::new(move |old| Ok(Snapshot { directory: Arc::new(Directory::read(&people)?), ..old.clone() })),
         ),
-    ];
-    let paths = vec![folder.gateway_certificate(), folder.gateway_key(), folder.ca_certificate(), folder.crl()];
-    let (tls, connected) = (Arc::clone(door_tls), Arc::clone(connected));
-    let reload = move || {
-        let (new, revoked) = inputs::door_tls(&folder).map_err(|error| format!("{error:#}"))?;
+    ]
+}
+
+fn certificates(
+    config: &Config,
+    edge: &Edge,
+    upstream_client: Option<Arc<ArcSwap<reqwest::Client>>>,
+) -> Vec<Reloadable> {
+    let folder = config.folder();
+    let own = vec![folder.gateway_certificate(), folder.gateway_key(), folder.ca_certificate(), folder.crl()];
+    let (tls, connected) = (Arc::clone(&edge.door_tls), Arc::clone(&edge.connected));
+    let mut reloadables = vec![reloadable("certificates", own.clone(), move || {
+        let (new, revoked) = inputs::door_tls(&folder)?;
         tls.store(new);
         let dropped = connected.drop_sessions(|identity| revoked.contains(&identity.serial));
         if dropped > 0 {
             tracing::info!(dropped, "sessions of revoked certificates were closed");
         }
         Ok(())
-    };
-    reloadables.push(Reloadable { what: "certificates", paths: paths.clone(), reload: Arc::new(reload) });
-    if let Some(tls) = http_tls {
-        let (tls, config) = (Arc::clone(tls), config.clone());
-        let own = config.http.certificate.iter().chain(&config.http.key).cloned();
-        let paths = paths.into_iter().chain(own).collect();
-        let reload = move || {
-            if let Some(new) = inputs::http_tls(&config).map_err(|error| format!("{error:#}"))? {
+    })];
+    if let Some(tls) = edge.http_tls.clone() {
+        let config = config.clone();
+        let paths = own.into_iter().chain(config.http.certificate.clone()).chain(config.http.key.clone()).collect();
+        reloadables.push(reloadable("http_certificate", paths, move || {
+            if let Some(new) = inputs::http_tls(&config)? {
                 tls.store(new);
             }
             Ok(())
-        };
-        reloadables.push(Reloadable { what: "http_certificate", paths, reload: Arc::new(reload) });
+        }));
+    }
+    if let (Some(client), Some(upstream)) = (upstream_client, config.upstream.clone()) {
+        let paths = vec![upstream.ca.clone(), upstream.certificate.clone(), upstream.key.clone()];
+        reloadables.push(reloadable("upstream_certificate", paths, move || {
+            client.store(Arc::new(inputs::upstream_client(&upstream)?));
+            Ok(())
+        }));
     }
     reloadables
+}
+
+fn reloadable(
+    what: &'static str,
+    paths: Vec<PathBuf>,
+    reload: impl Fn() -> Result<()> + Send + Sync + 'static,
+) -> Reloadable {
+    Reloadable { what, paths, reload: Arc::new(move || reload().map_err(|error| format!("{error:#}"))) }
 }

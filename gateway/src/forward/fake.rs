@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use flate2::read::GzDecoder;
 use prometheus_client::registry::Registry;
 use protocol::{
@@ -265,7 +266,7 @@ pub(super) fn run(log: &FakeLog, config: Config) -> Running {
     let (read, beyond, keep) = (log.clone(), log.clone(), log.clone());
     let forwarder = Forwarder::new(Parts {
         site: "regency".parse().unwrap(),
-        client: client(&config, None).unwrap(),
+        client: Arc::new(ArcSwap::from_pointee(client(&config, None).unwrap())),
         read: Arc::new(move |after, events_max, _| read.read(after, events_max)),
         beyond: Arc::new(move |number| {
             let mut last = beyond.last.subscribe();

@@ -16,6 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Stopwatch};
 
+use arc_swap::ArcSwap;
 use protocol::{Event, SiteId};
 use reqwest::{StatusCode, Url};
 use thiserror::Error;
@@ -87,8 +88,8 @@ pub struct Quarantine {
 pub struct Parts {
     /// The site, named in every event's `source`.
     pub site: SiteId,
-    /// See [`client`].
-    pub client: reqwest::Client,
+    /// See [`client`]; replaced when its certificate is renewed.
+    pub client: Arc<ArcSwap<reqwest::Client>>,
     /// Reads the log.
     pub read: ReadEvents,
     /// Waits for the log.
@@ -196,9 +197,10 @@ impl Forwarder {
             return Ok(Step::CaughtUp);
         };
         let Parts { client, metrics, config, .. } = &self.parts;
+        let client = client.load_full();
         metrics.events_sent.inc_by(batch.events as u64);
         let started = Stopwatch::now();
-        let reply = client::post(client, &self.url, &batch, config.answer_bytes_max).await;
+        let reply = client::post(&client, &self.url, &batch, config.answer_bytes_max).await;
         metrics.request_seconds.observe(started.elapsed().as_secs_f64());
         match reply {
             Reply::AckedThrough(number) => self.accepted(&batch, number).await,

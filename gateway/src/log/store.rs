@@ -159,6 +159,9 @@ pub(super) fn file_opener(path: &Path, cache_bytes: usize) -> Opener {
             .map_err(cannot_open)?;
         // Without this the name of a new file may not survive a power cut, whatever is synced in the file.
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(cannot_open)?;
+        // After a crash or a failed commit the file may hold what was written and never synced. Nobody may be told of it
+        // while a power cut could still take it away.
+        file.sync_all().map_err(cannot_open)?;
         let backend = FileBackend::new(file).map_err(|error| opening(&path, error))?;
         Database::builder()
             .set_cache_size(cache_bytes)

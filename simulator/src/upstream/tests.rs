@@ -313,7 +313,7 @@ async fn the_gateways_forwarder_loses_nothing_whatever_the_receiver_does() {
     let kept_notes = Arc::clone(&notes);
     let forwarder = Forwarder::new(Parts {
         site: "regency".parse().unwrap(),
-        client: certificates.client(Some("gateway")),
+        client: Arc::new(arc_swap::ArcSwap::from_pointee(certificates.client(Some("gateway")))),
         read: Arc::new(|after, events_max, _| Ok((after + 1..=1_000).take(events_max).map(event).collect())),
         beyond: Arc::new(|_| Box::pin(std::future::pending())),
         keep: Arc::new(move |note| {

@@ -1,5 +1,6 @@
 //! The way upstream: away, faulty, refusing, and over restarts.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -82,6 +83,24 @@ async fn with_the_upstream_away_doors_notice_nothing_and_all_arrives_once_and_in
         summary(&upstream),
         SourceSummary { first: 1, acked_through: 30, events: 30, ..SourceSummary::default() }
     );
+    forwarding.assert_complete(&gateway);
+}
+
+#[tokio::test]
+async fn a_mended_upstream_certificate_is_taken_over_without_a_restart() {
+    let mut forwarding = Forwarding::make();
+    let trusted = forwarding.site.file("pki/upstream-ca.pem");
+    fs::copy(Site::make(&["main-in"]).ca(), &trusted).unwrap();
+    forwarding.site.set("GAPURA_UPSTREAM__CA", trusted.display());
+    let upstream = forwarding.upstream("none").await;
+    let gateway = forwarding.site.run().await;
+    scan(&forwarding.site, &gateway, 1..=5).await;
+    gateway.status_when("the upstream is not trusted", |status| problem(status, "upstream")).await;
+    assert_eq!(upstream.summary().sources.len(), 0);
+
+    let good = fs::read_to_string(forwarding.site.ca()).unwrap();
+    forwarding.site.replace("pki/upstream-ca.pem", &good);
+    forwarded(&gateway, 5).await;
     forwarding.assert_complete(&gateway);
 }
 
