@@ -50,6 +50,7 @@ pub mod overview;
 pub mod reload;
 
 pub mod clock;
+pub mod door_list;
 pub mod identity;
 
 pub mod doors;
@@ -69,3 +70,6 @@ pub mod status;
 
 pub mod site;
 pub mod tls;
+
+#[cfg(test)]
+mod testing;

@@ -10,7 +10,7 @@ use rustls::RootCertStore;
 use serde::Deserialize;
 
 use crate::audit::LoggedEvent;
-use crate::load::tls;
+use crate::tls;
 
 /// A gateway's HTTP API.
 #[derive(Clone, Debug)]

@@ -20,3 +20,4 @@ pub mod demo;
 
 pub mod api;
 pub mod signals;
+pub mod tls;

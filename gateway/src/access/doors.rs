@@ -1,28 +1,9 @@
-//! The doors of the site: `doors.toml`, one table per door.
+//! Reading the doors for decisions: a mistake is named with its line and what a door looks like.
 
-use std::collections::HashMap;
 use std::path::Path;
 
-use protocol::{DoorId, Mode, SiteId};
-use serde::Deserialize;
-
 use super::{AccessError, line_of};
-
-/// The doors of the site.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Doors(HashMap<DoorId, Door>);
-
-/// One door.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Door {
-    /// The zone that it leads into; a name like a door's.
-    #[serde(deserialize_with = "zone")]
-    pub zone: String,
-    /// How far its decisions bind.
-    #[serde(default)]
-    pub mode: Mode,
-}
+use crate::door_list::Doors;
 
 impl Doors {
     /// Reads `doors.toml`.
@@ -33,47 +14,18 @@ impl Doors {
         let text = std::fs::read_to_string(path).map_err(|error| {
             AccessError::new(path, format!("cannot be read ({error}); it lists the site's doors and may be empty"))
         })?;
-        toml::from_str(&text).map(Self).map_err(|error| {
+        Self::parse(&text).map_err(|error| {
             let line = line_of(&text, error.span().map_or(0, |span| span.start));
             let remedy = "a door looks like: [main-in] zone = \"main\" mode = \"observe\" (or \"enforce\")";
             AccessError::at_line(path, line, format!("{}; {remedy}", error.message().trim_end()))
         })
     }
-
-    /// The door of this name.
-    pub fn get(&self, door: &DoorId) -> Option<&Door> {
-        self.0.get(door)
-    }
-
-    /// Every door.
-    pub fn iter(&self) -> impl Iterator<Item = (&DoorId, &Door)> {
-        self.0.iter()
-    }
-
-    /// Number of doors.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl FromIterator<(DoorId, Door)> for Doors {
-    fn from_iter<T: IntoIterator<Item = (DoorId, Door)>>(doors: T) -> Self {
-        Self(doors.into_iter().collect())
-    }
-}
-
-/// Zones are named like sites and doors.
-fn zone<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    SiteId::deserialize(deserializer).map(String::from)
 }
 
 #[cfg(test)]
 mod tests {
+    use protocol::Mode;
+
     use super::*;
 
     fn read(text: &str) -> Result<Doors, AccessError> {

@@ -17,10 +17,10 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use thiserror::Error;
 
+pub use crate::door_list::{Door, Doors};
 pub use credential::CredentialKey;
 pub use decide::{Shown, decide, refuse_malformed};
 pub use directory::{Directory, Person};
-pub use doors::{Door, Doors};
 pub use import::{ImportError, ImportOptions, ImportReport, RowError, import_people};
 pub use policy::{Judgement, Policy, Question};
 

@@ -8,10 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use flate2::read::GzDecoder;
 use prometheus_client::registry::Registry;
-use protocol::{
-    ClockQuality, CloudEvent, CredentialHash, Direction, Event, Instant, Mode, Outcome, ScanId, ScanRecord, Subject,
-    Text, Verdict,
-};
+use protocol::{CloudEvent, Event};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -19,37 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::{Config, Forwarder, Metrics, Note, Parts, Progress, client};
 use crate::clock::Clock;
-
-/// Event `number` of a staff member at the main entrance.
-pub(super) fn event(number: u64) -> Event {
-    Event {
-        number,
-        door: "main-in".parse().unwrap(),
-        received_at: Instant::from_unix_ms(1_795_390_264_120),
-        decided_at: Instant::from_unix_ms(1_795_390_264_121),
-        subject: Subject::Scan(ScanRecord {
-            id: ScanId { epoch: 1, seq: number },
-            scanned_at: Instant::from_unix_ms(1_795_390_264_100),
-            direction: Direction::In,
-            credential: CredentialHash([7; 16]),
-            clock: ClockQuality::Good,
-        }),
-        verdict: Verdict {
-            outcome: Outcome::Granted,
-            open: true,
-            reason: "staff-working-hours".into(),
-            text: Text::new("Silakan masuk", "Please come in"),
-            mode: Mode::Enforce,
-            would_be: None,
-            person: None,
-            class: None,
-            status: None,
-            policies: Vec::new(),
-            policy_set: None,
-            zone: None,
-        },
-    }
-}
+pub(super) use crate::testing::event;
 
 /// Waits until `condition` holds.
 pub(super) async fn until(what: &str, condition: impl Fn() -> bool) {

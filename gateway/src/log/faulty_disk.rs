@@ -5,14 +5,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockWriteGuard};
 
 use prometheus_client::registry::Registry;
-use protocol::{
-    ClockQuality, CredentialHash, Direction, Event, Instant, Mode, Outcome, ScanId, ScanRecord, Subject, Text, Verdict,
-};
+use protocol::{Event, Instant, Mode, Outcome, Verdict};
 use redb::{Database, StorageBackend};
 
 use super::store::Opener;
 use super::{Config, Log, LogError, LogReader, Metrics};
 use crate::clock::Clock;
+use crate::testing;
 
 /// Less than most tests write, so that pages are read again and written early.
 const CACHE_BYTES: usize = 32 << 10;
@@ -201,33 +200,10 @@ pub fn clock() -> Clock {
 
 /// The event with this number: of one of three doors, its scan's `seq` the same as its number.
 pub fn event(number: u64) -> Event {
-    Event {
-        number,
-        door: format!("door-{}", number % 3).parse().unwrap(),
-        received_at: Instant::from_unix_ms(1_795_390_264_120),
-        decided_at: Instant::from_unix_ms(1_795_390_264_121),
-        subject: Subject::Scan(ScanRecord {
-            id: ScanId { epoch: 1, seq: number },
-            scanned_at: Instant::from_unix_ms(1_795_390_264_100),
-            direction: Direction::In,
-            credential: CredentialHash([7; 16]),
-            clock: ClockQuality::Good,
-        }),
-        verdict: Verdict {
-            outcome: Outcome::Recorded,
-            open: true,
-            reason: "observe".into(),
-            text: Text::new("Silakan masuk", "Please come in"),
-            mode: Mode::Observe,
-            would_be: None,
-            person: None,
-            class: None,
-            status: None,
-            policies: Vec::new(),
-            policy_set: None,
-            zone: None,
-        },
-    }
+    let event = testing::event(number);
+    let observed =
+        Verdict { outcome: Outcome::Recorded, mode: Mode::Observe, reason: "observe".into(), ..event.verdict };
+    Event { door: format!("door-{}", number % 3).parse().unwrap(), verdict: observed, ..event }
 }
 
 /// The events with these numbers.

@@ -1,30 +1,18 @@
 //! The doors of a site: the list that the gateway reads, and the certificates of their readers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use protocol::{DoorId, Instant, Mode};
-use serde::{Deserialize, Deserializer};
 
 use super::authority::Authority;
 use super::certificates::{HandedOut, Order, hand_out, hand_out_one, take_back};
 use super::error::SiteError;
 use super::files::{self, Access, Lock};
 use super::{SiteFolder, hex, issued};
+use crate::door_list::{Door, Doors};
 use crate::identity::{Role, normalized_serial};
 use crate::tls::Revoked;
-
-/// One table of `doors.toml`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DoorTable {
-    /// The zone that the door leads into: 1 to 32 of `a-z`, `0-9` and `-`.
-    #[serde(deserialize_with = "zone")]
-    pub zone: String,
-    /// Whether its decisions bind; `observe` where nothing is said.
-    #[serde(default)]
-    pub mode: Mode,
-}
 
 /// A door to add.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,11 +69,11 @@ pub struct DoorRevocation {
     pub reissued: Option<HandedOut>,
 }
 
-/// The doors in the list at `path`, by name.
+/// The doors in the list at `path`.
 ///
 /// # Errors
 /// When the list cannot be read; names the line where it can.
-pub fn read_doors(path: &Path) -> Result<BTreeMap<DoorId, DoorTable>, SiteError> {
+pub fn read_doors(path: &Path) -> Result<Doors, SiteError> {
     parse(path, &files::read_text(path)?)
 }
 
@@ -113,8 +101,8 @@ pub fn add_doors(folder: &SiteFolder, doors: &[NewDoor], now: Instant) -> Result
     }
     for new in doors {
         check_zone(&new.zone)?;
-        let table = DoorTable { zone: new.zone.clone(), mode: new.mode };
-        if known.insert(new.door.clone(), table).is_some() {
+        let door = Door { zone: new.zone.clone(), mode: new.mode };
+        if known.insert(new.door.clone(), door).is_some() {
             return Err(SiteError::DoorExists { door: new.door.clone() });
         }
         list.push_str(&table_text(new));
@@ -159,15 +147,17 @@ pub fn list_doors(folder: &SiteFolder) -> Result<Vec<DoorListing>, SiteError> {
     for row in issued::read(folder)? {
         newest.insert(row.role.clone(), row);
     }
-    let listing = doors.into_iter().map(|(door, DoorTable { zone, mode })| {
+    let listing = doors.iter().map(|(door, Door { zone, mode })| {
         let certificate = newest.remove(&Role::Door(door.clone()).to_string()).map(|row| DoorCertificate {
             serial: hex(&row.serial()),
             not_after: row.not_after,
             revoked: revoked.contains(&normalized_serial(&row.serial())),
         });
-        DoorListing { door, zone, mode, certificate }
+        DoorListing { door: door.clone(), zone: zone.clone(), mode: *mode, certificate }
     });
-    Ok(listing.collect())
+    let mut listing: Vec<_> = listing.collect();
+    listing.sort_by(|left, right| left.door.cmp(&right.door));
+    Ok(listing)
 }
 
 /// Revokes every certificate that was ever issued for a door. The door stays in the list, so that its scans and its
@@ -196,13 +186,13 @@ pub fn revoke_door(
     Ok(DoorRevocation { newly_revoked, reissued })
 }
 
-fn parse(path: &Path, list: &str) -> Result<BTreeMap<DoorId, DoorTable>, SiteError> {
-    toml::from_str(list).map_err(|source| SiteError::DoorList { path: path.to_owned(), source: Box::new(source) })
+fn parse(path: &Path, list: &str) -> Result<Doors, SiteError> {
+    Doors::parse(list).map_err(|source| SiteError::DoorList { path: path.to_owned(), source: Box::new(source) })
 }
 
 fn must_be_listed(folder: &SiteFolder, door: &DoorId) -> Result<(), SiteError> {
     let path = folder.doors_toml();
-    if read_doors(&path)?.contains_key(door) {
+    if read_doors(&path)?.get(door).is_some() {
         Ok(())
     } else {
         Err(SiteError::UnknownDoor { door: door.clone(), path })
@@ -223,10 +213,4 @@ fn check_zone(zone: &str) -> Result<(), SiteError> {
         Ok(_) => Ok(()),
         Err(_) => Err(SiteError::Zone { name: zone.chars().take(64).collect() }),
     }
-}
-
-fn zone<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let zone = String::deserialize(deserializer)?;
-    check_zone(&zone).map_err(serde::de::Error::custom)?;
-    Ok(zone)
 }

@@ -42,7 +42,7 @@ use serde::Deserialize;
 pub use self::authority::{Authority, Issued, Validity};
 pub use self::certificates::{HandedOut, add_monitor, renew_gateway, revoke_monitor};
 pub use self::doors::{
-    AfterRevocation, DoorCertificate, DoorListing, DoorRevocation, DoorTable, NewDoor, add_door, add_doors, list_doors,
+    AfterRevocation, DoorCertificate, DoorListing, DoorRevocation, NewDoor, add_door, add_doors, list_doors,
     read_doors, reissue_door, revoke_door,
 };
 pub use self::error::SiteError;

@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::{Plan, tls};
+use super::Plan;
+use crate::tls;
 
 /// Connections that are held open.
 pub struct Idle {

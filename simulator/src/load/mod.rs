@@ -12,7 +12,6 @@ mod connection;
 mod hand;
 mod reader;
 mod shared;
-pub mod tls;
 
 pub mod book;
 pub mod packets;
@@ -40,6 +39,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, timeout_at};
 
 use crate::chance::Chance;
+use crate::tls;
 use connection::Topics;
 use hand::Hand;
 use ledger::AckedLedger;

@@ -9,12 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,6 +20,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+
+use crate::tls;
 
 /// Most connections at once, those in their handshake included; more wait.
 const CONNECTIONS_MAX: usize = 256;
@@ -70,25 +70,15 @@ impl MutualTlsListener {
 /// TLS with this certificate, for clients with a certificate of `client_ca`; all files are PEM.
 pub(super) fn tls(certificate: &Path, key: &Path, client_ca: &Path) -> Result<ServerConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let authorities = crate::load::tls::roots(client_ca)?;
+    let authorities = tls::roots(client_ca)?;
     let clients = WebPkiClientVerifier::builder_with_provider(authorities, Arc::clone(&provider)).build()?;
-    let key_der =
-        PrivateKeyDer::from_pem_file(key).with_context(|| format!("cannot read the key {}", key.display()))?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(clients)
-        .with_single_cert(certificates(certificate)?, key_der)
+        .with_single_cert(tls::certificates(certificate)?, tls::key(key)?)
         .with_context(|| format!("{} and {} do not fit together", certificate.display(), key.display()))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("cannot read the certificate {}", path.display()))?;
-    ensure!(!certificates.is_empty(), "{} holds no PEM certificate", path.display());
-    Ok(certificates)
 }
 
 async fn accept(mut listener: TcpListener, tls: TlsAcceptor, handshaken: mpsc::Sender<(Connection, Peer)>) {

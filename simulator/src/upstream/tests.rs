@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::*;
-use crate::load::tls as client_tls;
+use crate::tls as client_tls;
 
 const SITE: &str = "urn:gapura:regency";
 

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each stage of the gateway may import of the others. Everything may use the leaves, and `protocol`.
-const MAY_IMPORT: [(&str, &[&str]); 15] = [
+const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("clock", &[]),
+    ("door_list", &[]),
     ("identity", &[]),
     ("status", &[]),
     ("tls", &[]),
@@ -23,8 +24,8 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("overview", &["access", "config", "log", "monitors", "reload", "scan", "doors", "forward", "tls"]),
 ];
 
-/// Leaves that everything may use: the clock, who a certificate belongs to, and the words of the status.
-const LEAVES: [&str; 3] = ["clock", "identity", "status"];
+/// Leaves that everything may use: the clock, the list of doors, who a certificate belongs to, and the words of the status.
+const LEAVES: [&str; 4] = ["clock", "door_list", "identity", "status"];
 
 /// The roots, which put everything together.
 const ROOTS: [&str; 2] = ["app", "cli"];

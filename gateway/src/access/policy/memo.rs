@@ -87,20 +87,8 @@ impl Asked {
 mod tests {
     use protocol::{Outcome, Text};
 
+    use super::super::tests::QUESTION;
     use super::*;
-
-    const QUESTION: Question<'_> = Question {
-        class: "asn",
-        opd: "dinkes",
-        known: true,
-        status: "green",
-        status_expired: false,
-        door: "main-in",
-        zone: "main",
-        direction: Direction::In,
-        weekday: 1,
-        minute_of_day: 451,
-    };
 
     fn numbered(number: usize) -> Judgement {
         Judgement { outcome: Outcome::Granted, reason: number.to_string(), text: Text::default(), policies: Vec::new() }

@@ -6,7 +6,7 @@ use super::*;
 use crate::access::testing::{default_policy, policy, policy_of};
 use crate::access::{AccessError, DEFAULT_POLICY};
 
-const QUESTION: Question<'_> = Question {
+pub(super) const QUESTION: Question<'_> = Question {
     class: "asn",
     opd: "dinkes",
     known: true,

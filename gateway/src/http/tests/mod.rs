@@ -12,10 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
-use protocol::{
-    ClockQuality, CredentialHash, Direction, DoorState, DoorStatus, Event, Instant, Mode, Outcome, ScanId, ScanRecord,
-    Subject, Text, Verdict,
-};
+use protocol::{DoorState, DoorStatus, Event, Instant, Mode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -190,33 +187,9 @@ fn at(seconds: i64) -> Instant {
 }
 
 fn event(number: u64) -> Event {
-    Event {
-        number,
-        door: "main-in".parse().unwrap(),
-        received_at: at(0),
-        decided_at: at(0),
-        subject: Subject::Scan(ScanRecord {
-            id: ScanId { epoch: 1, seq: number },
-            scanned_at: at(0),
-            direction: Direction::In,
-            credential: CredentialHash([7; 16]),
-            clock: ClockQuality::Good,
-        }),
-        verdict: Verdict {
-            outcome: Outcome::Granted,
-            open: true,
-            reason: "staff-working-hours".into(),
-            text: Text::new("Silakan masuk", "Please come in"),
-            mode: Mode::Enforce,
-            would_be: None,
-            person: Some("P-0001".into()),
-            class: None,
-            status: None,
-            policies: Vec::new(),
-            policy_set: None,
-            zone: None,
-        },
-    }
+    let mut event = crate::testing::event(number);
+    event.verdict.person = Some("P-0001".into());
+    event
 }
 
 fn problem(severity: Severity, what: &'static str) -> Problem {

@@ -7,6 +7,7 @@ use std::thread;
 use protocol::{DoorId, Mode};
 use rcgen::{CertificateParams, KeyPair};
 
+use crate::door_list::Door;
 use crate::site::testing::{Site, new_door, now};
 use crate::site::*;
 
@@ -39,8 +40,8 @@ fn the_list_keeps_what_people_wrote_into_it() {
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.starts_with(written), "{text}");
     let doors = read_doors(&path).unwrap();
-    assert_eq!(doors.get(&id("old")).unwrap(), &DoorTable { zone: "yard".to_owned(), mode: Mode::Enforce });
-    assert_eq!(doors.get(&id("main-in")).unwrap(), &DoorTable { zone: "main".to_owned(), mode: Mode::Observe });
+    assert_eq!(doors.get(&id("old")).unwrap(), &Door { zone: "yard".to_owned(), mode: Mode::Enforce });
+    assert_eq!(doors.get(&id("main-in")).unwrap(), &Door { zone: "main".to_owned(), mode: Mode::Observe });
 }
 
 #[test]
@@ -98,7 +99,7 @@ fn a_reader_may_keep_its_key() {
     let bad = site.write("bad.csr", "nonsense");
     let error = add_door(&site.folder, NewDoor { csr: Some(bad), ..new_door("annex") }, now()).unwrap_err();
     assert!(error.to_string().contains("bad.csr"), "{error}");
-    assert!(!read_doors(&site.folder.doors_toml()).unwrap().contains_key(&id("annex")));
+    assert!(read_doors(&site.folder.doors_toml()).unwrap().get(&id("annex")).is_none());
 }
 
 #[test]

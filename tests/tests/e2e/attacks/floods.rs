@@ -116,8 +116,8 @@ fn mad_reader(attacked: &Attacked) -> JoinHandle<()> {
         let mut seq = 0;
         for round in 0.. {
             let (version, qos) = ([Version::V4, Version::V5][round % 2], QUALITIES[round % 3]);
-            let roots = simulator::load::tls::roots(&site.join("pki/ca.pem")).unwrap();
-            let config = simulator::load::tls::client(roots, &site.join("doors"), MAD).unwrap();
+            let roots = simulator::tls::roots(&site.join("pki/ca.pem")).unwrap();
+            let config = simulator::tls::client(roots, &site.join("doors"), MAD).unwrap();
             let Ok(mut client) = Client::tls(gateway, config).await else { continue };
             if client.hello(&Connect::new(version, MAD)).await.is_err() {
                 continue;

@@ -2,7 +2,7 @@
 
 use gateway::identity::Role;
 use rustls::AlertDescription;
-use simulator::load::tls;
+use simulator::tls;
 
 use super::certificates::{Flaw, issue_today, issue_with};
 use super::{Attacked, DOORS, MAD, scan, topic};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use rustls::AlertDescription;
 use rustls::pki_types::ServerName;
-use simulator::load::tls;
+use simulator::tls;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;

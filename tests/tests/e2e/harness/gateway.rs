@@ -13,7 +13,7 @@ use reqwest::{Client, Response};
 use rustix::process::{Pid, Signal, kill_process};
 use rustls::RootCertStore;
 use serde_json::Value;
-use simulator::load::tls;
+use simulator::tls;
 
 use super::site::Site;
 use super::{DEADLINE, eventually};

@@ -1,4 +1,4 @@
-//! What a client of the site needs for TLS: the site's CA, and its own certificate.
+//! What TLS is made from, read from PEM files: the site's CA, a certificate, its key.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -34,9 +34,8 @@ pub fn anonymous(roots: Arc<RootCertStore>) -> Result<ClientConfig> {
 /// # Errors
 /// When a file cannot be read or is not what it should be.
 pub fn client(roots: Arc<RootCertStore>, folder: &Path, name: &str) -> Result<ClientConfig> {
-    let key = folder.join(format!("{name}.key"));
     let chain = certificates(&folder.join(format!("{name}.pem")))?;
-    let key = PrivateKeyDer::from_pem_file(&key).with_context(|| format!("cannot read the key {}", key.display()))?;
+    let key = key(&folder.join(format!("{name}.key")))?;
     let mut config = builder(roots)?
         .with_client_auth_cert(chain, key)
         .with_context(|| format!("the certificate and the key of {name} do not fit together"))?;
@@ -45,12 +44,24 @@ pub fn client(roots: Arc<RootCertStore>, folder: &Path, name: &str) -> Result<Cl
     Ok(config)
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+/// The certificates in a file; at least one.
+///
+/// # Errors
+/// When the file cannot be read or holds none.
+pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let certificates = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .with_context(|| format!("cannot read the certificate {}", path.display()))?;
     ensure!(!certificates.is_empty(), "{} holds no PEM certificate", path.display());
     Ok(certificates)
+}
+
+/// The private key in a file.
+///
+/// # Errors
+/// When the file cannot be read or holds none.
+pub fn key(path: &Path) -> Result<PrivateKeyDer<'static>> {
+    PrivateKeyDer::from_pem_file(path).with_context(|| format!("cannot read the key {}", path.display()))
 }
 
 fn builder(roots: Arc<RootCertStore>) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>> {
