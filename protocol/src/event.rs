@@ -8,7 +8,7 @@ use std::fmt;
 use minicbor::{Decode, Encode};
 use serde::Serialize;
 
-use crate::{Direction, DoorId, HealthStatus, Instant, Mode, Outcome, ScanId, Text};
+use crate::{Direction, DoorId, HealthStatus, Instant, Language, Mode, Outcome, ScanId, Text};
 
 /// Longest piece of a malformed payload that is kept, in bytes.
 pub const MALFORMED_BYTES_KEPT: usize = 512;
@@ -67,6 +67,26 @@ pub struct ScanRecord {
     /// How far the reader's clock can be trusted.
     #[n(4)]
     pub clock: ClockQuality,
+    /// What kind of credential it is.
+    #[n(5)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<CredentialKind>,
+    /// The pass, where a genuine one was shown.
+    #[n(6)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pass: Option<PassRecord>,
+}
+
+/// A genuine pass, as far as it must be recognised when it is shown again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct PassRecord {
+    /// Keyed hash of the issuer and the pass's id: the same however the pass is encoded.
+    #[n(0)]
+    pub id: CredentialHash,
+    /// Until when a pass that admits once must be remembered; absent for a pass that admits as often as it is shown.
+    #[n(1)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub one_time_until: Option<Instant>,
 }
 
 /// A payload that is no scan, kept so that its sender can be mended.
@@ -131,6 +151,28 @@ pub struct Verdict {
     #[n(11)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// What a candidate for the next policy set would have decided, where one was tried.
+    #[n(12)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowVerdict>,
+    /// The person's language, where it is known.
+    #[n(13)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
+}
+
+/// What a candidate policy set says of a scan; it never binds.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct ShadowVerdict {
+    /// Hash of the candidate, `b3:` and hexadecimal digits.
+    #[n(0)]
+    pub policy_set: String,
+    /// `granted`, `denied` or `assist`.
+    #[n(1)]
+    pub outcome: Outcome,
+    /// Why, as a stable word.
+    #[n(2)]
+    pub reason: String,
 }
 
 /// Keyed BLAKE3 hash of a credential, the first 16 bytes: tells credentials apart without telling what they are.
@@ -160,6 +202,25 @@ pub enum PersonClass {
     Visitor,
 }
 
+/// What kind of credential was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[cbor(index_only)]
+pub enum CredentialKind {
+    /// A static code that the directory may know.
+    #[n(0)]
+    Badge,
+    /// An ID number, typed in for a person without a phone.
+    #[n(1)]
+    IdNumber,
+    /// A signed pass of the site's own kind.
+    #[n(2)]
+    Pass,
+    /// A signed health certificate.
+    #[n(3)]
+    HealthCertificate,
+}
+
 /// How far a reader's clock can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -185,6 +246,30 @@ impl Event {
         match &self.subject {
             Subject::Scan(scan) => Some(scan.id),
             Subject::Malformed(malformed) => malformed.id,
+        }
+    }
+}
+
+impl Verdict {
+    /// What the policy said: the outcome, unless the door's mode or the scan's age made something else of it.
+    pub fn judged(&self) -> Outcome {
+        self.would_be.unwrap_or(self.outcome)
+    }
+
+    /// Whether the door opened although the policy would not let the person in, and its display warns of that.
+    pub fn is_warning(&self) -> bool {
+        self.mode == Mode::Warn && self.open && self.judged() != Outcome::Granted
+    }
+}
+
+impl CredentialKind {
+    /// The kind as it stands in JSON and policies.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Badge => "badge",
+            Self::IdNumber => "id-number",
+            Self::Pass => "pass",
+            Self::HealthCertificate => "health-certificate",
         }
     }
 }
@@ -262,6 +347,8 @@ mod tests {
                 direction: Direction::In,
                 credential: CredentialHash([7; 16]),
                 clock: ClockQuality::Good,
+                kind: Some(CredentialKind::Pass),
+                pass: Some(PassRecord { id: CredentialHash([8; 16]), one_time_until: None }),
             }),
             verdict: Verdict {
                 outcome: Outcome::Granted,
@@ -276,6 +363,12 @@ mod tests {
                 policies: vec!["staff-working-hours".into()],
                 policy_set: Some("b3:9f2c".into()),
                 zone: Some("main".into()),
+                shadow: Some(ShadowVerdict {
+                    policy_set: "b3:77".into(),
+                    outcome: Outcome::Denied,
+                    reason: "weekend".into(),
+                }),
+                language: Some(Language::En),
             },
         }
     }
