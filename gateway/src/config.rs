@@ -10,7 +10,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::site::SiteFolder;
-use crate::{access, doors, forward, http, log, monitors, scan};
+use crate::{access, doors, forward, http, log, monitors, passes, scan};
 
 const ENVIRONMENT: &str = "GAPURA_";
 
@@ -26,6 +26,9 @@ pub struct Config {
     /// How scans are judged and kept.
     #[serde(default)]
     pub scans: scan::Config,
+    /// Which colour a health certificate gives.
+    #[serde(default)]
+    pub health: passes::HealthRules,
     /// What decisions depend on beside the policy.
     #[serde(default)]
     pub access: access::Config,
@@ -115,6 +118,7 @@ impl Config {
         for (section, checked) in [
             ("mqtt", self.mqtt.validate()),
             ("scans", self.scans.validate()),
+            ("health", self.health.validate()),
             ("access", self.access.validate()),
             ("log", self.log.validate()),
             ("monitors", self.monitors.validate()),

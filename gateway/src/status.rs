@@ -20,6 +20,8 @@ pub struct SiteStatus {
     pub doors: Vec<DoorRow>,
     /// Monitors that are connected.
     pub monitors_connected: u64,
+    /// Every zone that is listed or that a door leads into, by name.
+    pub zones: Vec<ZoneRow>,
     /// Rates and latencies of scans.
     pub scans: ScanFigures,
     /// The durable log.
@@ -30,8 +32,14 @@ pub struct SiteStatus {
     pub certificates: Vec<CertificateFigures>,
     /// The policy set in force, its hash `b3:…`.
     pub policy_set: String,
+    /// The candidate for the next policy set that is tried beside it, where there is one.
+    pub policy_candidate: Option<String>,
     /// Credentials in the directory.
     pub directory_credentials: u64,
+    /// When the directory was last changed, where that is known.
+    pub directory_changed_at: Option<Instant>,
+    /// Keys that may sign passes and health certificates.
+    pub trusted_keys: u64,
 }
 
 /// Something that is wrong.
@@ -80,6 +88,19 @@ pub struct DoorRow {
     pub scans: u64,
     /// Sequence numbers that it has skipped and not sent since, in all epochs that are remembered.
     pub missing_scans: u64,
+}
+
+/// One zone, listed or at the other side of a door.
+#[derive(Clone, Debug, Serialize)]
+pub struct ZoneRow {
+    /// Its name.
+    pub zone: String,
+    /// The zone around it.
+    pub parent: Option<String>,
+    /// People who are believed to be in it and the zones inside it.
+    pub occupancy: u32,
+    /// How many may be.
+    pub capacity: Option<u32>,
 }
 
 /// Rates and latencies of scans.

@@ -37,11 +37,15 @@ impl CredentialKey {
     /// An ID number, `ID:` and what a helper has typed, is hashed as it is written in no particular way: see
     /// [`normal_id_number`].
     pub fn hash(&self, credential: &str) -> CredentialHash {
-        let prefix = credential.trim_start().split_at_checked(ID_NUMBER.len());
-        match prefix.filter(|(prefix, _)| prefix.eq_ignore_ascii_case(ID_NUMBER)) {
-            Some((_, number)) => self.hash_bytes(format!("{ID_NUMBER}{}", normal_id_number(number)).as_bytes()),
+        match id_number(credential) {
+            Some(number) => self.hash_bytes(format!("{ID_NUMBER}{}", normal_id_number(number)).as_bytes()),
             None => self.hash_bytes(credential.as_bytes()),
         }
+    }
+
+    /// What tells one pass from another in the log: the first 16 bytes of keyed BLAKE3 of the pass's id.
+    pub(super) fn hash_pass(&self, id: &[u8; 16]) -> CredentialHash {
+        self.hash_bytes(&[b"pass:", id.as_slice()].concat())
     }
 
     fn hash_bytes(&self, credential: &[u8]) -> CredentialHash {
@@ -49,6 +53,17 @@ impl CredentialKey {
         first.iter_mut().zip(blake3::keyed_hash(&self.0, credential).as_bytes()).for_each(|(to, from)| *to = *from);
         CredentialHash(first)
     }
+}
+
+/// Whether a credential is an ID number that somebody has typed.
+pub(super) fn is_id_number(credential: &str) -> bool {
+    id_number(credential).is_some()
+}
+
+/// What stands behind `ID:`.
+fn id_number(credential: &str) -> Option<&str> {
+    let (prefix, number) = credential.trim_start().split_at_checked(ID_NUMBER.len())?;
+    prefix.eq_ignore_ascii_case(ID_NUMBER).then_some(number)
 }
 
 /// An ID number without the spaces, dots and dashes that some write and others do not, in capital letters.

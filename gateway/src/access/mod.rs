@@ -23,12 +23,13 @@ use protocol::{Instant, Mode};
 use thiserror::Error;
 
 pub use crate::door_list::{Door, Doors, Zones};
+pub use crate::passes::Passes;
 pub use calendar::Calendar;
 pub use config::Config;
 pub use credential::CredentialKey;
 pub use decide::{Shown, decide, refuse_malformed};
 pub use directory::{
-    Directory, FieldError, Language, Person, PersonError, PersonRecord, Put, list_people, put_person, read_person,
+    Directory, FieldError, Person, PersonError, PersonRecord, Put, list_people, put_person, read_person,
     remove_person,
 };
 pub use export::{ExportError, export_people};
@@ -36,7 +37,7 @@ pub use import::{
     ChangeKind, Difference, ImportError, ImportOptions, ImportReport, PeopleFormat, RowError, import_people,
 };
 pub use policy::{Judgement, Policy, Question};
-pub use presence::Presence;
+pub use presence::{Occupancy, Presence};
 
 /// The files of the default policy: name and content.
 pub const DEFAULT_POLICY: &[(&str, &str)] = &[
@@ -59,6 +60,8 @@ pub struct Snapshot {
     pub zones: Arc<Zones>,
     /// The site's holidays.
     pub calendar: Arc<Calendar>,
+    /// Who may issue passes and health certificates, and which are revoked.
+    pub passes: Arc<Passes>,
     /// How a credential becomes a hash.
     pub key: Arc<CredentialKey>,
     /// Settings that decisions depend on.
@@ -78,6 +81,10 @@ pub struct Rules {
     pub passback_ms: i64,
     /// See [`Config::double_scan_seconds`], in milliseconds.
     pub double_scan_ms: i64,
+    /// See [`Config::pass_replay_seconds`], in milliseconds.
+    pub pass_replay_ms: i64,
+    /// See [`Config::directory_age_days_max`], in milliseconds.
+    pub directory_age_ms_max: i64,
 }
 
 impl Snapshot {
@@ -99,6 +106,8 @@ impl Rules {
             clock_tolerance_ms,
             passback_ms: i64::from(access.passback_minutes) * 60_000,
             double_scan_ms: i64::from(access.double_scan_seconds) * 1_000,
+            pass_replay_ms: i64::from(access.pass_replay_seconds) * 1_000,
+            directory_age_ms_max: i64::from(access.directory_age_days_max) * 86_400_000,
         }
     }
 }

@@ -30,10 +30,14 @@ pub struct Presence {
     #[n(2)]
     purged_at: Option<Instant>,
     #[cbor(skip)]
-    counts: HashMap<String, Counts>,
+    occupancy: Occupancy,
     #[cbor(skip)]
     keep_ms: i64,
 }
+
+/// How many people were last seen at the doors of each zone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Occupancy(HashMap<String, Counts>);
 
 /// Somebody's last passage.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -92,15 +96,15 @@ pub struct Attempt<'a> {
 impl Presence {
     /// Nobody was seen yet; who is seen is believed to be there for `keep_ms`.
     pub fn new(keep_ms: i64) -> Self {
-        Self { people: HashMap::new(), passes: HashMap::new(), purged_at: None, counts: HashMap::new(), keep_ms }
+        Self { people: HashMap::new(), passes: HashMap::new(), purged_at: None, occupancy: Occupancy::default(), keep_ms }
     }
 
     /// Brings back what a checkpoint leaves out.
     pub fn restored(mut self, keep_ms: i64) -> Self {
         self.keep_ms = keep_ms;
-        self.counts.clear();
+        self.occupancy.0.clear();
         for place in self.people.values() {
-            count(&mut self.counts, place, 1);
+            self.occupancy.count(place, 1);
         }
         self
     }
@@ -133,31 +137,28 @@ impl Presence {
         let double = last.door == *attempt.door && age_ms <= double_scan_ms;
         (attempt.direction, last.direction) == (Direction::In, Direction::In)
             && last.zone == attempt.zone
-            && age_ms < within_ms
+            && (0..within_ms).contains(&age_ms)
             && !double
     }
 
     /// Whether a pass was shown at another door less than `within_ms` ago.
     pub fn is_elsewhere(&self, pass: CredentialHash, attempt: &Attempt<'_>, within_ms: i64) -> bool {
         let Some(last) = self.passes.get(&pass) else { return false };
-        last.door != *attempt.door && attempt.at.ms_since(last.at) < within_ms
+        last.door != *attempt.door && (0..within_ms).contains(&attempt.at.ms_since(last.at))
     }
 
     /// Whether a one-time pass has let its holder into this zone before; not the same door within `double_scan_ms`.
     pub fn is_used(&self, pass: CredentialHash, attempt: &Attempt<'_>, double_scan_ms: i64) -> bool {
         let Some(last) = self.passes.get(&pass) else { return false };
-        let before = last.entered.iter().find(|place| place.zone == attempt.zone);
+        let before = last.entered.iter().find(|place| place.zone == attempt.zone && place.at <= attempt.at);
         attempt.direction == Direction::In
             && before
                 .is_some_and(|before| before.door != *attempt.door || attempt.at.ms_since(before.at) > double_scan_ms)
     }
 
-    /// People in `zone` and the zones inside it.
-    pub fn occupancy(&self, zone: &str, zones: &Zones) -> u32 {
-        let counts = |zone: &str| self.counts.get(zone).copied().unwrap_or_default();
-        // Who has left a zone is in the one around it.
-        let inside = zones.inside(zone).iter().filter(|inner| *inner != zone).map(|inner| counts(inner));
-        counts(zone).entered + inside.map(|counts| counts.entered + counts.left).sum::<u32>()
+    /// How many people are where.
+    pub fn occupancy(&self) -> &Occupancy {
+        &self.occupancy
     }
 
     /// Whether `zone`, or one around it, has no room for one more; who is inside already takes none.
@@ -170,7 +171,7 @@ impl Presence {
         std::iter::once(zone).chain(zones.around(zone).iter().map(String::as_str)).any(|zone| {
             let Some(capacity) = zones.get(zone).and_then(|zone| zone.capacity) else { return false };
             let is_inside = position.is_some_and(|at| at == zone || zones.inside(zone).iter().any(|inner| inner == at));
-            !is_inside && self.occupancy(zone, zones) >= capacity
+            !is_inside && self.occupancy.of(zone, zones) >= capacity
         })
     }
 
@@ -196,20 +197,20 @@ impl Presence {
             if before.at > place.at {
                 return;
             }
-            count(&mut self.counts, before, -1);
+            self.occupancy.count(before, -1);
         }
-        count(&mut self.counts, &place, 1);
+        self.occupancy.count(&place, 1);
         self.people.insert(who, place);
     }
 
     /// Forgets what is too old to be believed.
     fn purge(&mut self, now: Instant) {
         self.purged_at = Some(now);
-        let Self { people, counts, keep_ms, .. } = self;
+        let Self { people, occupancy, keep_ms, .. } = self;
         people.retain(|_, place| {
             let keep = now.ms_since(place.at) <= *keep_ms;
             if !keep {
-                count(counts, place, -1);
+                occupancy.count(place, -1);
             }
             keep
         });
@@ -223,6 +224,37 @@ impl Presence {
             let (_, last_to_go, _) = ends.select_nth_unstable(surplus);
             let last_to_go = *last_to_go;
             self.passes.retain(|_, used| used.one_time_until.unwrap_or(used.at) > last_to_go);
+        }
+    }
+}
+
+impl Occupancy {
+    /// People in `zone` and the zones inside it.
+    pub fn of(&self, zone: &str, zones: &Zones) -> u32 {
+        let counts = |zone: &str| self.0.get(zone).copied().unwrap_or_default();
+        // Who has left a zone is in the one around it.
+        let inside = zones.inside(zone).iter().filter(|inner| *inner != zone).map(|inner| counts(inner));
+        counts(zone).entered + inside.map(|counts| counts.entered + counts.left).sum::<u32>()
+    }
+
+    /// Zones at whose doors somebody was last seen.
+    pub fn zones(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Counts somebody in or out of where they were last seen.
+    fn count(&mut self, place: &Place, by: i32) {
+        let here = match self.0.get_mut(&place.zone) {
+            Some(here) => here,
+            None => self.0.entry(place.zone.clone()).or_default(),
+        };
+        let side = match place.direction {
+            Direction::In => &mut here.entered,
+            Direction::Out => &mut here.left,
+        };
+        *side = side.saturating_add_signed(by);
+        if *here == Counts::default() {
+            self.0.remove(&place.zone);
         }
     }
 }
@@ -248,22 +280,6 @@ impl Who {
 
     fn of(verdict: &Verdict, scan: &ScanRecord) -> Self {
         verdict.person.as_deref().map_or(Self::carrier(scan.credential), Self::person)
-    }
-}
-
-/// Counts somebody in or out of where they were last seen.
-fn count(counts: &mut HashMap<String, Counts>, place: &Place, by: i32) {
-    let here = match counts.get_mut(&place.zone) {
-        Some(here) => here,
-        None => counts.entry(place.zone.clone()).or_default(),
-    };
-    let side = match place.direction {
-        Direction::In => &mut here.entered,
-        Direction::Out => &mut here.left,
-    };
-    *side = side.saturating_add_signed(by);
-    if *here == Counts::default() {
-        counts.remove(&place.zone);
     }
 }
 
@@ -340,9 +356,9 @@ mod tests {
             passage("P-5", "complex", Direction::In, 5),
             passage("P-5", "complex", Direction::Out, 6),
         ]);
-        let occupancy = |zone| presence.occupancy(zone, &zones());
+        let occupancy = |zone| presence.occupancy().of(zone, &zones());
         assert_eq!([occupancy("complex"), occupancy("main"), occupancy("tax"), occupancy("lab")], [4, 3, 1, 0]);
-        assert_eq!(presence.occupancy("unlisted", &zones()), 0);
+        assert_eq!(presence.occupancy().of("unlisted", &zones()), 0);
     }
 
     #[test]
@@ -359,7 +375,7 @@ mod tests {
         // A missed exit does not take the place for ever.
         presence.remember(&passage("P-9", "lab", Direction::In, 60 * i64::from(KEEP_HOURS) + 2));
         assert!(!full(&presence, "P-1", "main"));
-        assert_eq!(presence.occupancy("main", &zones()), 1);
+        assert_eq!(presence.occupancy().of("main", &zones()), 1);
     }
 
     #[test]
@@ -388,11 +404,11 @@ mod tests {
             event.verdict.open = false;
             event
         };
-        assert_eq!(seen([denied(passage("P-1", "main", Direction::In, 0))]).occupancy("main", &zones()), 0);
+        assert_eq!(seen([denied(passage("P-1", "main", Direction::In, 0))]).occupancy().of("main", &zones()), 0);
         let late_in = late(passage("P-1", "main", Direction::In, 9), 2);
-        assert_eq!(seen([late_in.clone()]).occupancy("main", &zones()), 1);
+        assert_eq!(seen([late_in.clone()]).occupancy().of("main", &zones()), 1);
         let left_since = [passage("P-1", "main", Direction::Out, 5), late_in];
-        assert_eq!(seen(left_since).occupancy("main", &zones()), 0);
+        assert_eq!(seen(left_since).occupancy().of("main", &zones()), 0);
     }
 
     #[test]
@@ -459,7 +475,7 @@ mod tests {
                         position.is_some_and(|at| at == zone || zones.around(at).iter().any(|around| around == zone))
                     })
                     .collect();
-                prop_assert_eq!(presence.occupancy(zone, &zones) as usize, inside.len(), "{}", zone);
+                prop_assert_eq!(presence.occupancy().of(zone, &zones) as usize, inside.len(), "{}", zone);
             }
         }
     }

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use protocol::{HealthStatus, Instant, Mode, PersonClass};
 
 use super::directory::Record;
-use super::{AccessError, Config, CredentialKey, DEFAULT_POLICY, Directory, Door, Doors, Policy, Rules, Snapshot};
+use super::{AccessError, Config, CredentialKey, DEFAULT_POLICY, Directory, Door, Doors, Passes, Policy, Rules, Snapshot};
 use crate::door_list::ModePlan;
 
 /// A site with the default policy: `door-0` to `door-3` enforce, `watch` observes, all lead into the zone `main`.
@@ -25,6 +25,7 @@ pub(crate) fn snapshot(people: &[Person<'_>]) -> Snapshot {
         doors: Arc::new(Doors::from_iter(doors)),
         zones: Arc::default(),
         calendar: Arc::default(),
+        passes: Arc::new(Passes::nobody()),
         key: Arc::new(key),
         rules: Rules::new(TimeZone::get("Asia/Makassar").unwrap(), &Config::default(), 30_000, 5_000),
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use prometheus_client::registry::Registry;
 
-use crate::access::{self, Calendar, CredentialKey, Directory, Doors, Policy, Snapshot, Zones};
+use crate::access::{self, Calendar, CredentialKey, Directory, Doors, Passes, Policy, Snapshot, Zones};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::log::{Log, LogReader};
@@ -30,6 +30,7 @@ pub fn read_snapshot(config: &Config) -> Result<Snapshot> {
         doors: Arc::new(Doors::read(&folder.doors_toml())?),
         zones: Arc::new(Zones::read(&folder.zones_toml())?),
         calendar: Arc::new(Calendar::read(&folder.calendar_toml())?),
+        passes: Arc::new(Passes::read(&folder.trust(), config.health.clone())?),
         key: Arc::new(CredentialKey::read(&folder.badge_key())?),
         rules: access::Rules::new(
             config.time_zone().map_err(|reason| anyhow!(reason))?,

@@ -7,7 +7,7 @@ use anyhow::Result;
 use arc_swap::ArcSwap;
 
 use super::{Edge, inputs};
-use crate::access::{Calendar, Directory, Doors, Policy, Snapshot, Zones};
+use crate::access::{Calendar, Directory, Doors, Passes, Policy, Snapshot, Zones};
 use crate::config::Config;
 use crate::doors;
 use crate::reload::Reloadable;
@@ -44,6 +44,7 @@ fn parts_of_the_snapshot(
     };
     let (policy, doors, people) = (folder.policy(), folder.doors_toml(), inputs::directory(&folder));
     let (zones, calendar, site) = (folder.zones_toml(), folder.calendar_toml(), folder.clone());
+    let (trust, health) = (folder.trust(), config.health.clone());
     vec![
         part(
             "policy",
@@ -69,6 +70,13 @@ fn parts_of_the_snapshot(
             "calendar",
             vec![calendar.clone()],
             Arc::new(move |old| Ok(Snapshot { calendar: Arc::new(Calendar::read(&calendar)?), ..old.clone() })),
+        ),
+        part(
+            "trust",
+            vec![trust.clone(), trust.join("passes"), trust.join("health")],
+            Arc::new(move |old| {
+                Ok(Snapshot { passes: Arc::new(Passes::read(&trust, health.clone())?), ..old.clone() })
+            }),
         ),
         part(
             "directory",

@@ -70,6 +70,7 @@ function draw() {
   $('picture').hidden = false;
   drawFigures(problems, doors, now);
   drawDoors(doors, now);
+  drawZones(picture.zones);
   drawAbout(now);
 }
 
@@ -337,6 +338,56 @@ function makeRow() {
   return row;
 }
 
+/* Zones inside others stand below them. A site whose zones have neither order, nor limits, nor people shows none. */
+function drawZones(zones) {
+  const told = zones.some((zone) => zone.parent || zone.capacity || zone.occupancy > 0);
+  $('zones-section').hidden = !told;
+  if (!told) return;
+  const rows = nested(zones);
+  const full = zones.filter(isFull).length;
+  put($('zones-count'), full ? `${figure(full)} full` : '');
+  sync($('zone-rows'), rows, makeZone, (row, { zone, depth }) => {
+    const level = isFull(zone) ? 'warn' : zone.capacity ? 'good' : 'none';
+    row.name.style.paddingInlineStart = `${depth * 1.25}rem`;
+    put(row.name, zone.zone);
+    row.level.dataset.level = level;
+    put(row.sign, SIGNS[level]);
+    put(row.word, isFull(zone) ? 'Full' : zone.capacity ? `Room for ${figure(zone.capacity - zone.occupancy)}` : 'No limit');
+    put(row.people, figure(zone.occupancy));
+    put(row.most, zone.capacity ? figure(zone.capacity) : '–');
+  });
+}
+
+function isFull(zone) {
+  return zone.capacity !== null && zone.occupancy >= zone.capacity;
+}
+
+function nested(zones, parent = null, depth = 0) {
+  const listed = new Set(zones.map((zone) => zone.zone));
+  const inside = zones.filter((zone) => (listed.has(zone.parent) ? zone.parent : null) === parent);
+  return inside.flatMap((zone) => [{ zone, depth }, ...nested(zones, zone.zone, depth + 1)]);
+}
+
+function makeZone() {
+  const row = make('tr');
+  row.setAttribute('role', 'row');
+  const cell = (kind, className) => {
+    const made = make(kind, className, row);
+    made.setAttribute('role', kind === 'th' ? 'rowheader' : 'cell');
+    return made;
+  };
+  const head = cell('th', '');
+  head.scope = 'row';
+  row.name = make('span', '', head);
+  row.level = make('div', '', cell('td', 'state-cell'));
+  row.sign = make('span', 'sign', row.level);
+  row.sign.setAttribute('aria-hidden', 'true');
+  row.word = make('span', '', row.level);
+  row.people = cell('td', 'number');
+  row.most = cell('td', 'number');
+  return row;
+}
+
 function drawAbout(now) {
   const { upstream, certificates } = picture;
   const started = Date.parse(picture.started_at);
@@ -344,7 +395,10 @@ function drawAbout(now) {
     ['Version', picture.version],
     ['Running since', `${absolute(started)} (${span(now - started)})`],
     ['Policy set', picture.policy_set],
+    ['Candidate policy set', picture.policy_candidate ?? 'none is tried'],
     ['Credentials known', figure(picture.directory_credentials)],
+    ['Directory changed', picture.directory_changed_at ? absolute(Date.parse(picture.directory_changed_at)) : 'not known'],
+    ['Keys trusted for passes', figure(picture.trusted_keys)],
     ['Monitors connected', figure(picture.monitors_connected)],
   ];
   for (const { name, not_after: end } of certificates) {

@@ -17,7 +17,7 @@ use crate::log::LogReader;
 use crate::monitors::Monitors;
 use crate::reload::Refusals;
 use crate::scan::{Figures, WeakScanQueue};
-use crate::status::{CertificateFigures, DoorRow, Problem, Severity, SiteStatus, UpstreamFigures};
+use crate::status::{CertificateFigures, DoorRow, Problem, Severity, SiteStatus, UpstreamFigures, ZoneRow};
 use crate::{doors, forward, tls};
 
 /// A certificate that expires sooner is a problem.
@@ -67,13 +67,17 @@ impl Overview {
             started_at: self.started_at,
             problems,
             doors: self.doors(&snapshot, now),
+            zones: self.zones(&snapshot),
             monitors_connected: self.connected.monitors_connected(),
             scans: self.figures.scans(self.scans.waiting(), now),
             log,
             upstream,
             certificates: certificates.into_iter().filter_map(Certificate::figures).collect(),
             policy_set: snapshot.policy.set_hash().to_owned(),
+            policy_candidate: snapshot.shadow.as_ref().map(|candidate| candidate.set_hash().to_owned()),
             directory_credentials: snapshot.directory.credentials() as u64,
+            directory_changed_at: snapshot.directory.synced_at(),
+            trusted_keys: snapshot.passes.keys() as u64,
         }
     }
 
@@ -95,10 +99,26 @@ impl Overview {
             let message = "their router has stopped; the gateway is restarting";
             problems.push(problem(Severity::Critical, "monitors", message, None));
         }
+        problems.extend(self.directory_problem(now));
         problems.extend(upstream.into_iter().flat_map(upstream_problems));
         problems.extend(certificates.iter().filter_map(|certificate| certificate.problem(now)));
         problems.sort_by_key(|problem| problem.severity);
         problems
+    }
+
+    /// A directory that nobody has changed for long tells of people who have left since.
+    fn directory_problem(&self, now: Instant) -> Option<Problem> {
+        let days_max = i64::from(self.config.access.directory_age_days_max);
+        let changed_at = self.snapshot.load().directory.synced_at()?;
+        let days = now.ms_since(changed_at) / DAY_MS;
+        let message = if days >= days_max {
+            format!("was last changed {days} days ago and has expired: staff are sent to a helper; import it anew")
+        } else if days * 3 >= days_max * 2 {
+            format!("was last changed {days} days ago and expires after {days_max}; import it anew")
+        } else {
+            return None;
+        };
+        Some(problem(Severity::Warning, "directory", message, Some(changed_at)))
     }
 
     fn doors(&self, snapshot: &Snapshot, now: Instant) -> Vec<DoorRow> {
@@ -127,6 +147,21 @@ impl Overview {
             .collect();
         rows.sort_by(|left, right| left.door.cmp(&right.door));
         rows
+    }
+
+    fn zones(&self, snapshot: &Snapshot) -> Vec<ZoneRow> {
+        let (zones, occupancy) = (&snapshot.zones, self.figures.occupancy());
+        let of_doors = snapshot.doors.iter().map(|(_, door)| door.zone.as_str());
+        let mut names: Vec<&str> = zones.iter().map(|(zone, _)| zone).chain(of_doors).collect();
+        names.sort_unstable();
+        names.dedup();
+        let row = |zone: &str| ZoneRow {
+            zone: zone.to_owned(),
+            parent: zones.around(zone).first().cloned(),
+            occupancy: occupancy.of(zone, zones),
+            capacity: zones.get(zone).and_then(|zone| zone.capacity),
+        };
+        names.into_iter().map(row).collect()
     }
 
     fn certificates(&self) -> Vec<Certificate> {

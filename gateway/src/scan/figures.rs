@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 use protocol::{DoorId, Event, Instant};
 
 use super::State;
+use crate::access::Occupancy;
 use crate::status::{Percentiles, ScanFigures};
 
 /// Seconds over which the rate of scans is told.
@@ -75,6 +76,7 @@ struct Inner {
     previous: Option<Latencies<u32>>,
     window_started_at: Instant,
     doors: HashMap<DoorId, DoorFigures>,
+    occupancy: Occupancy,
 }
 
 impl Metrics {
@@ -120,17 +122,19 @@ impl Figures {
             previous: None,
             window_started_at: now,
             doors: HashMap::new(),
+            occupancy: Occupancy::default(),
         })));
         figures.restart(state);
         figures
     }
 
-    /// Takes the doors' missing scans from a rebuilt state.
+    /// Takes the doors' missing scans and the occupancy from a rebuilt state.
     pub fn restart(&self, state: &State) {
         self.with(|inner| {
             for (door, missing_scans) in state.doors() {
                 inner.doors.entry(door.clone()).or_default().missing_scans = missing_scans;
             }
+            inner.occupancy = state.presence().occupancy().clone();
         });
     }
 
@@ -148,6 +152,7 @@ impl Figures {
                 door.scans += 1;
                 door.missing_scans = state.missing(&event.door);
             }
+            inner.occupancy.clone_from(state.presence().occupancy());
         });
     }
 
@@ -164,6 +169,11 @@ impl Figures {
     /// What is known of every door.
     pub fn doors(&self) -> HashMap<DoorId, DoorFigures> {
         self.with(|inner| inner.doors.clone())
+    }
+
+    /// How many people are where.
+    pub fn occupancy(&self) -> Occupancy {
+        self.with(|inner| inner.occupancy.clone())
     }
 
     fn with<T>(&self, see: impl FnOnce(&mut Inner) -> T) -> T {

@@ -7,6 +7,9 @@
 //! calendar.toml         holidays
 //! policy/               who may pass
 //! policy-candidate/     who may pass from some day on; tried on live scans, never binding
+//! trust/passes/         keys that may sign staff and visitor passes
+//! trust/health/         certificates that may sign health certificates
+//! trust/revoked.toml    passes, subjects and keys that do not count any more
 //! pki/ca.pem, ca.key    the site's certificate authority
 //! pki/gateway.pem, .key the gateway's own certificate
 //! pki/crl.pem           what the authority has revoked
@@ -127,6 +130,11 @@ impl SiteFolder {
     /// The folder of the candidate for the next policy.
     pub fn policy_candidate(&self) -> PathBuf {
         self.root.join("policy-candidate")
+    }
+
+    /// The folder of the keys that may sign passes, and of what is revoked.
+    pub fn trust(&self) -> PathBuf {
+        self.root.join("trust")
     }
 
     /// The folder of the log and its views.

@@ -1,16 +1,21 @@
 //! The decision: a pure function of what is known and what was shown.
 
+mod holder;
+
 #[cfg(test)]
 mod tests;
 
 use protocol::{
-    ClockQuality, CredentialKind, Direction, DoorId, HealthStatus, Instant, Mode, Outcome, Scan, ScanRecord,
-    ShadowVerdict, Text, Verdict,
+    ClockQuality, Direction, DoorId, HealthStatus, Instant, Mode, Outcome, PersonClass, Scan, ScanRecord, ShadowVerdict,
+    Text, Verdict,
 };
 
-use super::policy::{Judgement, Question};
+use self::holder::{Health, Holder};
+use super::policy::{Judgement, Policy, Question};
 use super::presence::{Attempt, Presence, Who};
-use super::{Door, Person, Snapshot};
+use super::{Door, Snapshot};
+
+const HOUR_MS: i64 = 3_600_000;
 
 /// One scan as it is put to the decision.
 #[derive(Clone, Copy, Debug)]
@@ -28,19 +33,6 @@ pub struct Shown<'a> {
 /// Decides one scan. No I/O, no clock, no chance: the same arguments give the same answer.
 pub fn decide(snapshot: &Snapshot, presence: &Presence, shown: &Shown<'_>, now: Instant) -> (ScanRecord, Verdict) {
     let scan = shown.scan;
-    let credential = snapshot.key.hash(&scan.credential);
-    let record = ScanRecord {
-        id: scan.id(),
-        scanned_at: scan.scanned_at,
-        direction: scan.direction,
-        credential,
-        clock: clock_quality(shown, snapshot.rules.clock_tolerance_ms),
-        kind: Some(CredentialKind::Badge),
-        pass: None,
-    };
-    let Some(door) = snapshot.doors.get(shown.door) else {
-        return (record, refused("unknown-door", Text::new("Pintu tidak terdaftar", "This door is not registered")));
-    };
     let scanned_at = corrected(scan.scanned_at, shown.clock_offset_ms);
     // What was held while the log did not work is late as well: nobody stands at the door any more.
     let age_ms = now.max(shown.received_at).ms_since(scanned_at);
@@ -48,9 +40,24 @@ pub fn decide(snapshot: &Snapshot, presence: &Presence, shown: &Shown<'_>, now: 
     // A late scan is judged by the time at which the person stood there.
     let at = if late { scanned_at } else { now };
 
-    let person = snapshot.directory.find(&credential);
+    let credential = snapshot.key.hash(&scan.credential);
+    let checked = snapshot.passes.check(&scan.credential, at);
+    let pass_id = |id: &[u8; 16]| snapshot.key.hash_pass(id);
+    let holder = Holder::of(&snapshot.directory, &scan.credential, &credential, checked.as_ref(), pass_id, at);
+    let record = ScanRecord {
+        id: scan.id(),
+        scanned_at: scan.scanned_at,
+        direction: scan.direction,
+        credential,
+        clock: clock_quality(shown, snapshot.rules.clock_tolerance_ms),
+        kind: Some(holder.kind),
+        pass: holder.pass,
+    };
+    let Some(door) = snapshot.doors.get(shown.door) else {
+        return (record, refused("unknown-door", Text::new("Pintu tidak terdaftar", "This door is not registered")));
+    };
     let mode = snapshot.mode_at(door, now);
-    let asked = Asked { snapshot, presence, shown, door, person, record: &record, at };
+    let asked = Asked { snapshot, presence, shown, door, holder, record: &record, at };
     let verdict = match mode {
         Mode::Off => asked.unasked(late),
         mode => asked.judged(mode, late),
@@ -64,13 +71,13 @@ struct Asked<'a> {
     presence: &'a Presence,
     shown: &'a Shown<'a>,
     door: &'a Door,
-    person: Option<Person<'a>>,
+    holder: Holder<'a>,
     record: &'a ScanRecord,
     /// The time by which it is judged.
     at: Instant,
 }
 
-impl Asked<'_> {
+impl<'a> Asked<'a> {
     /// The verdict of a door that judges nobody.
     fn unasked(&self, late: bool) -> Verdict {
         let (reason, text) = if late { late_scan() } else { ("off".into(), welcome(self.record.direction)) };
@@ -105,25 +112,58 @@ impl Asked<'_> {
 
     /// What the policy set says, and its candidate where there is one. A late scan shows nobody who could be let in.
     fn judgements(&self, late: bool) -> (Judgement, Option<ShadowVerdict>) {
-        let Snapshot { zones, calendar, rules, policy, shadow, .. } = self.snapshot;
-        let zone = self.door.zone.as_str();
+        let Snapshot { policy, shadow, .. } = self.snapshot;
+        let fault = self.fault();
+        let question = self.question(fault);
+        let judge = |policy: &Policy| {
+            let judgement = policy.judge(&question);
+            match fault {
+                // The policy has judged somebody unknown; why nobody is known is what helps at the door.
+                Some(fault) if judgement.outcome != Outcome::Granted => policy.blame(judgement, fault, &question),
+                _ => judgement,
+            }
+        };
+        let shadow = shadow.as_ref().filter(|_| !late).map(|candidate| {
+            let Judgement { outcome, reason, .. } = judge(candidate);
+            ShadowVerdict { policy_set: candidate.set_hash().to_owned(), outcome, reason }
+        });
+        (judge(policy), shadow)
+    }
+
+    /// Why the pass that was shown does not count: what it is, or that it was shown before.
+    fn fault(&self) -> Option<&'static str> {
+        let (holder, rules, attempt) = (&self.holder, &self.snapshot.rules, self.attempt());
+        holder.fault.or_else(|| {
+            let pass = holder.pass?;
+            if self.presence.is_elsewhere(pass.id, &attempt, rules.pass_replay_ms) {
+                return Some("pass-replayed");
+            }
+            let used = pass.one_time_until.is_some() && self.presence.is_used(pass.id, &attempt, rules.double_scan_ms);
+            used.then_some("pass-used")
+        })
+    }
+
+    fn question(&self, fault: Option<&'a str>) -> Question<'a> {
+        let Snapshot { zones, calendar, rules, directory, .. } = self.snapshot;
+        let (holder, zone, at) = (&self.holder, self.door.zone.as_str(), self.at);
         let listed = zones.get(zone);
-        let (status, status_expired) = status_at(self.person.as_ref(), self.at);
-        let local = self.at.timestamp().to_zoned_datetime(rules.time_zone.clone());
-        let who = self.who();
-        let attempt = Attempt { who, door: self.shown.door, zone, direction: self.record.direction, at: self.at };
-        let question = Question {
-            class: self.person.as_ref().map_or("unknown", |person| person.class.as_str()),
-            opd: self.person.as_ref().map_or("", |person| person.opd),
-            groups: &[],
-            known: self.person.is_some(),
-            validity: "open",
-            has_host: false,
-            credential: self.record.kind.unwrap_or(CredentialKind::Badge).as_str(),
-            pass_fault: "",
-            status: status.map_or("unknown", HealthStatus::as_str),
-            status_expired,
-            status_age_hours: None,
+        let local = at.timestamp().to_zoned_datetime(rules.time_zone.clone());
+        let attempt = self.attempt();
+        let known = holder.is_known() && fault.is_none();
+        let health = if fault.is_none() { holder.health } else { Health::default() };
+        let directory_age_ms = directory.synced_at().map_or(0, |synced| at.ms_since(synced).max(0));
+        Question {
+            class: holder.class.filter(|_| known).map_or("unknown", PersonClass::as_str),
+            opd: if known { holder.opd } else { "" },
+            groups: if known { holder.groups } else { &[] },
+            known,
+            validity: if known { holder.validity } else { "open" },
+            has_host: known && holder.has_host,
+            credential: holder.kind.as_str(),
+            pass_fault: fault.unwrap_or_default(),
+            status: health.status.map_or("unknown", HealthStatus::as_str),
+            status_expired: health.expired,
+            status_age_hours: health.since.map(|since| at.ms_since(since).max(0) / HOUR_MS),
             door: self.shown.door.as_str(),
             zone,
             around: zones.around(zone),
@@ -132,33 +172,35 @@ impl Asked<'_> {
             weekday: i64::from(local.weekday().to_monday_one_offset()),
             minute_of_day: i64::from(local.hour()) * 60 + i64::from(local.minute()),
             holiday: calendar.holiday(local.date()).is_some(),
-            occupancy: i64::from(self.presence.occupancy(zone, zones)),
+            occupancy: i64::from(self.presence.occupancy().of(zone, zones)),
             capacity: listed.and_then(|zone| zone.capacity).map(i64::from),
-            zone_full: self.presence.is_full(who, zone, zones),
+            zone_full: self.presence.is_full(attempt.who, zone, zones),
             passback: self.presence.is_passback(&attempt, rules.passback_ms, rules.double_scan_ms),
-            directory_age_hours: 0,
-            directory_expired: false,
-        };
-        let shadow = shadow.as_ref().filter(|_| !late).map(|candidate| {
-            let Judgement { outcome, reason, .. } = candidate.judge(&question);
-            ShadowVerdict { policy_set: candidate.set_hash().to_owned(), outcome, reason }
-        });
-        (policy.judge(&question), shadow)
+            directory_age_hours: directory_age_ms / HOUR_MS,
+            directory_expired: directory_age_ms > rules.directory_age_ms_max,
+        }
     }
 
-    fn who(&self) -> Who {
-        let person = self.person.as_ref();
-        person.map_or_else(|| Who::carrier(self.record.credential), |person| Who::person(person.id))
+    fn attempt(&self) -> Attempt<'a> {
+        let carrier = || Who::carrier(self.record.credential);
+        Attempt {
+            who: self.holder.person.map_or_else(carrier, Who::person),
+            door: self.shown.door,
+            zone: &self.door.zone,
+            direction: self.record.direction,
+            at: self.at,
+        }
     }
 
     /// What every verdict on this scan says.
     fn blank(&self) -> Verdict {
-        let person = self.person.as_ref();
+        let holder = &self.holder;
         Verdict {
-            person: person.map(|person| person.id.to_owned()),
-            class: person.map(|person| person.class),
-            status: status_at(person, self.at).0,
+            person: holder.person.map(str::to_owned),
+            class: holder.class,
+            status: holder.health.status,
             zone: Some(self.door.zone.clone()),
+            language: holder.language,
             ..refused("", Text::default())
         }
     }
@@ -213,15 +255,6 @@ fn clock_quality(shown: &Shown<'_>, tolerance_ms: u64) -> ClockQuality {
         // A scan cannot be made after it has arrived.
         None if shown.scan.scanned_at.ms_since(shown.received_at) > tolerance_ms => ClockQuality::Ahead,
         None => ClockQuality::Unknown,
-    }
-}
-
-/// The person's status at a moment, and whether one was known and has expired.
-fn status_at(person: Option<&Person<'_>>, at: Instant) -> (Option<HealthStatus>, bool) {
-    match person {
-        Some(Person { status: Some(_), status_until: Some(until), .. }) if *until < at => (None, true),
-        Some(person) => (person.status, false),
-        None => (None, false),
     }
 }
 

@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 
-use protocol::{CredentialHash, HealthStatus, Instant, PersonClass};
+use protocol::{CredentialHash, HealthStatus, Instant, Language, PersonClass};
 use redb::ReadableTable;
 
 use super::file::{self, META, PEOPLE, SYNCED_AT};
-use super::record::{Entry, Language};
+use super::record::Entry;
 use crate::access::AccessError;
 
 /// Stands for a moment that is not known; [`Instant`] has no such value.

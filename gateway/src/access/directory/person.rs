@@ -4,11 +4,11 @@ use std::fmt;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use protocol::{CredentialHash, HealthStatus, Instant, PersonClass};
+use protocol::{CredentialHash, HealthStatus, Instant, Language, PersonClass};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::record::{Language, Record};
+use super::record::Record;
 use crate::access::credential::{ID_NUMBER, normal_id_number};
 use crate::access::{AccessError, CredentialKey};
 

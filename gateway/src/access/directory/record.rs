@@ -4,22 +4,7 @@ use std::marker::PhantomData;
 
 use minicbor::decode::Error;
 use minicbor::{Decode, Decoder, Encode};
-use protocol::{CredentialHash, HealthStatus, Instant, PersonClass};
-use serde::Serialize;
-
-/// The language in which a person wants to be spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize)]
-#[cbor(index_only)]
-pub enum Language {
-    /// Bahasa Indonesia.
-    #[n(0)]
-    #[serde(rename = "id")]
-    Indonesian,
-    /// English.
-    #[n(1)]
-    #[serde(rename = "en")]
-    English,
-}
+use protocol::{CredentialHash, HealthStatus, Instant, Language, PersonClass};
 
 /// One person as the file keeps them.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -88,19 +73,6 @@ pub(super) struct Entry<'b> {
 pub(super) struct Several<'b, T> {
     bytes: &'b [u8],
     of: PhantomData<T>,
-}
-
-impl Language {
-    /// Every language.
-    pub const ALL: [Self; 2] = [Self::Indonesian, Self::English];
-
-    /// Its code, as in imports and in the texts of a decision.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Indonesian => "id",
-            Self::English => "en",
-        }
-    }
 }
 
 impl Record {

@@ -9,7 +9,7 @@ use minicbor::Encode;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
-use protocol::{CredentialHash, HealthStatus, Instant, PersonClass};
+use protocol::{CredentialHash, HealthStatus, Instant, Language, PersonClass};
 use tempfile::TempDir;
 
 use super::file::{PEOPLE, begin};
@@ -175,7 +175,7 @@ fn everything_about_a_person_is_kept_but_badges_and_id_number() {
         valid_from: moment("2026-11-23T08:00:00+08:00"),
         valid_until: moment("2026-11-23T10:00:00+08:00"),
         host: Some("P-1"),
-        language: Some(Language::English),
+        language: Some(Language::En),
     };
     for credential in ["SECRET-1", "SECRET-2", "ID:19870102", "ID: 1987.01-02"] {
         assert_eq!(directory.find(&site.key.hash(credential)), Some(known), "{credential}");
