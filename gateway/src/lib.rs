@@ -52,6 +52,7 @@ pub mod reload;
 pub mod clock;
 pub mod door_list;
 pub mod identity;
+pub mod tokens;
 
 pub mod doors;
 

@@ -191,7 +191,7 @@ async fn judge(front: &Front, caller: &mut Caller) -> Result<Admitted, Refusal> 
             })?;
             AdmittedPart::Monitor(Box::new(link))
         }
-        Role::Gateway => return Err((Reason::NOT_AUTHORIZED, "role")),
+        Role::Helper(_) | Role::Gateway => return Err((Reason::NOT_AUTHORIZED, "role")),
     };
     let mqtt = if *version == Version::V5 { "5" } else { "3.1.1" };
     let presence = front.registry.join(identity, mqtt).await?;
