@@ -56,7 +56,7 @@ fn a_revoked_token_is_gone_and_everything_else_stays_as_it_was() {
     assert!(matches!(error, SiteError::UnknownToken { .. }), "{error}");
 
     // As a person may write it: nothing is guessed.
-    let inline = text.replace("[a]\n", "a.role = \"helper\"\n").replacen("\nhash", "\na.hash", 1);
+    let inline = text.replace("[a]\nrole", "a.role").replacen("\nhash", "\na.hash", 1);
     fs::write(&path, &inline).unwrap();
     let error = revoke_token(&site.folder, &name("a")).unwrap_err();
     assert!(matches!(error, SiteError::TokenLayout { .. }), "{error}");
