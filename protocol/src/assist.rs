@@ -43,12 +43,15 @@ pub struct Assist {
 }
 
 /// What a helper does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
 #[serde(rename_all = "snake_case")]
+#[cbor(index_only)]
 pub enum AssistAction {
     /// Lets the person through.
+    #[n(0)]
     Admit,
     /// Sends the person away.
+    #[n(1)]
     Refuse,
 }
 

@@ -40,7 +40,10 @@ pub use batch::{BatchAnswer, CloudEvent};
 pub use decision::{Decision, HealthStatus, Mode, Outcome, Text};
 pub use document::{DocumentError, Fault};
 pub use door_config::DoorConfig;
-pub use event::{ClockQuality, CredentialHash, Event, MalformedScan, PersonClass, ScanRecord, Subject, Verdict};
+pub use event::{
+    AnsweredScan, AssistRecord, ClockQuality, CredentialHash, Event, MalformedScan, PersonClass, ScanRecord, Subject,
+    Verdict, Via,
+};
 pub use instant::Instant;
 pub use scan::{Direction, Scan, ScanError, ScanId};
 pub use status::{DoorState, DoorStatus};
