@@ -183,7 +183,9 @@ enum LogCommand {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ModeArgument {
+    Off,
     Observe,
+    Warn,
     Enforce,
 }
 
@@ -208,7 +210,7 @@ fn perform(Arguments { config, command }: Arguments) -> Result<()> {
     match command {
         Command::Init(init) => make_site(init, now),
         Command::Door(Door::Add { doors, zone, mode, csr }) => add_doors(&folder, doors, &zone, mode, csr, now),
-        Command::Door(Door::List) => list_doors(&folder),
+        Command::Door(Door::List) => list_doors(&folder, &read()?, now),
         Command::Door(Door::Renew { door, csr }) => tell(&site::reissue_door(&folder, &door, csr.as_deref(), now)?),
         Command::Door(Door::Revoke { door, reissue }) => revoke_door(&folder, &door, reissue, now),
         Command::Monitor(MonitorCommand::Add { name, csr }) => {
@@ -270,7 +272,9 @@ fn add_doors(
         return Err(anyhow!("--csr holds one reader's key: add its door alone"));
     }
     let mode = match mode {
+        ModeArgument::Off => Mode::Off,
         ModeArgument::Observe => Mode::Observe,
+        ModeArgument::Warn => Mode::Warn,
         ModeArgument::Enforce => Mode::Enforce,
     };
     let doors: Vec<_> =
@@ -278,7 +282,8 @@ fn add_doors(
     site::add_doors(folder, &doors, now)?.iter().try_for_each(tell)
 }
 
-fn list_doors(folder: &SiteFolder) -> Result<()> {
+fn list_doors(folder: &SiteFolder, config: &Config, now: Instant) -> Result<()> {
+    let time_zone = config.time_zone().map_err(|reason| anyhow!(reason))?;
     say(format_args!("{:<32}  {:<32}  {:<8}  {:<25}  SERIAL", "DOOR", "ZONE", "MODE", "CERTIFICATE UNTIL"))?;
     for door in site::list_doors(folder)? {
         let (until, serial) = match door.certificate {
@@ -286,7 +291,8 @@ fn list_doors(folder: &SiteFolder) -> Result<()> {
             Some(certificate) if certificate.revoked => ("revoked".to_owned(), certificate.serial),
             Some(certificate) => (certificate.not_after.to_string(), certificate.serial),
         };
-        let (name, mode) = (door.door.as_str(), door.mode.as_str());
+        let mode = door.mode.and_then(|plan| plan.at(now, &time_zone)).map_or("by zone", Mode::as_str);
+        let name = door.door.as_str();
         say(format_args!("{name:<32}  {:<32}  {mode:<8}  {until:<25}  {serial}", door.zone))?;
     }
     Ok(())

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::site::SiteFolder;
-use crate::{doors, forward, http, log, monitors, scan};
+use crate::{access, doors, forward, http, log, monitors, scan};
 
 const ENVIRONMENT: &str = "GAPURA_";
 
@@ -26,6 +26,9 @@ pub struct Config {
     /// How scans are judged and kept.
     #[serde(default)]
     pub scans: scan::Config,
+    /// What decisions depend on beside the policy.
+    #[serde(default)]
+    pub access: access::Config,
     /// The durable log.
     #[serde(default)]
     pub log: log::Config,
@@ -112,6 +115,7 @@ impl Config {
         for (section, checked) in [
             ("mqtt", self.mqtt.validate()),
             ("scans", self.scans.validate()),
+            ("access", self.access.validate()),
             ("log", self.log.validate()),
             ("monitors", self.monitors.validate()),
             ("upstream", upstream),

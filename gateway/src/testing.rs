@@ -17,6 +17,8 @@ pub fn event(number: u64) -> Event {
             direction: Direction::In,
             credential: CredentialHash([7; 16]),
             clock: ClockQuality::Good,
+            kind: None,
+            pass: None,
         }),
         verdict: Verdict {
             outcome: Outcome::Granted,
@@ -30,6 +32,8 @@ pub fn event(number: u64) -> Event {
             status: None,
             policies: Vec::new(),
             policy_set: None,
+            shadow: None,
+            language: None,
             zone: None,
         },
     }

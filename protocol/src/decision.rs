@@ -22,6 +22,9 @@ pub struct Decision {
     pub outcome: Outcome,
     /// Whether the door opens. Never true for `denied`, `assist`, `unavailable` and late scans.
     pub open: bool,
+    /// The door opens although the policy would not let the person in: the display warns.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub warning: bool,
     /// The person's health status, where a person was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<HealthStatus>,
@@ -29,6 +32,9 @@ pub struct Decision {
     pub reason: String,
     /// Why, for the door's display.
     pub text: Text,
+    /// The person's language, where it is known: which line of `text` to show first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
     /// Number of the event that keeps this decision; absent when nothing was kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event: Option<u64>,
@@ -100,6 +106,12 @@ pub enum Mode {
     /// The decision binds.
     #[n(1)]
     Enforce,
+    /// Everybody passes; the display warns whom the policy would not let in.
+    #[n(2)]
+    Warn,
+    /// Everybody passes, and no policy is asked.
+    #[n(3)]
+    Off,
 }
 
 /// A line for the door's display, in Indonesian and English.
@@ -111,6 +123,19 @@ pub struct Text {
     /// English.
     #[n(1)]
     pub en: String,
+}
+
+/// A language of door texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[serde(rename_all = "lowercase")]
+#[cbor(index_only)]
+pub enum Language {
+    /// Indonesian.
+    #[n(0)]
+    Id,
+    /// English.
+    #[n(1)]
+    En,
 }
 
 impl Decision {
@@ -129,9 +154,11 @@ impl Decision {
             seq: id.map(|id| id.seq),
             outcome: verdict.outcome,
             open: verdict.open,
+            warning: verdict.is_warning(),
             status: verdict.status,
             reason: verdict.reason.clone(),
             text: verdict.text.clone(),
+            language: verdict.language,
             event: Some(event.number),
             policy: verdict.policy_set.clone(),
             policies: verdict.policies.clone(),
@@ -148,9 +175,11 @@ impl Decision {
             seq: Some(id.seq),
             outcome: Outcome::Unavailable,
             open: false,
+            warning: false,
             status: None,
             reason: reason.into(),
             text: Text::new("Sistem sibuk, coba lagi", "System busy, please try again"),
+            language: None,
             event: None,
             policy: None,
             policies: Vec::new(),
@@ -212,11 +241,29 @@ impl HealthStatus {
 }
 
 impl Mode {
+    /// Every mode, from the loosest to the strictest.
+    pub const ALL: [Self; 4] = [Self::Off, Self::Observe, Self::Warn, Self::Enforce];
+
     /// The mode as it stands in JSON and configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Observe => "observe",
             Self::Enforce => "enforce",
+            Self::Warn => "warn",
+            Self::Off => "off",
+        }
+    }
+}
+
+impl Language {
+    /// Every language.
+    pub const ALL: [Self; 2] = [Self::Id, Self::En];
+
+    /// The language's ISO 639 code, as it stands in JSON and imports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::En => "en",
         }
     }
 }
@@ -244,6 +291,11 @@ impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands in a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::fmt;
 use minicbor::{Decode, Encode};
 use serde::Serialize;
 
-use crate::{AssistAction, Direction, DoorId, HealthStatus, Instant, Mode, Outcome, ScanId, Text};
+use crate::{AssistAction, Direction, DoorId, HealthStatus, Instant, Language, Mode, Outcome, ScanId, Text};
 
 /// Longest piece of a malformed payload that is kept, in bytes.
 pub const MALFORMED_BYTES_KEPT: usize = 512;
@@ -70,6 +70,26 @@ pub struct ScanRecord {
     /// How far the reader's clock can be trusted.
     #[n(4)]
     pub clock: ClockQuality,
+    /// What kind of credential it is.
+    #[n(5)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<CredentialKind>,
+    /// The pass, where a genuine one was shown.
+    #[n(6)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pass: Option<PassRecord>,
+}
+
+/// A genuine pass, as far as it must be recognised when it is shown again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct PassRecord {
+    /// Keyed hash of the issuer and the pass's id: the same however the pass is encoded.
+    #[n(0)]
+    pub id: CredentialHash,
+    /// Until when a pass that admits once must be remembered; absent for a pass that admits as often as it is shown.
+    #[n(1)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub one_time_until: Option<Instant>,
 }
 
 /// A payload that is no scan, kept so that its sender can be mended.
@@ -122,6 +142,14 @@ pub struct AssistRecord {
     #[n(8)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
+    /// What was shown in the scan that it answers.
+    #[n(9)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialHash>,
+    /// The pass that was shown in it.
+    #[n(10)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pass: Option<PassRecord>,
 }
 
 /// The scan that a helper's word answers.
@@ -195,6 +223,28 @@ pub struct Verdict {
     #[n(11)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// What a candidate for the next policy set would have decided, where one was tried.
+    #[n(12)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowVerdict>,
+    /// The person's language, where it is known.
+    #[n(13)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
+}
+
+/// What a candidate policy set says of a scan; it never binds.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct ShadowVerdict {
+    /// Hash of the candidate, `b3:` and hexadecimal digits.
+    #[n(0)]
+    pub policy_set: String,
+    /// `granted`, `denied` or `assist`.
+    #[n(1)]
+    pub outcome: Outcome,
+    /// Why, as a stable word.
+    #[n(2)]
+    pub reason: String,
 }
 
 /// Keyed BLAKE3 hash of a credential, the first 16 bytes: tells credentials apart without telling what they are.
@@ -224,6 +274,25 @@ pub enum PersonClass {
     Visitor,
 }
 
+/// What kind of credential was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[cbor(index_only)]
+pub enum CredentialKind {
+    /// A static code that the directory may know.
+    #[n(0)]
+    Badge,
+    /// An ID number, typed in for a person without a phone.
+    #[n(1)]
+    IdNumber,
+    /// A signed pass of the site's own kind.
+    #[n(2)]
+    Pass,
+    /// A signed health certificate.
+    #[n(3)]
+    HealthCertificate,
+}
+
 /// How far a reader's clock can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -250,6 +319,30 @@ impl Event {
             Subject::Scan(scan) => Some(scan.id),
             Subject::Malformed(malformed) => malformed.id,
             Subject::Assist(_) => None,
+        }
+    }
+}
+
+impl Verdict {
+    /// What the policy said: the outcome, unless the door's mode or the scan's age made something else of it.
+    pub fn judged(&self) -> Outcome {
+        self.would_be.unwrap_or(self.outcome)
+    }
+
+    /// Whether the door opened although the policy would not let the person in, and its display warns of that.
+    pub fn is_warning(&self) -> bool {
+        self.mode == Mode::Warn && self.open && self.judged() != Outcome::Granted
+    }
+}
+
+impl CredentialKind {
+    /// The kind as it stands in JSON and policies.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Badge => "badge",
+            Self::IdNumber => "id-number",
+            Self::Pass => "pass",
+            Self::HealthCertificate => "health-certificate",
         }
     }
 }
@@ -338,6 +431,8 @@ mod tests {
                 direction: Direction::In,
                 credential: CredentialHash([7; 16]),
                 clock: ClockQuality::Good,
+                kind: Some(CredentialKind::Pass),
+                pass: Some(PassRecord { id: CredentialHash([8; 16]), one_time_until: None }),
             }),
             verdict: Verdict {
                 outcome: Outcome::Granted,
@@ -352,6 +447,12 @@ mod tests {
                 policies: vec!["staff-working-hours".into()],
                 policy_set: Some("b3:9f2c".into()),
                 zone: Some("main".into()),
+                shadow: Some(ShadowVerdict {
+                    policy_set: "b3:77".into(),
+                    outcome: Outcome::Denied,
+                    reason: "weekend".into(),
+                }),
+                language: Some(Language::En),
             },
         }
     }
@@ -399,6 +500,8 @@ mod tests {
             device: "lobby".parse().unwrap(),
             via: Via::Mqtt,
             id: Some("a-1".into()),
+            credential: None,
+            pass: None,
         }
     }
 
@@ -418,15 +521,17 @@ mod tests {
 
     #[test]
     fn an_event_from_before_helpers_had_a_word_is_still_read() {
-        // As the first version has written it: `sample()`, in hexadecimal digits.
-        let bytes: Vec<u8> = BEFORE_HELPERS
-            .as_bytes()
-            .chunks(2)
-            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-            .collect();
-        assert_eq!(minicbor::decode::<Event>(&bytes).unwrap(), sample());
+        let digits = BEFORE_HELPERS.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+        let bytes: Vec<u8> = digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect();
+        let mut expected = sample();
+        (expected.verdict.shadow, expected.verdict.language) = (None, None);
+        if let Subject::Scan(scan) = &mut expected.subject {
+            (scan.kind, scan.pass) = (None, None);
+        }
+        assert_eq!(minicbor::decode::<Event>(&bytes).unwrap(), expected);
     }
 
+    /// An event like [`sample`] as the first version has written it.
     const BEFORE_HELPERS: &str = "861a00015839676d61696e2d696e1b000001a2059953381b000001a2059953398200818582031904121b000001a205995324005007070707070707070707070707070707008c00f57373746166662d776f726b696e672d686f757273826d53696c616b616e206d6173756b6e506c6561736520636f6d6520696e01f666502d303030310000817373746166662d776f726b696e672d686f7572736762333a39663263646d61696e";
 
     proptest! {

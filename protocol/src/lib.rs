@@ -37,12 +37,12 @@ mod instant;
 
 pub use assist::{Assist, AssistAction};
 pub use batch::{BatchAnswer, CloudEvent};
-pub use decision::{Decision, HealthStatus, Mode, Outcome, Text};
+pub use decision::{Decision, HealthStatus, Language, Mode, Outcome, Text};
 pub use document::{DocumentError, Fault};
 pub use door_config::DoorConfig;
 pub use event::{
-    AnsweredScan, AssistRecord, ClockQuality, CredentialHash, Event, MalformedScan, PersonClass, ScanRecord, Subject,
-    Verdict, Via,
+    AnsweredScan, AssistRecord, ClockQuality, CredentialHash, CredentialKind, Event, MalformedScan, PassRecord,
+    PersonClass, ScanRecord, ShadowVerdict, Subject, Verdict, Via,
 };
 pub use instant::Instant;
 pub use scan::{Direction, Scan, ScanError, ScanId};

@@ -1,9 +1,9 @@
-//! Reading the doors for decisions: a mistake is named with its line and what a door looks like.
+//! Reading doors and zones for decisions: a mistake is named with its line and what a door or a zone looks like.
 
 use std::path::Path;
 
 use super::{AccessError, line_of};
-use crate::door_list::Doors;
+use crate::door_list::{Doors, ZoneError, Zones};
 
 impl Doors {
     /// Reads `doors.toml`.
@@ -16,8 +16,32 @@ impl Doors {
         })?;
         Self::parse(&text).map_err(|error| {
             let line = line_of(&text, error.span().map_or(0, |span| span.start));
-            let remedy = "a door looks like: [main-in] zone = \"main\" mode = \"observe\" (or \"enforce\")";
+            let remedy =
+                "a door looks like: [main-in] zone = \"main\" mode = \"observe\" (or \"off\", \"warn\", \"enforce\")";
             AccessError::at_line(path, line, format!("{}; {remedy}", error.message().trim_end()))
+        })
+    }
+}
+
+impl Zones {
+    /// Reads `zones.toml`; no file means that no zone has a limit or lies in another.
+    ///
+    /// # Errors
+    /// Names the line or the zone of what is wrong.
+    pub fn read(path: &Path) -> Result<Self, AccessError> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(AccessError::new(path, format!("cannot be read ({error})"))),
+        };
+        Self::parse(&text).map_err(|error| match &error {
+            ZoneError::Format(format) => {
+                let line = line_of(&text, format.span().map_or(0, |span| span.start));
+                let remedy =
+                    "a zone looks like: [tax] parent = \"main\" opd = \"bapenda\" capacity = 60 mode = \"observe\"";
+                AccessError::at_line(path, line, format!("{error}; {remedy}"))
+            }
+            ZoneError::Tree { .. } => AccessError::new(path, error.to_string()),
         })
     }
 }
@@ -25,6 +49,8 @@ impl Doors {
 #[cfg(test)]
 mod tests {
     use protocol::Mode;
+
+    use crate::door_list::ModePlan;
 
     use super::*;
 
@@ -38,8 +64,8 @@ mod tests {
     fn a_door_has_a_zone_and_a_mode() {
         let doors =
             read("# doors\n[main-in]\nzone = \"main\"\nmode = \"enforce\"\n\n[east]\nzone = \"east\"\n").unwrap();
-        assert_eq!(doors.get(&"main-in".parse().unwrap()).unwrap().mode, Mode::Enforce);
-        assert_eq!(doors.get(&"east".parse().unwrap()).unwrap().mode, Mode::Observe);
+        assert_eq!(doors.get(&"main-in".parse().unwrap()).unwrap().mode, Some(ModePlan::always(Mode::Enforce)));
+        assert_eq!(doors.get(&"east".parse().unwrap()).unwrap().mode, None);
         assert_eq!(doors.len(), 2);
     }
 

@@ -1,12 +1,15 @@
 //! Who may pass: people, doors and policy, and the pure function that decides. Files are read when they are loaded, never
 //! when a scan is decided.
 
+mod calendar;
+mod config;
 mod credential;
 mod decide;
 mod directory;
 mod doors;
 mod import;
 mod policy;
+mod presence;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -15,14 +18,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
+use protocol::{Instant, Mode};
 use thiserror::Error;
 
-pub use crate::door_list::{Door, Doors};
+pub use crate::door_list::{Door, Doors, Zones};
+pub use calendar::Calendar;
+pub use config::Config;
 pub use credential::CredentialKey;
 pub use decide::{Shown, decide, refuse_malformed};
 pub use directory::{Directory, Person};
 pub use import::{ImportError, ImportOptions, ImportReport, RowError, import_people};
 pub use policy::{Judgement, Policy, Question};
+pub use presence::Presence;
 
 /// The files of the default policy: name and content.
 pub const DEFAULT_POLICY: &[(&str, &str)] = &[
@@ -37,8 +44,14 @@ pub struct Snapshot {
     pub directory: Arc<Directory>,
     /// The policy set.
     pub policy: Arc<Policy>,
+    /// The candidate for the next policy set, which is asked beside it and never binds.
+    pub shadow: Option<Arc<Policy>>,
     /// The doors of the site.
     pub doors: Arc<Doors>,
+    /// The zones that they lead into.
+    pub zones: Arc<Zones>,
+    /// The site's holidays.
+    pub calendar: Arc<Calendar>,
     /// How a credential becomes a hash.
     pub key: Arc<CredentialKey>,
     /// Settings that decisions depend on.
@@ -54,6 +67,33 @@ pub struct Rules {
     pub late_after_ms: u64,
     /// A reader's clock that is off by more than this is flagged, in milliseconds.
     pub clock_tolerance_ms: u64,
+    /// See [`Config::passback_minutes`], in milliseconds.
+    pub passback_ms: i64,
+    /// See [`Config::double_scan_seconds`], in milliseconds.
+    pub double_scan_ms: i64,
+}
+
+impl Snapshot {
+    /// How far decisions bind at a door: as it says itself, else as its zone or the nearest around that does, else not.
+    pub fn mode_at(&self, door: &Door, now: Instant) -> Mode {
+        let zones = std::iter::once(door.zone.as_str()).chain(self.zones.around(&door.zone).iter().map(String::as_str));
+        let plans = zones.filter_map(|zone| self.zones.get(zone)?.mode.as_ref());
+        let in_force = door.mode.iter().chain(plans).find_map(|plan| plan.at(now, &self.rules.time_zone));
+        in_force.unwrap_or_default()
+    }
+}
+
+impl Rules {
+    /// The rules of a site.
+    pub fn new(time_zone: TimeZone, access: &Config, late_after_ms: u64, clock_tolerance_ms: u64) -> Self {
+        Self {
+            time_zone,
+            late_after_ms,
+            clock_tolerance_ms,
+            passback_ms: i64::from(access.passback_minutes) * 60_000,
+            double_scan_ms: i64::from(access.double_scan_seconds) * 1_000,
+        }
+    }
 }
 
 /// A file that decisions depend on cannot be used.

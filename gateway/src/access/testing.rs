@@ -8,25 +8,25 @@ use jiff::tz::TimeZone;
 use protocol::{HealthStatus, Instant, Mode, PersonClass};
 
 use super::directory::Record;
-use super::{AccessError, CredentialKey, DEFAULT_POLICY, Directory, Door, Doors, Policy, Rules, Snapshot};
+use super::{AccessError, Config, CredentialKey, DEFAULT_POLICY, Directory, Door, Doors, Policy, Rules, Snapshot};
+use crate::door_list::ModePlan;
 
 /// A site with the default policy: `door-0` to `door-3` enforce, `watch` observes, all lead into the zone `main`.
 pub(crate) fn snapshot(people: &[Person<'_>]) -> Snapshot {
     let key = CredentialKey::new([7; 32]);
     let doors = ["door-0", "door-1", "door-2", "door-3", "watch"].into_iter().map(|name| {
         let mode = if name == "watch" { Mode::Observe } else { Mode::Enforce };
-        (name.parse().unwrap(), Door { zone: "main".into(), mode })
+        (name.parse().unwrap(), Door { zone: "main".into(), mode: Some(ModePlan::always(mode)) })
     });
     Snapshot {
         directory: Arc::new(directory(&key, people)),
         policy: Arc::new(default_policy()),
+        shadow: None,
         doors: Arc::new(Doors::from_iter(doors)),
+        zones: Arc::default(),
+        calendar: Arc::default(),
         key: Arc::new(key),
-        rules: Rules {
-            time_zone: TimeZone::get("Asia/Makassar").unwrap(),
-            late_after_ms: 30_000,
-            clock_tolerance_ms: 5_000,
-        },
+        rules: Rules::new(TimeZone::get("Asia/Makassar").unwrap(), &Config::default(), 30_000, 5_000),
     }
 }
 

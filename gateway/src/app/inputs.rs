@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use prometheus_client::registry::Registry;
 
-use crate::access::{self, CredentialKey, Directory, Doors, Policy, Snapshot};
+use crate::access::{self, Calendar, CredentialKey, Directory, Doors, Policy, Snapshot, Zones};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::log::{Log, LogReader};
@@ -27,14 +27,27 @@ pub fn read_snapshot(config: &Config) -> Result<Snapshot> {
     Ok(Snapshot {
         directory: Arc::new(Directory::read(&folder.data().join(DIRECTORY))?),
         policy: Arc::new(Policy::read(&folder.policy())?),
+        shadow: read_candidate(&folder)?,
         doors: Arc::new(Doors::read(&folder.doors_toml())?),
+        zones: Arc::new(Zones::read(&folder.zones_toml())?),
+        calendar: Arc::new(Calendar::read(&folder.calendar_toml())?),
         key: Arc::new(CredentialKey::read(&folder.badge_key())?),
-        rules: access::Rules {
-            time_zone: config.time_zone().map_err(|reason| anyhow!(reason))?,
-            late_after_ms: config.scans.late_after_ms,
-            clock_tolerance_ms: config.scans.clock_tolerance_ms,
-        },
+        rules: access::Rules::new(
+            config.time_zone().map_err(|reason| anyhow!(reason))?,
+            &config.access,
+            config.scans.late_after_ms,
+            config.scans.clock_tolerance_ms,
+        ),
     })
+}
+
+/// The candidate for the next policy set, where its folder is there.
+///
+/// # Errors
+/// Names the file that cannot be used.
+pub fn read_candidate(folder: &SiteFolder) -> Result<Option<Arc<Policy>>> {
+    let candidate = folder.policy_candidate();
+    Ok(if candidate.is_dir() { Some(Arc::new(Policy::read(&candidate)?)) } else { None })
 }
 
 /// TLS for the doors' port, from the site's own files.

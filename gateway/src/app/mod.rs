@@ -100,7 +100,7 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
         scans,
         monitors: monitors.clone(),
         registry: edge.connected,
-        known_door: known_door(snapshot, config.scans.late_after_ms),
+        known_door: known_door(snapshot, clock.clone(), config.scans.late_after_ms),
         tls: edge.door_tls,
         clock,
         metrics: edge.door_metrics,
@@ -135,7 +135,7 @@ impl Core {
     fn start(config: &Config, clock: &Clock, registry: &mut Registry) -> Result<Self> {
         let snapshot = Arc::new(ArcSwap::from_pointee(read_snapshot(config)?));
         let (log, reader) = open_log(config, registry, clock)?;
-        let state = State::rebuild(&reader).context("the log cannot be read")?;
+        let state = State::rebuild(&reader, config.access.presence_ms()).context("the log cannot be read")?;
         let monitors = Monitors::start(config.monitors.clone(), monitors::Metrics::new(registry))?;
         let figures = Figures::new(&state, clock.now());
         let (scans, work) = ScanQueue::new(config.scans.queue_events_max);
@@ -149,6 +149,7 @@ impl Core {
             clock: clock.clone(),
             figures: figures.clone(),
             metrics: scan::Metrics::new(registry),
+            presence_ms: config.access.presence_ms(),
             batch_events_max: config.log.batch_events_max,
             config: config.scans.clone(),
         };
@@ -216,11 +217,12 @@ impl Listeners {
 }
 
 /// Doors are registered in the snapshot; what it says of one is asked anew each time.
-fn known_door(snapshot: Arc<ArcSwap<Snapshot>>, late_after_ms: u64) -> doors::KnownDoor {
+fn known_door(snapshot: Arc<ArcSwap<Snapshot>>, clock: Clock, late_after_ms: u64) -> doors::KnownDoor {
     Arc::new(move |door| {
         let snapshot = snapshot.load();
         let door = snapshot.doors.get(door)?;
-        Some(DoorSettings { mode: door.mode, zone: door.zone.clone(), late_after_ms })
+        let mode = snapshot.mode_at(door, clock.now());
+        Some(DoorSettings { mode, zone: door.zone.clone(), late_after_ms })
     })
 }
 

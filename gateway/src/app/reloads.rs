@@ -7,7 +7,7 @@ use anyhow::Result;
 use arc_swap::ArcSwap;
 
 use super::{Edge, inputs};
-use crate::access::{Directory, Doors, Policy, Snapshot};
+use crate::access::{Calendar, Directory, Doors, Policy, Snapshot, Zones};
 use crate::config::Config;
 use crate::doors;
 use crate::reload::Reloadable;
@@ -44,6 +44,7 @@ fn parts_of_the_snapshot(
         })
     };
     let (policy, doors, people) = (folder.policy(), folder.doors_toml(), inputs::directory(&folder));
+    let (zones, calendar, site) = (folder.zones_toml(), folder.calendar_toml(), folder.clone());
     vec![
         part(
             "policy",
@@ -51,9 +52,24 @@ fn parts_of_the_snapshot(
             Arc::new(move |old| Ok(Snapshot { policy: Arc::new(Policy::read(&policy)?), ..old.clone() })),
         ),
         part(
+            "policy_candidate",
+            vec![folder.policy_candidate()],
+            Arc::new(move |old| Ok(Snapshot { shadow: inputs::read_candidate(&site)?, ..old.clone() })),
+        ),
+        part(
             "doors",
             vec![doors.clone()],
             Arc::new(move |old| Ok(Snapshot { doors: Arc::new(Doors::read(&doors)?), ..old.clone() })),
+        ),
+        part(
+            "zones",
+            vec![zones.clone()],
+            Arc::new(move |old| Ok(Snapshot { zones: Arc::new(Zones::read(&zones)?), ..old.clone() })),
+        ),
+        part(
+            "calendar",
+            vec![calendar.clone()],
+            Arc::new(move |old| Ok(Snapshot { calendar: Arc::new(Calendar::read(&calendar)?), ..old.clone() })),
         ),
         part(
             "directory",

@@ -66,7 +66,7 @@ impl Overview {
             now,
             started_at: self.started_at,
             problems,
-            doors: self.doors(&snapshot),
+            doors: self.doors(&snapshot, now),
             monitors_connected: self.connected.monitors_connected(),
             scans: self.figures.scans(self.scans.waiting(), now),
             log,
@@ -101,7 +101,7 @@ impl Overview {
         problems
     }
 
-    fn doors(&self, snapshot: &Snapshot) -> Vec<DoorRow> {
+    fn doors(&self, snapshot: &Snapshot, now: Instant) -> Vec<DoorRow> {
         let scans = self.figures.doors();
         let mut presence: HashMap<_, _> =
             self.connected.doors().into_iter().map(|door| (door.door.clone(), door)).collect();
@@ -114,7 +114,7 @@ impl Overview {
                 DoorRow {
                     door: door.to_string(),
                     zone: settings.zone.clone(),
-                    mode: settings.mode,
+                    mode: snapshot.mode_at(settings, now),
                     connected: presence.as_ref().is_some_and(|presence| presence.connected),
                     since: presence.as_ref().map(|presence| presence.since),
                     clock_offset_ms: presence.as_ref().and_then(|presence| presence.clock_offset_ms),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant as Monotonic};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use protocol::{Channel, DoorTopic, Event, SiteId, Subject};
+use protocol::{Channel, DoorTopic, Event, Instant, SiteId, Subject};
 use tokio::sync::{mpsc, oneshot};
 
 use super::recall::{Asked, Hint, Recall, kept};
@@ -15,7 +15,7 @@ use super::seen::Lookup;
 use super::{
     Arrival, Config, Figures, Metrics, ReplyTo, ScanQueue, State, UPSTREAM, UpstreamNote, Waiting, Work, WorkQueue,
 };
-use crate::access::{self, Snapshot};
+use crate::access::{self, Presence, Snapshot};
 use crate::clock::Clock;
 use crate::log::{Commit, Log, LogError, LogReader};
 use crate::monitors::Monitors;
@@ -44,6 +44,8 @@ pub struct SpineParts {
     pub figures: Figures,
     /// The spine's metrics.
     pub metrics: Metrics,
+    /// How long somebody is believed to be where they were last seen, in milliseconds.
+    pub presence_ms: i64,
     /// Most events of one commit.
     pub batch_events_max: usize,
     /// Its settings.
@@ -172,7 +174,8 @@ impl Spine {
                 Lookup::Unknown => batch.asked.push(Asked { waiting, hint: Hint::Unknown }),
                 Lookup::Fresh => {
                     let number = first_number.saturating_add(batch.events.len() as u64);
-                    let event = decided(&snapshot, arrival, number, &self.parts.clock);
+                    let event =
+                        decided(&snapshot, self.parts.state.presence(), arrival, number, self.parts.clock.now());
                     self.parts.state.remember(&event);
                     batch.events.push(event);
                     batch.waiting.push(waiting);
@@ -271,7 +274,7 @@ impl Spine {
     /// take a commit (a full disk): that is tried with a checkpoint before anybody is told that it works.
     fn recover(&mut self) -> Result<(), LogError> {
         self.parts.log.reopen()?;
-        self.parts.state = State::rebuild(&self.parts.reader)?;
+        self.parts.state = State::rebuild(&self.parts.reader, self.parts.presence_ms)?;
         self.keep_checkpoint()?;
         self.parts.figures.restart(&self.parts.state);
         if let Some(batch) = self.unsure.take() {
@@ -326,8 +329,7 @@ impl Batch {
 }
 
 /// Decides one arrival.
-fn decided(snapshot: &Snapshot, arrival: &Arrival, number: u64, clock: &Clock) -> Event {
-    let decided_at = clock.now();
+fn decided(snapshot: &Snapshot, presence: &Presence, arrival: &Arrival, number: u64, decided_at: Instant) -> Event {
     let (subject, verdict) = match &arrival.payload {
         Ok(scan) => {
             let shown = access::Shown {
@@ -336,10 +338,13 @@ fn decided(snapshot: &Snapshot, arrival: &Arrival, number: u64, clock: &Clock) -
                 clock_offset_ms: arrival.clock_offset_ms,
                 scan,
             };
-            let (record, verdict) = access::decide(snapshot, &shown, decided_at);
+            let (record, verdict) = access::decide(snapshot, presence, &shown, decided_at);
             (Subject::Scan(record), verdict)
         }
-        Err(malformed) => (Subject::Malformed(malformed.clone()), access::refuse_malformed(snapshot, &arrival.door)),
+        Err(malformed) => {
+            let verdict = access::refuse_malformed(snapshot, &arrival.door, decided_at);
+            (Subject::Malformed(malformed.clone()), verdict)
+        }
     };
     Event { number, door: arrival.door.clone(), received_at: arrival.received_at, decided_at, subject, verdict }
 }

@@ -6,6 +6,7 @@ use minicbor::{Decode, Encode};
 use protocol::{DoorId, Event, ScanId};
 
 use super::seen::{Lookup, Seen};
+use crate::access::Presence;
 use crate::log::{LogError, LogReader};
 
 /// Events that are read at once when the state is rebuilt.
@@ -14,22 +15,28 @@ const REBUILD_EVENTS: usize = 4096;
 /// Bytes that are read at once when the state is rebuilt.
 const REBUILD_BYTES: usize = 4 << 20;
 
-/// What every door has sent.
+/// What every door has sent, and where people were last seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct State {
     #[n(0)]
     doors: HashMap<DoorId, Seen>,
+    /// Absent in checkpoints of earlier versions.
+    #[n(1)]
+    #[cbor(default)]
+    presence: Presence,
     #[cbor(skip)]
     events_since_checkpoint: u64,
 }
 
 impl State {
-    /// Rebuilds the state from the newest checkpoint that can be read and the events behind it.
+    /// Rebuilds the state from the newest checkpoint that can be read and the events behind it. Who was seen is believed
+    /// to be there for `presence_ms` milliseconds.
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub fn rebuild(log: &LogReader) -> Result<Self, LogError> {
+    pub fn rebuild(log: &LogReader, presence_ms: i64) -> Result<Self, LogError> {
         let (mut through, mut state) = Self::newest_checkpoint(log)?;
+        state.presence = state.presence.restored(presence_ms);
         loop {
             let events = log.read(through, REBUILD_EVENTS, REBUILD_BYTES)?;
             let Some(last) = events.last() else { return Ok(state) };
@@ -43,8 +50,14 @@ impl State {
         self.doors.get(door).map_or(Lookup::Fresh, |seen| seen.lookup(id, not_in_log_through))
     }
 
+    /// Where people were last seen.
+    pub fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
     /// Takes note of an event.
     pub fn remember(&mut self, event: &Event) {
+        self.presence.remember(event);
         self.events_since_checkpoint = self.events_since_checkpoint.saturating_add(1);
         let Some(id) = event.scan_id() else { return };
         if let Some(seen) = self.doors.get_mut(&event.door) {

@@ -10,7 +10,7 @@ use super::certificates::{HandedOut, Order, hand_out, hand_out_one, take_back};
 use super::error::SiteError;
 use super::files::{self, Access, Lock};
 use super::{SiteFolder, hex, issued};
-use crate::door_list::{Door, Doors};
+use crate::door_list::{Door, Doors, ModePlan};
 use crate::identity::{Role, normalized_serial};
 use crate::tls::Revoked;
 
@@ -34,8 +34,8 @@ pub struct DoorListing {
     pub door: DoorId,
     /// The zone that it leads into.
     pub zone: String,
-    /// Whether its decisions bind.
-    pub mode: Mode,
+    /// How far its decisions bind, where it says so itself.
+    pub mode: Option<ModePlan>,
     /// The certificate that was issued last; `None` where none was.
     pub certificate: Option<DoorCertificate>,
 }
@@ -101,7 +101,7 @@ pub fn add_doors(folder: &SiteFolder, doors: &[NewDoor], now: Instant) -> Result
     }
     for new in doors {
         check_zone(&new.zone)?;
-        let door = Door { zone: new.zone.clone(), mode: new.mode };
+        let door = Door { zone: new.zone.clone(), mode: Some(ModePlan::always(new.mode)) };
         if known.insert(new.door.clone(), door).is_some() {
             return Err(SiteError::DoorExists { door: new.door.clone() });
         }
@@ -153,7 +153,7 @@ pub fn list_doors(folder: &SiteFolder) -> Result<Vec<DoorListing>, SiteError> {
             not_after: row.not_after,
             revoked: revoked.contains(&normalized_serial(&row.serial())),
         });
-        DoorListing { door: door.clone(), zone: zone.clone(), mode: *mode, certificate }
+        DoorListing { door: door.clone(), zone: zone.clone(), mode: mode.clone(), certificate }
     });
     let mut listing: Vec<_> = listing.collect();
     listing.sort_by(|left, right| left.door.cmp(&right.door));
@@ -201,11 +201,7 @@ pub(super) fn must_be_listed(folder: &SiteFolder, door: &DoorId) -> Result<(), S
 
 /// Both names need no quoting: see [`check_zone`] and [`DoorId`].
 fn table_text(new: &NewDoor) -> String {
-    let mode = match new.mode {
-        Mode::Observe => "observe",
-        Mode::Enforce => "enforce",
-    };
-    format!("\n[{}]\nzone = \"{}\"\nmode = \"{mode}\"\n", new.door, new.zone)
+    format!("\n[{}]\nzone = \"{}\"\nmode = \"{}\"\n", new.door, new.zone, new.mode)
 }
 
 fn check_zone(zone: &str) -> Result<(), SiteError> {

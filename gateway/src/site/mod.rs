@@ -3,8 +3,11 @@
 //! ```text
 //! gapura.toml           the configuration; relative paths start here
 //! doors.toml            one table per door
+//! zones.toml            one table per zone, where zones lie in each other, have limits or modes
+//! calendar.toml         holidays
 //! tokens.toml           one table per access token, without the token
 //! policy/               who may pass
+//! policy-candidate/     who may pass from some day on; tried on live scans, never binding
 //! pki/ca.pem, ca.key    the site's certificate authority
 //! pki/gateway.pem, .key the gateway's own certificate
 //! pki/crl.pem           what the authority has revoked
@@ -118,6 +121,21 @@ impl SiteFolder {
     /// The folder of the access policy.
     pub fn policy(&self) -> PathBuf {
         self.root.join("policy")
+    }
+
+    /// The zones.
+    pub fn zones_toml(&self) -> PathBuf {
+        self.root.join("zones.toml")
+    }
+
+    /// The holidays.
+    pub fn calendar_toml(&self) -> PathBuf {
+        self.root.join("calendar.toml")
+    }
+
+    /// The folder of the candidate for the next policy.
+    pub fn policy_candidate(&self) -> PathBuf {
+        self.root.join("policy-candidate")
     }
 
     /// The folder of the log and its views.

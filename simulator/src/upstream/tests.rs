@@ -105,6 +105,8 @@ fn event(number: u64) -> Event {
             direction: Direction::In,
             credential: CredentialHash([7; 16]),
             clock: ClockQuality::Good,
+            kind: None,
+            pass: None,
         }),
         verdict: Verdict {
             outcome: Outcome::Granted,
@@ -119,6 +121,8 @@ fn event(number: u64) -> Event {
             policies: Vec::new(),
             policy_set: None,
             zone: None,
+            shadow: None,
+            language: None,
         },
     }
 }

@@ -21,7 +21,7 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("scan", &["access", "log", "monitors"]),
     ("doors", &["scan", "monitors", "tls"]),
     ("reload", &[]),
-    ("config", &["site", "doors", "scan", "log", "monitors", "forward", "http"]),
+    ("config", &["access", "site", "doors", "scan", "log", "monitors", "forward", "http"]),
     ("overview", &["access", "config", "log", "monitors", "reload", "scan", "doors", "forward", "tls"]),
 ];
 

@@ -5,7 +5,7 @@ use protocol::{
     ClockQuality, Direction, HealthStatus, Instant, Mode, Outcome, PersonClass, Scan, ScanId, ScanRecord, Verdict,
 };
 
-use super::{Shown, Snapshot, decide, refuse_malformed};
+use super::{Presence, Shown, Snapshot, decide, refuse_malformed};
 use crate::access::testing::{Person, policy_of, snapshot};
 
 /// 2026-11-23 is a Monday.
@@ -45,7 +45,7 @@ fn judge(
 ) -> (ScanRecord, Verdict) {
     let scan = Scan::new(ScanId { epoch: 1, seq: 1 }, scanned_at, direction, badge).unwrap();
     let shown = Shown { door: &door.parse().unwrap(), received_at: now, clock_offset_ms: Some(0), scan: &scan };
-    decide(snapshot, &shown, now)
+    decide(snapshot, &Presence::default(), &shown, now)
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_payload_that_is_no_scan_opens_no_door() {
         ("watch", Mode::Observe, Some("main")),
         ("elsewhere", Mode::Enforce, None),
     ] {
-        let verdict = refuse_malformed(&snapshot, &door.parse().unwrap());
+        let verdict = refuse_malformed(&snapshot, &door.parse().unwrap(), wita(23, "08:00:00"));
         assert_eq!((verdict.outcome, verdict.open, verdict.mode), (Outcome::Denied, false, mode));
         assert_eq!((verdict.zone.as_deref(), verdict.reason.as_str()), (zone, "malformed-scan"));
     }
@@ -181,7 +181,7 @@ fn a_reader_whose_clock_is_off_is_flagged_and_works() {
         let scan = Scan::new(ScanId { epoch: 1, seq: 1 }, scanned_at, Direction::In, "asn-green").unwrap();
         let door = "door-0".parse().unwrap();
         let shown = Shown { door: &door, received_at: now, clock_offset_ms: told.then_some(reader_ms), scan: &scan };
-        let (record, verdict) = decide(&snapshot, &shown, now);
+        let (record, verdict) = decide(&snapshot, &Presence::default(), &shown, now);
         assert_eq!((record.clock, verdict.open), (clock, opens), "{reader_ms} ms, told: {told}");
         assert_eq!(record.scanned_at, scanned_at);
     }
@@ -198,7 +198,11 @@ fn a_scan_is_late_when_it_is_older_than_allowed_at_its_arrival_or_its_decision()
         let scan = Scan::new(ScanId { epoch: 1, seq: 1 }, scanned, Direction::In, "asn-green").unwrap();
         let door = "door-0".parse().unwrap();
         let shown = Shown { door: &door, received_at: at(arrived_ms), clock_offset_ms: Some(0), scan: &scan };
-        assert_eq!(decide(&snapshot, &shown, at(decided_ms)).1.open, open, "{arrived_ms} {decided_ms}");
+        assert_eq!(
+            decide(&snapshot, &Presence::default(), &shown, at(decided_ms)).1.open,
+            open,
+            "{arrived_ms} {decided_ms}"
+        );
     }
 }
 
@@ -221,8 +225,8 @@ proptest! {
             let badge = person.map_or("nobody", |person| person.id);
             let scan = Scan::new(ScanId { epoch: 1, seq: 1 }, scanned_at, direction, badge).unwrap();
             let shown = Shown { door: &door.parse().unwrap(), received_at: now, clock_offset_ms, scan: &scan };
-            let decided = decide(snapshot, &shown, now);
-            prop_assert_eq!(&decided, &decide(snapshot, &shown, now));
+            let decided = decide(snapshot, &Presence::default(), &shown, now);
+            prop_assert_eq!(&decided, &decide(snapshot, &Presence::default(), &shown, now));
             let verdict = decided.1;
             prop_assert!(!verdict.open || matches!(verdict.outcome, Outcome::Granted | Outcome::Recorded));
             let late = verdict.reason == "late-scan";

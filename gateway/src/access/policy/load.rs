@@ -10,6 +10,7 @@ use miette::Diagnostic;
 use protocol::Text;
 
 use super::memo::Memo;
+use super::reads::Reads;
 use super::request::Names;
 use super::{About, Policy};
 use crate::access::{AccessError, line_of};
@@ -54,7 +55,8 @@ impl Policy {
         loading.validate(schema)?;
         let names = Names::new().map_err(|reason| AccessError::new(folder, reason))?;
         let Loading { policies, about, .. } = loading;
-        Ok(Self { policies, about, set_hash: set_hash(files), names, memo: Mutex::new(Memo::default()) })
+        let reads = Reads::of(&policies);
+        Ok(Self { policies, about, set_hash: set_hash(files), names, reads, memo: Mutex::new(Memo::default()) })
     }
 }
 

@@ -223,7 +223,7 @@ fn a_damaged_checkpoint_costs_time_only() {
         log.commit(&Commit { events: &[event], checkpoint, ..Commit::default() }).unwrap();
     }
     let comparable = |state: &State| minicbor::decode::<State>(&state.to_checkpoint()).unwrap();
-    let rebuilt = State::rebuild(&reader).unwrap();
+    let rebuilt = State::rebuild(&reader, PRESENCE_MS).unwrap();
     assert_eq!(comparable(&rebuilt), comparable(&state));
     assert_eq!(rebuilt.events_since_checkpoint(), 20);
     // Its bytes on the disk are not those that were written.
@@ -236,5 +236,5 @@ fn a_damaged_checkpoint_costs_time_only() {
     });
     drop(log);
     let (_log, reader) = disk.open().unwrap();
-    assert_eq!(comparable(&State::rebuild(&reader).unwrap()), comparable(&state));
+    assert_eq!(comparable(&State::rebuild(&reader, PRESENCE_MS).unwrap()), comparable(&state));
 }

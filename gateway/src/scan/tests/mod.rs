@@ -25,6 +25,9 @@ use crate::monitors::Monitors;
 /// Monday, 2026-11-23, 07:31 in Makassar.
 const NOW_MS: i64 = 1_795_390_264_000;
 
+/// Fourteen hours.
+const PRESENCE_MS: i64 = 50_400_000;
+
 /// Longest wait for something that happens.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -87,7 +90,7 @@ impl Bench {
     /// Opens the log and makes the queue; [`work`](Self::work) lets the spine begin.
     fn open(&mut self) -> (Spine, WorkQueue) {
         let (log, reader) = self.disk.open().unwrap();
-        let state = State::rebuild(&reader).unwrap();
+        let state = State::rebuild(&reader, PRESENCE_MS).unwrap();
         let now_ms = Arc::clone(&self.now_ms);
         let clock = Clock::new(move || Instant::from_unix_ms(now_ms.load(Ordering::Relaxed)));
         let (queue, work) = ScanQueue::new(self.config.queue_events_max);
@@ -102,6 +105,7 @@ impl Bench {
             clock,
             figures: self.figures.clone(),
             metrics: self.metrics.clone(),
+            presence_ms: PRESENCE_MS,
             batch_events_max: self.batch_events_max,
             config: self.config.clone(),
         };

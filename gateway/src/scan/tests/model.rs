@@ -174,6 +174,6 @@ proptest! {
         let mut whole = State::default();
         reader.read(0, usize::MAX, usize::MAX).unwrap().iter().for_each(|event| whole.remember(event));
         let comparable = |state: &State| minicbor::decode::<State>(&state.to_checkpoint()).unwrap();
-        prop_assert_eq!(comparable(&State::rebuild(&reader).unwrap()), comparable(&whole));
+        prop_assert_eq!(comparable(&State::rebuild(&reader, PRESENCE_MS).unwrap()), comparable(&whole));
     }
 }

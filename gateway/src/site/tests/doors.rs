@@ -7,7 +7,7 @@ use std::thread;
 use protocol::{DoorId, Mode};
 use rcgen::{CertificateParams, KeyPair};
 
-use crate::door_list::Door;
+use crate::door_list::{Door, ModePlan};
 use crate::site::testing::{Site, new_door, now};
 use crate::site::*;
 
@@ -23,7 +23,7 @@ fn an_added_door_is_listed_with_its_certificate() {
     let listed = list_doors(&site.folder).unwrap();
     assert_eq!(listed.iter().map(|door| door.door.as_str()).collect::<Vec<_>>(), ["main-in", "main-out"]);
     let main_in = listed.first().unwrap();
-    assert_eq!((main_in.zone.as_str(), main_in.mode), ("lobby", Mode::Enforce));
+    assert_eq!((main_in.zone.as_str(), main_in.mode.clone()), ("lobby", Some(ModePlan::always(Mode::Enforce))));
     let certificate = main_in.certificate.as_ref().unwrap();
     assert_eq!(certificate.not_after, handed_out.not_after);
     assert!(!certificate.revoked);
@@ -40,8 +40,14 @@ fn the_list_keeps_what_people_wrote_into_it() {
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.starts_with(written), "{text}");
     let doors = read_doors(&path).unwrap();
-    assert_eq!(doors.get(&id("old")).unwrap(), &Door { zone: "yard".to_owned(), mode: Mode::Enforce });
-    assert_eq!(doors.get(&id("main-in")).unwrap(), &Door { zone: "main".to_owned(), mode: Mode::Observe });
+    assert_eq!(
+        doors.get(&id("old")).unwrap(),
+        &Door { zone: "yard".to_owned(), mode: Some(ModePlan::always(Mode::Enforce)) }
+    );
+    assert_eq!(
+        doors.get(&id("main-in")).unwrap(),
+        &Door { zone: "main".to_owned(), mode: Some(ModePlan::always(Mode::Observe)) }
+    );
 }
 
 #[test]
@@ -64,7 +70,7 @@ fn a_mistake_in_the_list_is_named() {
     let site = Site::with_doors(&[]);
     let path = site.folder.doors_toml();
     for (text, named) in [
-        ("[main-in]\nzone = \"main\"\nmode = \"off\"\n", "line 3"),
+        ("[main-in]\nzone = \"main\"\nmode = \"shut\"\n", "line 3"),
         ("[main-in]\nzone = \"main\"\ncolour = \"red\"\n", "line 3"),
         ("[main-in]\nzone = \"Main Hall\"\n", "line 2"),
         ("[main-in]\nmode = \"observe\"\n", "zone"),

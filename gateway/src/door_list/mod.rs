@@ -1,9 +1,15 @@
-//! The doors of the site: the format of `doors.toml`, one table per door.
+//! The doors of the site and the zones that they lead into: the formats of `doors.toml` and `zones.toml`.
+
+mod mode_plan;
+mod zones;
 
 use std::collections::HashMap;
 
-use protocol::{DoorId, Mode, SiteId};
+use protocol::{DoorId, SiteId};
 use serde::Deserialize;
+
+pub use mode_plan::ModePlan;
+pub use zones::{Zone, ZoneError, Zones};
 
 /// The doors of the site.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,9 +22,8 @@ pub struct Door {
     /// The zone that it leads into; a name like a door's.
     #[serde(deserialize_with = "zone")]
     pub zone: String,
-    /// How far its decisions bind.
-    #[serde(default)]
-    pub mode: Mode,
+    /// How far its decisions bind; absent: as its zone says, and else they do not.
+    pub mode: Option<ModePlan>,
 }
 
 impl Doors {
