@@ -1,9 +1,9 @@
 //! The command line of `gapura`.
 
+mod people;
 mod tokens;
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use protocol::{DoorId, Instant, Mode, SiteId};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::access::{CredentialKey, DEFAULT_POLICY, ImportOptions, import_people};
+use crate::access::DEFAULT_POLICY;
 use crate::app::{self, Addresses, Signals};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -61,7 +61,10 @@ enum Command {
     CheckConfig,
     /// Bring people in.
     #[command(subcommand)]
-    Import(Import),
+    Import(people::Import),
+    /// Write people out.
+    #[command(subcommand)]
+    Export(people::Export),
     /// Look at the log; the gateway must not be running.
     #[command(subcommand)]
     Log(LogCommand),
@@ -159,21 +162,6 @@ enum HelperCommand {
 }
 
 #[derive(Debug, Subcommand)]
-enum Import {
-    /// Add or change people and their badges from a CSV file: all rows, or none.
-    People {
-        /// Columns: person, class (asn, non-asn, visitor), and if wanted name, opd, badge, status, status_until.
-        file: PathBuf,
-        /// Import the good rows although there are bad ones.
-        #[arg(long)]
-        skip_bad: bool,
-        /// Check and count, write nothing.
-        #[arg(long)]
-        dry_run: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
 enum LogCommand {
     /// Read every event and every link of the chain.
     Verify,
@@ -230,9 +218,8 @@ fn perform(Arguments { config, command }: Arguments) -> Result<()> {
         Command::Token(command) => tokens::perform(&folder, command, now),
         Command::Renew { host_names } => tell(&site::renew_gateway(&folder, &host_names, now)?),
         Command::CheckConfig => check(&read()?),
-        Command::Import(Import::People { file, skip_bad, dry_run }) => {
-            import(&read()?, &file, &ImportOptions { skip_bad, dry_run })
-        }
+        Command::Import(import) => people::import(&read()?, import, now),
+        Command::Export(export) => people::export(&read()?, &export),
         Command::Log(command) => look_at_log(&read()?, &clock, command),
         Command::Run => run(read()?, clock),
     }
@@ -322,26 +309,6 @@ fn check(config: &Config) -> Result<()> {
         snapshot.policy.len(),
         snapshot.policy.set_hash(),
         tokens.len(),
-    ))
-}
-
-fn import(config: &Config, file: &std::path::Path, options: &ImportOptions) -> Result<()> {
-    let folder = config.folder();
-    let key = CredentialKey::read(&folder.badge_key())?;
-    let time_zone = config.time_zone().map_err(|reason| anyhow!(reason))?;
-    let csv = File::open(file).with_context(|| format!("{} cannot be opened", file.display()))?;
-    let name = file.display().to_string();
-    let report = import_people(&app::directory(&folder), &key, &time_zone, csv, &name, options)?;
-    for bad in &report.bad_rows {
-        eprintln!("{name}: {bad}; left out");
-    }
-    let done = if options.dry_run { "would be" } else { "were" };
-    say(format_args!(
-        "{} people {done} added, {} changed, {} unchanged, {} rows left out",
-        report.added,
-        report.changed,
-        report.unchanged,
-        report.bad_rows.len()
     ))
 }
 

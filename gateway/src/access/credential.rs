@@ -7,6 +7,9 @@ use protocol::CredentialHash;
 
 use super::AccessError;
 
+/// What an ID number is written behind, to be told from a badge's code.
+pub(super) const ID_NUMBER: &str = "ID:";
+
 /// The site's key for credential hashes.
 pub struct CredentialKey([u8; 32]);
 
@@ -30,18 +33,59 @@ impl CredentialKey {
     }
 
     /// The hash of a credential: the first 16 bytes of keyed BLAKE3.
+    ///
+    /// An ID number, `ID:` and what a helper has typed, is hashed as it is written in no particular way: see
+    /// [`normal_id_number`].
     pub fn hash(&self, credential: &str) -> CredentialHash {
+        let prefix = credential.trim_start().split_at_checked(ID_NUMBER.len());
+        match prefix.filter(|(prefix, _)| prefix.eq_ignore_ascii_case(ID_NUMBER)) {
+            Some((_, number)) => self.hash_bytes(format!("{ID_NUMBER}{}", normal_id_number(number)).as_bytes()),
+            None => self.hash_bytes(credential.as_bytes()),
+        }
+    }
+
+    fn hash_bytes(&self, credential: &[u8]) -> CredentialHash {
         let mut first = [0; 16];
-        first
-            .iter_mut()
-            .zip(blake3::keyed_hash(&self.0, credential.as_bytes()).as_bytes())
-            .for_each(|(to, from)| *to = *from);
+        first.iter_mut().zip(blake3::keyed_hash(&self.0, credential).as_bytes()).for_each(|(to, from)| *to = *from);
         CredentialHash(first)
     }
+}
+
+/// An ID number without the spaces, dots and dashes that some write and others do not, in capital letters.
+pub(super) fn normal_id_number(number: &str) -> String {
+    let written = number.chars().filter(|c| !c.is_whitespace() && !matches!(c, '.' | '-'));
+    written.flat_map(char::to_uppercase).collect()
 }
 
 impl fmt::Debug for CredentialKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CredentialKey(secret)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_number_is_one_credential_however_it_is_written() {
+        let key = CredentialKey::new([7; 32]);
+        let hash = key.hash("ID:19870102X");
+        for written in ["ID: 1987.01-02x", "id:19870102X", " Id:1987 01\u{a0}02 X", "ID:-1.9-8.7-0.1-0.2-X-"] {
+            assert_eq!(key.hash(written), hash, "{written}");
+        }
+        for other in ["19870102X", "ID;19870102X", "ID:19870102Y", "I", "", "XID:19870102X"] {
+            assert_ne!(key.hash(other), hash, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_badge_is_hashed_to_the_letter() {
+        let key = CredentialKey::new([7; 32]);
+        for (badge, other) in [("B-1", "B1"), ("b1", "B1"), ("B 1", "B1")] {
+            assert_ne!(key.hash(badge), key.hash(other));
+        }
+        let plain = blake3::keyed_hash(&[7; 32], b"B-1");
+        assert_eq!(key.hash("B-1").0, plain.as_bytes()[..16]);
     }
 }

@@ -7,6 +7,7 @@ mod credential;
 mod decide;
 mod directory;
 mod doors;
+mod export;
 mod import;
 mod policy;
 mod presence;
@@ -26,8 +27,14 @@ pub use calendar::Calendar;
 pub use config::Config;
 pub use credential::CredentialKey;
 pub use decide::{Shown, decide, refuse_malformed};
-pub use directory::{Directory, Person};
-pub use import::{ImportError, ImportOptions, ImportReport, RowError, import_people};
+pub use directory::{
+    Directory, FieldError, Language, Person, PersonError, PersonRecord, Put, list_people, put_person, read_person,
+    remove_person,
+};
+pub use export::{ExportError, export_people};
+pub use import::{
+    ChangeKind, Difference, ImportError, ImportOptions, ImportReport, PeopleFormat, RowError, import_people,
+};
 pub use policy::{Judgement, Policy, Question};
 pub use presence::Presence;
 

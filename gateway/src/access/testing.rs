@@ -1,6 +1,6 @@
 //! People, doors and policies for tests.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -58,17 +58,14 @@ pub(crate) fn policy(files: &[(&str, &str)]) -> Result<Policy, AccessError> {
 }
 
 fn directory(key: &CredentialKey, people: &[Person<'_>]) -> Directory {
-    let (mut directory, mut offices) = (Directory::default(), HashMap::new());
-    for person in people {
+    Directory::of(people.iter().map(|person| {
         let record = Record {
-            name: None,
-            class: person.class,
             opd: "dinkes".into(),
             status: person.status,
             status_until: person.until,
             credentials: vec![key.hash(person.id)],
+            ..Record::of(person.class)
         };
-        directory.insert(person.id, record, &mut offices);
-    }
-    directory
+        (person.id, record)
+    }))
 }

@@ -1,0 +1,230 @@
+//! The directory's file: who may open it when, and the tables in it.
+//!
+//! It is opened for one piece of work at a time, so that the gateway, an import and the API take turns. Every commit keeps what
+//! redb needs to open the file at once after a crash.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant as Monotonic};
+
+use protocol::{CredentialHash, Instant};
+use redb::{
+    Database, DatabaseError, Key, ReadOnlyDatabase, ReadOnlyTable, ReadableDatabase, ReadableTable, Table,
+    TableDefinition, TableError, Value, WriteTransaction,
+};
+
+use super::record::Record;
+use crate::access::AccessError;
+
+/// People by id, as CBOR.
+pub(in crate::access) const PEOPLE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("people");
+/// Whose each credential is. Derived from the people; made anew in a file that was written before it existed.
+const OWNERS: TableDefinition<'_, &[u8; 16], &str> = TableDefinition::new("owners");
+/// What is known of the whole, by name.
+pub(super) const META: TableDefinition<'_, &str, i64> = TableDefinition::new("meta");
+/// When the last import or change was made, Unix milliseconds.
+pub(super) const SYNCED_AT: &str = "synced_at";
+/// There where [`OWNERS`] is kept.
+const OWNERS_KEPT: &str = "owners_kept";
+
+/// A reader goes through the file once and gains nothing by a larger one.
+const READ_CACHE_BYTES: usize = 1 << 20;
+const WRITE_CACHE_BYTES: usize = 32 << 20;
+
+/// Others have the file open for a moment, except for imports.
+const WAIT: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(2) };
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
+
+/// The file, open for reading; [`None`] where there is none.
+pub(in crate::access) fn open_to_read(path: &Path) -> Result<Option<ReadOnlyDatabase>, AccessError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let read_only = || with_patience(|| redb::Builder::new().set_cache_size(READ_CACHE_BYTES).open_read_only(path));
+    let database = match read_only() {
+        // An import was interrupted: to open the file for writing mends it.
+        Err(DatabaseError::RepairAborted) => {
+            drop(open_to_write(path)?);
+            read_only()
+        }
+        opened => opened,
+    };
+    database.map(Some).map_err(|error| unusable(path, &error))
+}
+
+/// A table of a file that is open for reading; [`None`] where there is none.
+pub(in crate::access) fn table<K: Key + 'static, V: Value + 'static>(
+    path: &Path,
+    database: &ReadOnlyDatabase,
+    definition: TableDefinition<'_, K, V>,
+) -> Result<Option<ReadOnlyTable<K, V>>, AccessError> {
+    let transaction = database.begin_read().map_err(|error| unreadable(path, &error.into()))?;
+    match transaction.open_table(definition) {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(unreadable(path, &error.into())),
+    }
+}
+
+/// Opens or makes the file, readable by its owner only.
+pub(in crate::access) fn open_to_write(path: &Path) -> Result<Database, AccessError> {
+    let open = || {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(|error| AccessError::new(path, format!("cannot be opened ({error}); check its folder")))
+    };
+    open()?;
+    with_patience(|| {
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(redb::StorageError::from)?;
+        let backend = redb::backends::FileBackend::new(file)?;
+        redb::Builder::new().set_cache_size(WRITE_CACHE_BYTES).create_with_backend(backend)
+    })
+    .map_err(|error| unusable(path, &error))
+}
+
+/// An empty directory that leaves nothing at `path`.
+pub(in crate::access) fn in_memory(path: &Path) -> Result<Database, AccessError> {
+    let backend = redb::backends::InMemoryBackend::new();
+    redb::Builder::new().create_with_backend(backend).map_err(|error| unusable(path, &error))
+}
+
+/// Begins a change: all of it or nothing, also when the process is killed.
+pub(in crate::access) fn begin(path: &Path, database: &Database) -> Result<WriteTransaction, AccessError> {
+    let mut transaction = database.begin_write().map_err(|error| unwritable(path, &error.into()))?;
+    transaction.set_quick_repair(true);
+    Ok(transaction)
+}
+
+/// The tables, open for a change.
+pub(in crate::access) struct Tables<'t> {
+    path: &'t Path,
+    pub people: Table<'t, &'static str, &'static [u8]>,
+    owners: Table<'t, &'static [u8; 16], &'static str>,
+    meta: Table<'t, &'static str, i64>,
+}
+
+impl<'t> Tables<'t> {
+    pub(in crate::access) fn open(path: &'t Path, transaction: &'t WriteTransaction) -> Result<Self, AccessError> {
+        let failed = |error: TableError| unwritable(path, &error.into());
+        let mut tables = Self {
+            path,
+            people: transaction.open_table(PEOPLE).map_err(failed)?,
+            owners: transaction.open_table(OWNERS).map_err(failed)?,
+            meta: transaction.open_table(META).map_err(failed)?,
+        };
+        let kept = tables.meta.get(OWNERS_KEPT).map_err(|error| unreadable(path, &error.into()))?.is_some();
+        if !kept {
+            tables.find_owners()?;
+        }
+        Ok(tables)
+    }
+
+    /// The person with this id, as bytes.
+    pub(in crate::access) fn record(&self, id: &str) -> Result<Option<Record>, AccessError> {
+        let bytes = self.people.get(id).map_err(|error| unreadable(self.path, &error.into()))?;
+        bytes.map(|bytes| decode(self.path, bytes.value())).transpose()
+    }
+
+    /// Whose credential this is.
+    pub(in crate::access) fn owner(&self, credential: &CredentialHash) -> Result<Option<String>, AccessError> {
+        let owner = self.owners.get(&credential.0).map_err(|error| unreadable(self.path, &error.into()))?;
+        Ok(owner.map(|id| id.value().to_owned()))
+    }
+
+    /// Notes that a credential is this person's.
+    pub(in crate::access) fn give(&mut self, credential: &CredentialHash, id: &str) -> Result<(), AccessError> {
+        let given = self.owners.insert(&credential.0, id).map(drop);
+        given.map_err(|error| unwritable(self.path, &error.into()))
+    }
+
+    /// Notes that a credential is nobody's.
+    pub(in crate::access) fn take(&mut self, credential: &CredentialHash) -> Result<(), AccessError> {
+        let taken = self.owners.remove(&credential.0).map(drop);
+        taken.map_err(|error| unwritable(self.path, &error.into()))
+    }
+
+    /// Writes one person down, in the place of whoever had this id.
+    pub(in crate::access) fn put(&mut self, id: &str, bytes: &[u8]) -> Result<(), AccessError> {
+        self.people.insert(id, bytes).map(drop).map_err(|error| unwritable(self.path, &error.into()))
+    }
+
+    /// Strikes one person out.
+    pub(in crate::access) fn strike(&mut self, id: &str) -> Result<(), AccessError> {
+        self.people.remove(id).map(drop).map_err(|error| unwritable(self.path, &error.into()))
+    }
+
+    /// Notes when the directory was last brought up to date.
+    pub(in crate::access) fn synced(&mut self, now: Instant) -> Result<(), AccessError> {
+        let noted = self.meta.insert(SYNCED_AT, now.unix_ms()).map(drop);
+        noted.map_err(|error| unwritable(self.path, &error.into()))
+    }
+
+    fn find_owners(&mut self) -> Result<(), AccessError> {
+        for entry in self.people.iter().map_err(|error| unreadable(self.path, &error.into()))? {
+            let (id, bytes) = entry.map_err(|error| unreadable(self.path, &error.into()))?;
+            for credential in decode(self.path, bytes.value())?.all_credentials() {
+                let given = self.owners.insert(&credential.0, id.value()).map(drop);
+                given.map_err(|error| unwritable(self.path, &error.into()))?;
+            }
+        }
+        let noted = self.meta.insert(OWNERS_KEPT, 1).map(drop);
+        noted.map_err(|error| unwritable(self.path, &error.into()))
+    }
+}
+
+/// Reads one entry of [`PEOPLE`].
+pub(in crate::access) fn decode(path: &Path, bytes: &[u8]) -> Result<Record, AccessError> {
+    let mut record: Record = minicbor::decode(bytes).map_err(|error| damaged(path, &error.to_string()))?;
+    // Earlier versions kept them in the order of the import.
+    record.credentials.sort_unstable();
+    Ok(record)
+}
+
+/// Writes one entry of [`PEOPLE`].
+pub(in crate::access) fn encode(path: &Path, record: &Record) -> Result<Vec<u8>, AccessError> {
+    minicbor::to_vec(record).map_err(|error| AccessError::new(path, format!("cannot hold an entry ({error})")))
+}
+
+/// The file cannot be read, whoever is to blame.
+pub(in crate::access) fn unreadable(path: &Path, error: &redb::Error) -> AccessError {
+    AccessError::new(path, format!("cannot be read: {error}; import it anew"))
+}
+
+/// The file cannot be written, whoever is to blame.
+pub(in crate::access) fn unwritable(path: &Path, error: &redb::Error) -> AccessError {
+    AccessError::new(path, format!("cannot be written: {error}; nothing was changed"))
+}
+
+/// An entry of the file is none.
+pub(super) fn damaged(path: &Path, reason: &str) -> AccessError {
+    AccessError::new(path, format!("an entry is damaged ({reason}); import it anew"))
+}
+
+fn unusable(path: &Path, error: &DatabaseError) -> AccessError {
+    if in_use(error) {
+        AccessError::new(path, "is in use by another process; try again")
+    } else {
+        AccessError::new(path, format!("is no directory, or damaged ({error}); import it anew"))
+    }
+}
+
+fn in_use(error: &DatabaseError) -> bool {
+    matches!(error, DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch)
+}
+
+/// Opens again for a while, as long as somebody else has the file.
+fn with_patience<T>(open: impl Fn() -> Result<T, DatabaseError>) -> Result<T, DatabaseError> {
+    let until = Monotonic::now() + WAIT;
+    loop {
+        match open() {
+            Err(error) if in_use(&error) && Monotonic::now() < until => std::thread::sleep(RETRY_INTERVAL),
+            opened => return opened,
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The directory: people and their credentials, in a file for imports and in memory for decisions.
+
+mod file;
+mod memory;
+mod person;
+mod record;
+mod store;
+
+#[cfg(test)]
+mod tests;
+
+pub use memory::{Directory, Person};
+pub use person::{FieldError, PersonError, PersonRecord};
+pub use record::Language;
+pub use store::{Put, list_people, put_person, read_person, remove_person};
+
+pub(super) use file::{Tables, decode, encode, in_memory, open_to_write, unreadable};
+pub(super) use person::is_id;
+pub(super) use record::Record;
+pub(super) use store::{Change, change_in, each_person};
