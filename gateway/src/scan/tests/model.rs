@@ -80,6 +80,7 @@ impl Readers {
                 let before = self.answered.entry(scan).or_insert_with(|| decision.clone());
                 prop_assert_eq!(before, &decision);
             }
+            Answer::Said { .. } => return Err(TestCaseError::fail("no helper has spoken")),
             Answer::Held { ticket, .. } => prop_assert!(self.waiting.contains_key(&ticket)),
             Answer::Refused { arrival, .. } => {
                 prop_assert!(self.waiting.contains_key(&arrival.reply.ticket));
