@@ -2,6 +2,7 @@
 
 mod inputs;
 mod reloads;
+mod words;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use tokio::task::JoinHandle;
 use crate::access::Snapshot;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::doors::{DoorSettings, Parts, Way, Words};
+use crate::doors::{DoorSettings, Parts, Words};
 use crate::forward::{self, Forwarder};
 use crate::log::{LogReader, Quarantined};
 use crate::monitors::Monitors;
@@ -87,7 +88,7 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
         monitors: core.monitors.clone(),
         refusals: refusals.clone(),
     });
-    let words = words(&config, &core, &edge, &clock);
+    let words = words::words(&config, &core, &edge, &clock);
     let sources = sources(&overview, &core.reader, registry, &edge.tokens, &clock, &words);
     let upstream_client = forwarding.as_ref().map(|forwarding| Arc::clone(&forwarding.client));
     let reloadables = reloads::reloadables(&config, &core.snapshot, &edge, upstream_client);
@@ -349,42 +350,6 @@ fn start_forwarder(
     Ok(Some(Forwarding { task: tokio::spawn(forwarder.run(stop)), progress, client }))
 }
 
-/// What helpers' words pass, from their sessions and over HTTP.
-fn words(config: &Config, core: &Core, edge: &Edge, clock: &Clock) -> Arc<Words> {
-    let way = Way {
-        // Weak: the spine ends when the last real owner of its queue is gone.
-        scans: core.scans.downgrade(),
-        registry: Arc::clone(&edge.connected),
-        known_door: known_door(Arc::clone(&core.snapshot), clock.clone(), config.scans.late_after_ms),
-        clock: clock.clone(),
-        metrics: edge.door_metrics.clone(),
-        answer_timeout: Duration::from_millis(config.mqtt.answer_timeout_ms),
-    };
-    Arc::new(Words::new(config.scans.assists_per_minute_max, way))
-}
-
-/// Keeps a helper's word that came over HTTP. On a task of its own: a client that hangs up must not come between the disk and
-/// the door.
-fn say(words: &Arc<Words>) -> Arc<dyn Fn(http::Word) -> http::Saying + Send + Sync> {
-    let words = Arc::clone(words);
-    Arc::new(move |http::Word { door, assist, token }| {
-        let words = Arc::clone(&words);
-        let saying = tokio::spawn(async move { words.say(door, assist, token).await });
-        Box::pin(async move {
-            let said = saying.await.map_err(|_| http::NotSaid::Unavailable)?;
-            said.map(|doors::Said { decision, door_told }| http::Said { decision, door_told }).map_err(
-                |why| match why {
-                    doors::NotSaid::UnknownDoor => http::NotSaid::UnknownDoor,
-                    doors::NotSaid::TooMany { retry_after } => {
-                        http::NotSaid::TooMany { retry_after_s: retry_after.as_secs().saturating_add(1) }
-                    }
-                    doors::NotSaid::Unavailable => http::NotSaid::Unavailable,
-                },
-            )
-        })
-    })
-}
-
 fn sources(
     overview: &Arc<Overview>,
     reader: &LogReader,
@@ -399,7 +364,7 @@ fn sources(
         ready: Arc::new(move || ready.problems()),
         metrics: Arc::new(registry),
         events: Arc::new(move |after, limit| reader.read(after, limit, usize::MAX).map_err(|error| error.to_string())),
-        say: say(words),
+        say: words::say(words),
         tokens: Arc::clone(tokens),
         clock: clock.clone(),
     }
