@@ -1,6 +1,7 @@
 //! The command line of `gapura`.
 
 mod people;
+mod tokens;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -44,6 +45,12 @@ enum Command {
     /// Add or revoke monitors, which watch all doors' decisions.
     #[command(subcommand)]
     Monitor(MonitorCommand),
+    /// Add or revoke the devices of helpers, who say by hand who passes.
+    #[command(subcommand)]
+    Helper(HelperCommand),
+    /// Add, list or revoke access tokens for HTTP.
+    #[command(subcommand)]
+    Token(tokens::Token),
     /// Give the gateway a new certificate.
     Renew {
         /// Name or address under which doors reach the gateway; may be given several times.
@@ -138,6 +145,23 @@ enum MonitorCommand {
 }
 
 #[derive(Debug, Subcommand)]
+enum HelperCommand {
+    /// Make the certificate of a helper's device.
+    Add {
+        /// Its name, also its MQTT client id.
+        name: DoorId,
+        /// A certificate signing request that was made on the device.
+        #[arg(long, value_name = "FILE")]
+        csr: Option<PathBuf>,
+    },
+    /// Revoke every certificate of a helper's device; its session ends within a second.
+    Revoke {
+        /// Its name.
+        name: DoorId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum LogCommand {
     /// Read every event and every link of the chain.
     Verify,
@@ -184,6 +208,14 @@ fn perform(Arguments { config, command }: Arguments) -> Result<()> {
             let revoked = site::revoke_monitor(&folder, &name, now)?;
             say(format_args!("{name}: {revoked} certificates revoked"))
         }
+        Command::Helper(HelperCommand::Add { name, csr }) => {
+            tell(&site::add_helper(&folder, &name, csr.as_deref(), now)?)
+        }
+        Command::Helper(HelperCommand::Revoke { name }) => {
+            let revoked = site::revoke_helper(&folder, &name, now)?;
+            say(format_args!("{name}: {revoked} certificates revoked"))
+        }
+        Command::Token(command) => tokens::perform(&folder, command, now),
         Command::Renew { host_names } => tell(&site::renew_gateway(&folder, &host_names, now)?),
         Command::CheckConfig => check(&read()?),
         Command::Import(import) => people::import(&read()?, import, now),
@@ -265,17 +297,18 @@ fn check(config: &Config) -> Result<()> {
     let snapshot = app::read_snapshot(config)?;
     app::door_tls(&config.folder())?;
     app::http_tls(config)?;
-    app::admin_token_hash(&config.folder().admin_token())?;
+    let tokens = app::tokens(&config.folder())?;
     if let Some(upstream) = &config.upstream {
         app::upstream_client(upstream)?;
     }
     say(format_args!(
-        "{}: all well: {} doors, {} credentials, {} policies ({})",
+        "{}: all well: {} doors, {} credentials, {} policies ({}), {} tokens",
         config.site.name,
         snapshot.doors.len(),
         snapshot.directory.credentials(),
         snapshot.policy.len(),
         snapshot.policy.set_hash(),
+        tokens.len(),
     ))
 }
 

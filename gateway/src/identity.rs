@@ -27,6 +27,8 @@ pub enum Role {
     Door(DoorId),
     /// A monitor: subscribes to all doors' decisions and status, publishes nothing.
     Monitor(DoorId),
+    /// The device of a helper: publishes on doors' `assist` topics and subscribes to all doors' decisions.
+    Helper(DoorId),
     /// The gateway itself, towards upstream: no MQTT client.
     Gateway,
 }
@@ -101,7 +103,7 @@ impl Role {
     /// The MQTT client id that goes with this role; `None` where there is none.
     pub fn client_id(&self) -> Option<&str> {
         match self {
-            Self::Door(name) | Self::Monitor(name) => Some(name.as_str()),
+            Self::Door(name) | Self::Monitor(name) | Self::Helper(name) => Some(name.as_str()),
             Self::Gateway => None,
         }
     }
@@ -112,6 +114,7 @@ impl fmt::Display for Role {
         match self {
             Self::Door(name) => write!(f, "door:{name}"),
             Self::Monitor(name) => write!(f, "monitor:{name}"),
+            Self::Helper(name) => write!(f, "helper:{name}"),
             Self::Gateway => f.write_str("gateway"),
         }
     }
@@ -124,6 +127,7 @@ impl FromStr for Role {
         match role.split_once(':') {
             Some(("door", name)) => Ok(Self::Door(name.parse()?)),
             Some(("monitor", name)) => Ok(Self::Monitor(name.parse()?)),
+            Some(("helper", name)) => Ok(Self::Helper(name.parse()?)),
             None if role == "gateway" => Ok(Self::Gateway),
             _ => Err(IdentityError::NoName),
         }

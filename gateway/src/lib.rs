@@ -27,11 +27,13 @@
 //! | invariant | kept by |
 //! | --- | --- |
 //! | PUBACK (PUBREC at QoS 2) only after the commit | `scan::spine`: `answer` is called with a committed batch only; `doors::publish`: acks only on `Answer::Kept` |
-//! | no door opens on a decision that is not on disk | the same: the decision travels in `Answer::Kept` |
+//! | no door opens on a decision that is not on disk | the same: the decision travels in `Answer::Kept`, for a helper's word in `Answer::Said` |
+//! | a helper's word is kept once and answered the same; a late one opens nothing | `scan::assists` |
 //! | one event and one decision per (door, epoch, seq), for ever | `scan::seen` (exact, three-valued), `scan::recall` (asks the log) |
 //! | a failed commit is held, not guessed | `scan::spine`: `hold`, `recover`; `log::writer`: a failed log takes nothing until it is reopened |
 //! | the log is the only truth | `scan::state` is rebuilt from it; [`forward`] keeps only a cursor, in the log itself |
-//! | a door moves under its own topics only | `doors::publish`, `doors::subscriptions`; [`identity`] reads the certificate |
+//! | a door moves under its own topics only; a helper only speaks on `assist` | `doors::publish`, `doors::words`, `doors::subscriptions`; [`identity`] reads the certificate |
+//! | who may ask what over HTTP | `http::route`, the table of rules; [`tokens`] |
 //! | a revoked certificate loses its session within a second | [`reload`] looks five times a second, [`doors::Registry::drop_sessions`] |
 //! | malformed and unknown scans are kept too | `doors::publish` submits them, [`access::refuse_malformed`] answers |
 //! | a late scan never opens a door | `access::decide`: `binding` |
@@ -52,6 +54,7 @@ pub mod reload;
 pub mod clock;
 pub mod door_list;
 pub mod identity;
+pub mod tokens;
 
 pub mod doors;
 

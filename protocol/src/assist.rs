@@ -1,12 +1,16 @@
 //! A helper's word: a person is let through, or not, by hand and on the record.
 
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
 use crate::document::{self, DocumentError};
-use crate::{ScanId, VERSION};
+use crate::{Direction, ScanId, VERSION};
 
 /// Longest text in a helper's word, in bytes.
 pub const ASSIST_TEXT_BYTES_MAX: usize = 256;
+
+/// Longest id of a helper's word, in bytes.
+pub const ASSIST_ID_BYTES_MAX: usize = 64;
 
 /// What a helper's device publishes on a door's `assist` topic.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,11 +19,13 @@ pub struct Assist {
     /// What the helper does.
     pub action: AssistAction,
     /// The helper's own name; 1 to [`ASSIST_TEXT_BYTES_MAX`] bytes.
+    #[serde(deserialize_with = "text")]
     pub helper: String,
     /// Why; 1 to [`ASSIST_TEXT_BYTES_MAX`] bytes.
+    #[serde(deserialize_with = "text")]
     pub reason: String,
     /// The directory's id of the person; absent when unknown.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "maybe_text", skip_serializing_if = "Option::is_none")]
     pub person: Option<String>,
     /// Epoch of the scan that waits for a helper; absent when a person is admitted without one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,15 +33,25 @@ pub struct Assist {
     /// Sequence number of that scan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
+    /// Which way the person goes; absent: as the scan says, and in where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
+    /// Tells this word from every other of the same device, 1 to [`ASSIST_ID_BYTES_MAX`] of `A-Z`, `a-z`, `0-9` and `-`: one that is
+    /// sent again is answered again and makes no second event.
+    #[serde(default, deserialize_with = "maybe_id", skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
 }
 
 /// What a helper does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
 #[serde(rename_all = "snake_case")]
+#[cbor(index_only)]
 pub enum AssistAction {
     /// Lets the person through.
+    #[n(0)]
     Admit,
     /// Sends the person away.
+    #[n(1)]
     Refuse,
 }
 
@@ -59,8 +75,10 @@ impl Assist {
             person,
             epoch: scan.map(|id| id.epoch),
             seq: scan.map(|id| id.seq),
+            direction: None,
+            id: None,
         }
-        .checked()
+        .check()
     }
 
     /// Reads a helper's word from an MQTT payload.
@@ -68,7 +86,7 @@ impl Assist {
     /// # Errors
     /// When the payload is no helper's word of this version.
     pub fn from_json(payload: &[u8]) -> Result<Self, DocumentError> {
-        document::read(payload).and_then(Self::checked)
+        document::read(payload).and_then(Self::check)
     }
 
     /// The helper's word as an MQTT payload.
@@ -76,7 +94,16 @@ impl Assist {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    fn checked(self) -> Result<Self, DocumentError> {
+    /// The scan that it answers; `None` when a person is admitted without one.
+    pub fn scan(&self) -> Option<ScanId> {
+        Some(ScanId { epoch: self.epoch?, seq: self.seq? })
+    }
+
+    /// Checks the version, every limit, and what must fit together.
+    ///
+    /// # Errors
+    /// Says what does not.
+    pub fn check(self) -> Result<Self, DocumentError> {
         document::check_version(self.v)?;
         let person = self.person.as_deref().unwrap_or("unknown");
         for (name, text) in [("helper", self.helper.as_str()), ("reason", &self.reason), ("person", person)] {
@@ -90,8 +117,50 @@ impl Assist {
         if self.epoch.is_some() != self.seq.is_some() {
             return Err(DocumentError::field("\"epoch\" and \"seq\" come together or not at all"));
         }
+        if self.id.as_deref().is_some_and(|id| !is_id(id)) {
+            return Err(DocumentError::field("\"id\" must be 1 to 64 of the characters A-Z, a-z, 0-9 and '-'"));
+        }
         Ok(self)
     }
+}
+
+impl AssistAction {
+    /// The action as it stands in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admit => "admit",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
+fn is_id(id: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (1..=ASSIST_ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(fits)
+}
+
+// The limits are checked where the field is read as well, so that its place in the document can be named.
+
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if (1..=ASSIST_TEXT_BYTES_MAX).contains(&text.len()) {
+        return Ok(text);
+    }
+    Err(de::Error::invalid_length(text.len(), &"1 to 256 bytes of text"))
+}
+
+fn maybe_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    struct Text(#[serde(deserialize_with = "text")] String);
+    Ok(Option::<Text>::deserialize(deserializer)?.map(|Text(text)| text))
+}
+
+fn maybe_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let id = Option::<String>::deserialize(deserializer)?;
+    if id.as_deref().is_none_or(is_id) {
+        return Ok(id);
+    }
+    Err(de::Error::invalid_value(de::Unexpected::Other("other characters"), &"1 to 64 of A-Z, a-z, 0-9 and '-'"))
 }
 
 impl std::fmt::Debug for Assist {
@@ -116,5 +185,37 @@ mod tests {
         assert_eq!(Assist::from_json(&good.to_json()).unwrap(), good);
         assert_eq!(admit("", "x").unwrap_err().fault, Fault::BadField);
         assert_eq!(admit("x", &"y".repeat(ASSIST_TEXT_BYTES_MAX + 1)).unwrap_err().fault, Fault::BadField);
+    }
+
+    const WORD: &str = r#"{"v":1,"action":"admit","helper":"Contoh Satgas","reason":"forgot","person":"P-1","epoch":1,"seq":2,"direction":"out","id":"a-1"}"#;
+
+    #[test]
+    fn every_field_is_read_and_each_limit_is_kept() {
+        let word = Assist::from_json(WORD.as_bytes()).unwrap();
+        assert_eq!((word.scan(), word.direction), (Some(ScanId { epoch: 1, seq: 2 }), Some(Direction::Out)));
+        assert_eq!((word.id.as_deref(), word.person.as_deref()), (Some("a-1"), Some("P-1")));
+        assert_eq!(Assist::from_json(&word.to_json()).unwrap(), word);
+        for (from, to) in [
+            ("\"a-1\"", "\"\""),
+            ("a-1", "a_1"),
+            ("a-1", &"a".repeat(65)),
+            ("P-1", ""),
+            ("\"out\"", "\"up\""),
+            (",\"seq\":2", ""),
+            ("admit", "allow"),
+        ] {
+            let error = Assist::from_json(WORD.replace(from, to).as_bytes()).unwrap_err();
+            assert_eq!(error.fault, Fault::BadField, "{to}");
+        }
+        let error = Assist::from_json(WORD.replace("\"v\":1", "\"v\":2").as_bytes()).unwrap_err();
+        assert_eq!(error.fault, Fault::UnsupportedVersion);
+    }
+
+    #[test]
+    fn debug_shows_neither_the_helper_nor_the_person() {
+        let word = Assist::from_json(WORD.as_bytes()).unwrap();
+        for secret in ["Contoh", "forgot", "P-1"] {
+            assert!(!format!("{word:?}").contains(secret));
+        }
     }
 }

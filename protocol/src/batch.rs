@@ -2,13 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, Instant, SiteId};
+use crate::{Event, Instant, SiteId, Subject};
 
 /// Content type of a batch.
 pub const CONTENT_TYPE: &str = "application/cloudevents-batch+json";
 
-/// CloudEvents `type` of an event of this version.
+/// CloudEvents `type` of a scan and its decision, of this version.
 pub const EVENT_TYPE: &str = "gapura.scan.decided.v1";
+
+/// CloudEvents `type` of a helper's word and its decision, of this version.
+pub const ASSIST_EVENT_TYPE: &str = "gapura.assist.decided.v1";
 
 /// One event as a CloudEvent. `T` is [`Event`] where it is written, and any JSON where it is read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +22,7 @@ pub struct CloudEvent<T> {
     pub id: String,
     /// The gateway, `urn:gapura:{site}`.
     pub source: String,
-    /// [`EVENT_TYPE`].
+    /// [`EVENT_TYPE`] or [`ASSIST_EVENT_TYPE`].
     #[serde(rename = "type")]
     pub kind: String,
     /// The door.
@@ -42,11 +45,15 @@ pub struct BatchAnswer {
 impl CloudEvent<Event> {
     /// `event` as the gateway of `site` sends it.
     pub fn new(site: &SiteId, event: Event) -> Self {
+        let kind = match event.subject {
+            Subject::Scan(_) | Subject::Malformed(_) => EVENT_TYPE,
+            Subject::Assist(_) => ASSIST_EVENT_TYPE,
+        };
         Self {
             specversion: "1.0".into(),
             id: event.number.to_string(),
             source: source(site),
-            kind: EVENT_TYPE.into(),
+            kind: kind.into(),
             subject: event.door.as_str().into(),
             time: event.decided_at,
             datacontenttype: "application/json".into(),

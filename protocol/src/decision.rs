@@ -12,10 +12,12 @@ use crate::{Instant, ScanId, VERSION};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     v: u64,
-    /// Epoch of the scan that is answered.
-    pub epoch: u32,
-    /// Sequence number of the scan that is answered.
-    pub seq: u64,
+    /// Epoch of the scan that is answered; absent when a helper admits somebody without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u32>,
+    /// Sequence number of that scan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
     /// What was decided.
     pub outcome: Outcome,
     /// Whether the door opens. Never true for `denied`, `assist`, `unavailable` and late scans.
@@ -42,6 +44,9 @@ pub struct Decision {
     /// Ids of the policies that decided; empty when none applied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<String>,
+    /// The id of the helper's word that is answered, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assist: Option<String>,
     /// The gateway's clock when it decided.
     pub decided_at: Instant,
 }
@@ -134,17 +139,19 @@ pub enum Language {
 }
 
 impl Decision {
-    /// The decision that `event` keeps; `None` where the scan could not be told from others, so that no answer could be matched to it.
+    /// The decision that `event` keeps; `None` where a scan could not be told from others, so that no answer could be matched to
+    /// it.
     pub fn of(event: &Event) -> Option<Self> {
-        let id = match &event.subject {
-            Subject::Scan(scan) => scan.id,
-            Subject::Malformed(malformed) => malformed.id?,
+        let (id, assist) = match &event.subject {
+            Subject::Scan(scan) => (Some(scan.id), None),
+            Subject::Malformed(malformed) => (Some(malformed.id?), None),
+            Subject::Assist(word) => (word.answers.map(|scan| scan.id), word.id.clone()),
         };
         let verdict = &event.verdict;
         Some(Self {
             v: VERSION.into(),
-            epoch: id.epoch,
-            seq: id.seq,
+            epoch: id.map(|id| id.epoch),
+            seq: id.map(|id| id.seq),
             outcome: verdict.outcome,
             open: verdict.open,
             warning: verdict.is_warning(),
@@ -155,6 +162,7 @@ impl Decision {
             event: Some(event.number),
             policy: verdict.policy_set.clone(),
             policies: verdict.policies.clone(),
+            assist,
             decided_at: event.decided_at,
         })
     }
@@ -163,8 +171,8 @@ impl Decision {
     pub fn unavailable(id: ScanId, reason: &str, now: Instant) -> Self {
         Self {
             v: VERSION.into(),
-            epoch: id.epoch,
-            seq: id.seq,
+            epoch: Some(id.epoch),
+            seq: Some(id.seq),
             outcome: Outcome::Unavailable,
             open: false,
             warning: false,
@@ -175,6 +183,7 @@ impl Decision {
             event: None,
             policy: None,
             policies: Vec::new(),
+            assist: None,
             decided_at: now,
         }
     }
@@ -194,9 +203,9 @@ impl Decision {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Which scan of its door is answered.
-    pub fn id(&self) -> ScanId {
-        ScanId { epoch: self.epoch, seq: self.seq }
+    /// Which scan of its door is answered; `None` when a helper admits somebody without one.
+    pub fn id(&self) -> Option<ScanId> {
+        Some(ScanId { epoch: self.epoch?, seq: self.seq? })
     }
 }
 

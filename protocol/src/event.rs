@@ -8,7 +8,7 @@ use std::fmt;
 use minicbor::{Decode, Encode};
 use serde::Serialize;
 
-use crate::{Direction, DoorId, HealthStatus, Instant, Language, Mode, Outcome, ScanId, Text};
+use crate::{AssistAction, Direction, DoorId, HealthStatus, Instant, Language, Mode, Outcome, ScanId, Text};
 
 /// Longest piece of a malformed payload that is kept, in bytes.
 pub const MALFORMED_BYTES_KEPT: usize = 512;
@@ -46,6 +46,9 @@ pub enum Subject {
     /// A payload that is no scan.
     #[n(1)]
     Malformed(#[n(0)] MalformedScan),
+    /// A helper's word.
+    #[n(2)]
+    Assist(#[n(0)] AssistRecord),
 }
 
 /// A scan without what was shown: that is kept only as a keyed hash.
@@ -104,6 +107,75 @@ pub struct MalformedScan {
     #[cbor(with = "minicbor::bytes")]
     #[serde(skip)]
     pub payload_head: Vec<u8>,
+}
+
+/// A helper's word: who lets whom through, or not, and why.
+#[derive(Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct AssistRecord {
+    /// What the helper does.
+    #[n(0)]
+    pub action: AssistAction,
+    /// The helper's own name.
+    #[n(1)]
+    pub helper: String,
+    /// Why.
+    #[n(2)]
+    pub reason: String,
+    /// The directory's id of the person, as the helper has named it; absent when unknown.
+    #[n(3)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+    /// The scan that it answers; absent when there was none.
+    #[n(4)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answers: Option<AnsweredScan>,
+    /// Which way the person goes.
+    #[n(5)]
+    pub direction: Direction,
+    /// The name of the certificate or token that it came with.
+    #[n(6)]
+    pub device: DoorId,
+    /// The way it came.
+    #[n(7)]
+    pub via: Via,
+    /// What tells it from every other word of the device; absent where the helper has not said.
+    #[n(8)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// What was shown in the scan that it answers.
+    #[n(9)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialHash>,
+    /// The pass that was shown in it.
+    #[n(10)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pass: Option<PassRecord>,
+}
+
+/// The scan that a helper's word answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct AnsweredScan {
+    /// Which scan of the door.
+    #[n(0)]
+    #[serde(flatten, serialize_with = "scan_id")]
+    pub id: ScanId,
+    /// The event that keeps it; absent when no such scan waited for a helper.
+    #[n(1)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<u64>,
+}
+
+/// The way by which a helper's word came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cbor(index_only)]
+pub enum Via {
+    /// From a device with a certificate.
+    #[n(0)]
+    Mqtt,
+    /// With an access token.
+    #[n(1)]
+    Http,
 }
 
 /// What was decided, and on what grounds.
@@ -241,11 +313,12 @@ pub enum ClockQuality {
 }
 
 impl Event {
-    /// Which scan of its door the event answers, where that was readable.
+    /// Which scan of its door the event keeps, where that was readable. A helper's word is none, although it may answer one.
     pub fn scan_id(&self) -> Option<ScanId> {
         match &self.subject {
             Subject::Scan(scan) => Some(scan.id),
             Subject::Malformed(malformed) => malformed.id,
+            Subject::Assist(_) => None,
         }
     }
 }
@@ -285,6 +358,17 @@ impl PersonClass {
             Self::NonAsn => "non-asn",
             Self::Visitor => "visitor",
         }
+    }
+}
+
+impl fmt::Debug for AssistRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AssistRecord")
+            .field("action", &self.action)
+            .field("answers", &self.answers)
+            .field("device", &self.device)
+            .field("via", &self.via)
+            .finish_non_exhaustive()
     }
 }
 
@@ -404,6 +488,51 @@ mod tests {
         assert!(!format!("{json} {event:?}").contains("SECRET"));
         assert_eq!(minicbor::decode::<Event>(&minicbor::to_vec(&event).unwrap()).unwrap(), event);
     }
+
+    fn word() -> AssistRecord {
+        AssistRecord {
+            action: AssistAction::Admit,
+            helper: "Contoh Satgas".into(),
+            reason: "forgot the badge".into(),
+            person: Some("P-0002".into()),
+            answers: Some(AnsweredScan { id: ScanId { epoch: 3, seq: 1042 }, event: Some(88121) }),
+            direction: Direction::In,
+            device: "lobby".parse().unwrap(),
+            via: Via::Mqtt,
+            id: Some("a-1".into()),
+            credential: None,
+            pass: None,
+        }
+    }
+
+    #[test]
+    fn a_helpers_word_reads_back_and_is_no_scan() {
+        let mut event = sample();
+        event.subject = Subject::Assist(word());
+        assert_eq!(minicbor::decode::<Event>(&minicbor::to_vec(&event).unwrap()).unwrap(), event);
+        assert_eq!(event.scan_id(), None);
+        let json = serde_json::to_value(&event).unwrap();
+        let assist = &json["subject"]["assist"];
+        assert_eq!((&assist["helper"], &assist["via"]), (&"Contoh Satgas".into(), &"mqtt".into()));
+        assert_eq!(assist["answers"], serde_json::json!({ "epoch": 3, "seq": 1042, "event": 88121 }));
+        let shown = format!("{:?}", event.subject);
+        assert!(!shown.contains("Contoh") && !shown.contains("badge") && !shown.contains("P-0002"), "{shown}");
+    }
+
+    #[test]
+    fn an_event_from_before_helpers_had_a_word_is_still_read() {
+        let digits = BEFORE_HELPERS.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+        let bytes: Vec<u8> = digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect();
+        let mut expected = sample();
+        (expected.verdict.shadow, expected.verdict.language) = (None, None);
+        if let Subject::Scan(scan) = &mut expected.subject {
+            (scan.kind, scan.pass) = (None, None);
+        }
+        assert_eq!(minicbor::decode::<Event>(&bytes).unwrap(), expected);
+    }
+
+    /// An event like [`sample`] as the first version has written it.
+    const BEFORE_HELPERS: &str = "861a00015839676d61696e2d696e1b000001a2059953381b000001a2059953398200818582031904121b000001a205995324005007070707070707070707070707070707008c00f57373746166662d776f726b696e672d686f757273826d53696c616b616e206d6173756b6e506c6561736520636f6d6520696e01f666502d303030310000817373746166662d776f726b696e672d686f7572736762333a39663263646d61696e";
 
     proptest! {
         #[test]

@@ -41,8 +41,8 @@ pub use decision::{Decision, HealthStatus, Language, Mode, Outcome, Text};
 pub use document::{DocumentError, Fault};
 pub use door_config::DoorConfig;
 pub use event::{
-    ClockQuality, CredentialHash, CredentialKind, Event, MalformedScan, PassRecord, PersonClass, ScanRecord,
-    ShadowVerdict, Subject, Verdict,
+    AnsweredScan, AssistRecord, ClockQuality, CredentialHash, CredentialKind, Event, MalformedScan, PassRecord,
+    PersonClass, ScanRecord, ShadowVerdict, Subject, Verdict, Via,
 };
 pub use instant::Instant;
 pub use scan::{Direction, Scan, ScanError, ScanId};

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 
 use minicbor::{Decode, Encode};
-use protocol::{CredentialHash, Direction, DoorId, Event, Instant, Outcome, ScanRecord, Subject, Verdict};
+use protocol::{
+    AssistRecord, CredentialHash, Direction, DoorId, Event, Instant, Outcome, ScanRecord, Subject, Verdict,
+};
 
 use crate::door_list::Zones;
 
@@ -115,9 +117,13 @@ impl Presence {
         if self.purged_at.is_none_or(|before| now.ms_since(before) >= PURGE_INTERVAL_MS) {
             self.purge(now);
         }
-        let Subject::Scan(scan) = &event.subject else { return };
         let verdict = &event.verdict;
         let Some(zone) = &verdict.zone else { return };
+        let scan = match &event.subject {
+            Subject::Scan(scan) => scan,
+            Subject::Malformed(_) => return,
+            Subject::Assist(word) => return self.remember_word(event, word, zone),
+        };
         let late = verdict.outcome == Outcome::Recorded && !verdict.open;
         let at = if late { scan.scanned_at.min(event.received_at) } else { now };
         let place = Place { zone: zone.clone(), door: event.door.clone(), direction: scan.direction, at };
@@ -173,6 +179,20 @@ impl Presence {
             let is_inside = position.is_some_and(|at| at == zone || zones.inside(zone).iter().any(|inner| inner == at));
             !is_inside && self.occupancy.of(zone, zones) >= capacity
         })
+    }
+
+    /// Whom a helper has let through has passed, where it is known who that was.
+    fn remember_word(&mut self, event: &Event, word: &AssistRecord, zone: &str) {
+        let Verdict { open: true, person, .. } = &event.verdict else { return };
+        let (zone, door, direction, at) = (zone.to_owned(), event.door.clone(), word.direction, event.decided_at);
+        let place = Place { zone, door, direction, at };
+        if let Some(pass) = &word.pass {
+            self.remember_pass(pass.id, pass.one_time_until, &place, true);
+        }
+        let who = person.as_deref().map(Who::person).or(word.credential.map(Who::carrier));
+        if let Some(who) = who {
+            self.move_to(who.0, place);
+        }
     }
 
     fn remember_pass(&mut self, id: CredentialHash, one_time_until: Option<Instant>, place: &Place, open: bool) {

@@ -1,6 +1,6 @@
 //! Everything that the gateway reads from the site's folder, each piece checked when it is read.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
@@ -10,8 +10,9 @@ use crate::access::{self, Calendar, CredentialKey, Directory, Doors, Passes, Pol
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::log::{Log, LogReader};
-use crate::site::SiteFolder;
+use crate::site::{self, SiteFolder};
 use crate::tls::{self, ServerFiles};
+use crate::tokens::Tokens;
 use crate::{forward, log};
 
 /// The file of the directory, in the site's data folder.
@@ -104,13 +105,14 @@ pub fn directory(folder: &SiteFolder) -> PathBuf {
     folder.data().join(DIRECTORY)
 }
 
-/// The hash of the administrator's token.
+/// The site's access tokens, the administrator's among them.
 ///
 /// # Errors
-/// When its file cannot be read or holds something else.
-pub fn admin_token_hash(path: &Path) -> Result<[u8; 32]> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let hash = blake3::Hash::from_hex(text.trim())
+/// Names the file that cannot be used.
+pub fn tokens(folder: &SiteFolder) -> Result<Tokens> {
+    let path = folder.admin_token();
+    let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let admin = blake3::Hash::from_hex(text.trim())
         .with_context(|| format!("{} must hold the token's BLAKE3 hash, 64 hexadecimal digits", path.display()))?;
-    Ok(*hash.as_bytes())
+    Ok(site::list_tokens(folder)?.with_admin(admin)?)
 }

@@ -2,6 +2,7 @@
 
 mod inputs;
 mod reloads;
+mod words;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,16 +20,17 @@ use tokio::task::JoinHandle;
 use crate::access::Snapshot;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::doors::{DoorSettings, Parts};
+use crate::doors::{DoorSettings, Parts, Words};
 use crate::forward::{self, Forwarder};
 use crate::log::{LogReader, Quarantined};
 use crate::monitors::Monitors;
 use crate::overview::Overview;
 use crate::reload::{self, Refusals};
 use crate::scan::{Figures, ScanQueue, Spine, SpineParts, State, UPSTREAM, UpstreamNote};
+use crate::tokens::Tokens;
 use crate::{doors, http, monitors, scan};
 
-pub use inputs::{admin_token_hash, directory, door_tls, http_tls, open_log, read_snapshot, upstream_client};
+pub use inputs::{directory, door_tls, http_tls, open_log, read_snapshot, tokens, upstream_client};
 
 /// How long the stages may take to stop.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
@@ -86,7 +88,8 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
         monitors: core.monitors.clone(),
         refusals: refusals.clone(),
     });
-    let sources = sources(&config, &overview, &core.reader, registry)?;
+    let words = words::words(&config, &core, &edge, &clock);
+    let sources = sources(&overview, &core.reader, registry, &edge.tokens, &clock, &words);
     let upstream_client = forwarding.as_ref().map(|forwarding| Arc::clone(&forwarding.client));
     let reloadables = reloads::reloadables(&config, &core.snapshot, &edge, upstream_client);
     let (http_config, http_tls) = (config.http.clone(), edge.http_tls.clone());
@@ -99,6 +102,7 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
         scans,
         monitors: monitors.clone(),
         registry: edge.connected,
+        words,
         known_door: known_door(snapshot, clock.clone(), config.scans.late_after_ms),
         tls: edge.door_tls,
         clock,
@@ -166,6 +170,7 @@ impl Core {
 struct Edge {
     door_tls: Arc<ArcSwap<rustls::ServerConfig>>,
     http_tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
+    tokens: Arc<ArcSwap<Tokens>>,
     mqtt: Arc<doors::Config>,
     door_metrics: doors::Metrics,
     connected: Arc<doors::Registry>,
@@ -188,6 +193,7 @@ impl Edge {
         Ok(Self {
             door_tls: Arc::new(ArcSwap::new(door_tls)),
             http_tls: http_tls.map(|tls| Arc::new(ArcSwap::new(tls))),
+            tokens: Arc::new(ArcSwap::from_pointee(tokens(&config.folder())?)),
             connected: doors::Registry::new(Arc::clone(&mqtt), door_metrics.clone(), clock.clone()),
             mqtt,
             door_metrics,
@@ -344,13 +350,22 @@ fn start_forwarder(
     Ok(Some(Forwarding { task: tokio::spawn(forwarder.run(stop)), progress, client }))
 }
 
-fn sources(config: &Config, overview: &Arc<Overview>, reader: &LogReader, registry: Registry) -> Result<http::Sources> {
+fn sources(
+    overview: &Arc<Overview>,
+    reader: &LogReader,
+    registry: Registry,
+    tokens: &Arc<ArcSwap<Tokens>>,
+    clock: &Clock,
+    words: &Arc<Words>,
+) -> http::Sources {
     let (status, ready, reader) = (Arc::clone(overview), Arc::clone(overview), reader.clone());
-    Ok(http::Sources {
+    http::Sources {
         status: Arc::new(move || status.status()),
         ready: Arc::new(move || ready.problems()),
         metrics: Arc::new(registry),
         events: Arc::new(move |after, limit| reader.read(after, limit, usize::MAX).map_err(|error| error.to_string())),
-        admin_token_hash: admin_token_hash(&config.folder().admin_token())?,
-    })
+        say: words::say(words),
+        tokens: Arc::clone(tokens),
+        clock: clock.clone(),
+    }
 }

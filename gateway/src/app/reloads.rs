@@ -23,6 +23,7 @@ pub(super) fn reloadables(
 ) -> Vec<Reloadable> {
     let mut reloadables = parts_of_the_snapshot(config, snapshot, &edge.connected);
     reloadables.extend(certificates(config, edge, upstream_client));
+    reloadables.push(tokens(config, edge));
     reloadables
 }
 
@@ -121,6 +122,14 @@ fn certificates(
         }));
     }
     reloadables
+}
+
+fn tokens(config: &Config, edge: &Edge) -> Reloadable {
+    let (folder, tokens) = (config.folder(), Arc::clone(&edge.tokens));
+    reloadable("tokens", vec![folder.tokens_toml(), folder.admin_token()], move || {
+        tokens.store(Arc::new(inputs::tokens(&folder)?));
+        Ok(())
+    })
 }
 
 fn reloadable(

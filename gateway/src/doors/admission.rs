@@ -23,13 +23,16 @@ use super::reason::{Reason, Refusal};
 use super::registry::Presence;
 use super::reply::{self, Welcome};
 use super::scans::Scans;
-use super::session::{DoorPart, LastWill, MonitorPart, Part, Session};
+use super::session::{DoorPart, HelperPart, LastWill, MonitorPart, Part, Session};
 use super::wire::{Stream, Wire};
 use crate::identity::{Identity, Role};
 use crate::monitors::{AttachError, MonitorLink};
 
 /// What the client ids of monitors start with where there is no certificate to tell them from doors.
 const MONITOR_PREFIX: &str = "monitor-";
+
+/// The same of helpers' devices.
+const HELPER_PREFIX: &str = "helper-";
 
 /// A timer that has nothing to do is set so far ahead.
 const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -162,7 +165,8 @@ struct Admitted {
 
 enum AdmittedPart {
     Door(DoorId, Option<Box<LastWill>>),
-    Monitor(Box<MonitorLink>),
+    /// A helper's device is one that may also speak.
+    Monitor(Box<MonitorLink>, Option<DoorId>),
 }
 
 /// Judges a caller, and makes it the one connection of its client.
@@ -182,14 +186,15 @@ async fn judge(front: &Front, caller: &mut Caller) -> Result<Admitted, Refusal> 
             let will = will.map(|will| last_will(front, door, will)).transpose()?;
             AdmittedPart::Door(door.clone(), will)
         }
-        Role::Monitor(_) if will.is_some() => return Err((Reason::NOT_AUTHORIZED, "will")),
-        Role::Monitor(name) => {
+        Role::Monitor(_) | Role::Helper(_) if will.is_some() => return Err((Reason::NOT_AUTHORIZED, "will")),
+        Role::Monitor(name) | Role::Helper(name) => {
             let attached = front.monitors.attach(name.as_str()).await;
             let link = attached.map_err(|error| match error {
                 AttachError::Full { .. } => (Reason::SERVER_BUSY, "monitors_max"),
                 _ => (Reason::SERVER_UNAVAILABLE, "router"),
             })?;
-            AdmittedPart::Monitor(Box::new(link))
+            let helper = matches!(identity.role, Role::Helper(_)).then(|| name.clone());
+            AdmittedPart::Monitor(Box::new(link), helper)
         }
         Role::Gateway => return Err((Reason::NOT_AUTHORIZED, "role")),
     };
@@ -213,7 +218,7 @@ fn session(front: &Front, caller: Caller, Admitted { presence, part }: Admitted)
             connect.session_expiry_s.unwrap_or(u32::MAX).min(config.session_expiry_s_max),
             protocol::topic::door_prefix(&front.site, door),
         ),
-        AdmittedPart::Monitor(_) => (None, 0, String::new()),
+        AdmittedPart::Monitor(..) => (None, 0, String::new()),
     };
     let keep_alive_s = match connect.keep_alive_s {
         0 => config.keep_alive_s_max,
@@ -242,9 +247,11 @@ fn session(front: &Front, caller: Caller, Admitted { presence, part }: Admitted)
             let scans = Scans::new(usize::from(config.in_flight_max));
             Part::Door(DoorPart { door, scans, received, clock_offset_ms: None, settings_version, will })
         }
-        AdmittedPart::Monitor(link) => {
+        AdmittedPart::Monitor(link, helper) => {
             let bucket = Mutex::new(Bucket::new(now));
-            Part::Monitor(Box::new(MonitorPart { link, bucket, retained: Vec::new() }))
+            let scans = || Scans::new(usize::from(config.in_flight_max));
+            let helper = helper.map(|name| HelperPart { name, scans: scans() });
+            Part::Monitor(Box::new(MonitorPart { link, bucket, retained: Vec::new(), helper }))
         }
     };
     let silence_max = Duration::from_millis(u64::from(keep_alive_s) * 1500);
@@ -276,7 +283,13 @@ fn session(front: &Front, caller: Caller, Admitted { presence, part }: Admitted)
 /// The identity of a client without a certificate, as its client id says.
 fn believed(client_id: &str) -> Result<Identity, Refusal> {
     let name = client_id.parse().map_err(|_| (Reason::CLIENT_ID_INVALID, "client_id"))?;
-    let role = if client_id.starts_with(MONITOR_PREFIX) { Role::Monitor(name) } else { Role::Door(name) };
+    let role = if client_id.starts_with(MONITOR_PREFIX) {
+        Role::Monitor(name)
+    } else if client_id.starts_with(HELPER_PREFIX) {
+        Role::Helper(name)
+    } else {
+        Role::Door(name)
+    };
     Ok(Identity { role, serial: Vec::new(), not_after: protocol::Instant::from_unix_ms(i64::MAX) })
 }
 

@@ -35,6 +35,8 @@ pub struct Metrics {
     pub packets_malformed: Counter,
     /// Messages that were not accepted.
     pub publishes_refused: Family<Because, Counter>,
+    /// Helpers' words that were not taken.
+    pub assists_refused: Family<Because, Counter>,
     /// Subscriptions that were not granted.
     pub subscriptions_refused: Counter,
     /// Scans that arrived.
@@ -82,6 +84,7 @@ impl Metrics {
             ("doors_connections_refused", "Clients not let in, by reason", &m.connections_refused),
             ("doors_tls_failures", "TLS handshakes that failed, by reason", &m.tls_failures),
             ("doors_publishes_refused", "Messages not accepted, by reason", &m.publishes_refused),
+            ("assists_refused", "Helpers' words not taken, by reason", &m.assists_refused),
         ] {
             registry.register(name, help, family.clone());
         }
@@ -94,6 +97,10 @@ impl Metrics {
 
     pub(super) fn fail_tls(&self, reason: &'static str) {
         self.tls_failures.get_or_create(&Because { reason }).inc();
+    }
+
+    pub(super) fn refuse_word(&self, reason: &'static str) {
+        self.assists_refused.get_or_create(&Because { reason }).inc();
     }
 
     pub(super) fn refuse_publish(&self, reason: &'static str) {

@@ -1,4 +1,4 @@
-//! The MQTT front: bytes of doors and monitors in, replies out.
+//! The MQTT front: bytes of doors, monitors and helpers in, replies out.
 //!
 //! The way of a scan through it:
 //!
@@ -11,7 +11,7 @@
 //! 7. the spine's answer comes back once the scan is on disk: the decision goes to the `outbox`, then the scan is acknowledged
 //! 8. `reply` puts both into bytes, sent with one write
 //!
-//! and beside it `subscribe` (what a client may hear), `settings` (what a door is told about itself), `farewell` (last wills), `kept`
+//! and beside it `words` (what helpers say: the same way, and the decision to the door they speak of), `subscribe` (what a client may hear), `settings` (what a door is told about itself), `farewell` (last wills), `kept`
 //! (sessions of doors that are away), `limits` (how fast one client may send).
 //!
 //! What holds here: a scan is acknowledged only after the spine has said that it is kept; a client acts only under the name in its
@@ -38,6 +38,7 @@ mod settings;
 mod subscribe;
 mod subscriptions;
 mod wire;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,7 @@ pub use self::config::Config;
 pub use self::listener::serve;
 pub use self::metrics::{Because, Metrics};
 pub use self::registry::{DoorPresence, Registry};
+pub use self::words::{NotSaid, Said, Way, Words};
 use crate::clock::Clock;
 use crate::monitors::Monitors;
 use crate::scan::ScanQueue;
@@ -65,6 +67,8 @@ pub struct Parts {
     pub monitors: Monitors,
     /// Who is connected.
     pub registry: Arc<Registry>,
+    /// What helpers' words pass.
+    pub words: Arc<Words>,
     /// The settings of a registered door; `None` for any other, which is then refused.
     pub known_door: KnownDoor,
     /// Read for every new connection, so that certificates are renewed and revoked without a restart. It must ask clients for

@@ -11,7 +11,7 @@ use super::reply::{self, Ack};
 use super::scans::Waiting;
 use super::session::{End, Part, Session};
 use super::subscriptions::Subscriptions;
-use crate::scan::{Answer, Arrival};
+use crate::scan::{Answer, Arrival, Payload};
 
 /// Topics that a client may give a number.
 pub(super) const TOPIC_ALIAS_MAX: u16 = 8;
@@ -20,8 +20,10 @@ impl Session {
     /// Takes in a message of the client.
     pub(super) fn on_publish(&mut self, mut publish: Publish) -> Result<(), End> {
         self.resolve_alias(&mut publish)?;
-        let Part::Door(part) = &mut self.part else {
-            return self.refuse(&publish, Reason::NOT_AUTHORIZED, "monitor");
+        let part = match &mut self.part {
+            Part::Door(part) => part,
+            Part::Monitor(part) if part.helper.is_some() => return self.on_word(publish),
+            Part::Monitor(_) => return self.refuse(&publish, Reason::NOT_AUTHORIZED, "monitor"),
         };
         if publish.qos == 2 && part.received.contains(&publish.pkid) {
             self.ack(&publish, Reason::SUCCESS);
@@ -42,28 +44,33 @@ impl Session {
     pub(super) fn answered(&mut self, answer: Answer) {
         match answer {
             Answer::Kept { ticket, decision, malformed } => {
-                let Part::Door(part) = &mut self.part else { return };
-                let Some(waiting) = part.scans.answered(ticket) else { return };
+                let Some(waiting) = self.part.scans().and_then(|scans| scans.answered(ticket)) else { return };
                 if let Some(decision) = decision {
                     self.send_decision(&waiting, decision);
                 }
                 self.ack_scan(&waiting, malformed);
             }
+            Answer::Said { ticket, door, decision, for_door } => self.said(ticket, &door, &decision, for_door),
             Answer::Held { ticket, reason } => self.tell_unavailable(ticket, reason),
             Answer::Refused { arrival, reason } => {
                 let ticket = arrival.reply.ticket;
-                if let Part::Door(part) = &mut self.part {
-                    part.scans.take_back(arrival);
+                if let Some(scans) = self.part.scans() {
+                    scans.take_back(arrival);
                 }
                 self.tell_unavailable(ticket, reason);
             }
         }
     }
 
-    /// Tells the door that nothing can be promised of a scan, once.
+    /// Tells the door that nothing can be promised of a scan, once. A helper learns it from the missing acknowledgement.
     pub(super) fn tell_unavailable(&mut self, ticket: u64, reason: &'static str) {
-        let Part::Door(part) = &mut self.part else { return };
-        let Some(waiting) = part.scans.unavailable(ticket) else { return };
+        if let Part::Monitor(part) = &mut self.part {
+            if part.helper.as_mut().is_some_and(|helper| helper.scans.unavailable(ticket).is_some()) {
+                self.front.metrics.refuse_word("unavailable");
+            }
+            return;
+        }
+        let Some(waiting) = self.part.scans().and_then(|scans| scans.unavailable(ticket)) else { return };
         self.front.metrics.scans_unavailable.inc();
         let Some(id) = waiting.id else { return };
         let payload = Decision::unavailable(id, reason, self.front.clock.now()).to_json().into();
@@ -86,14 +93,13 @@ impl Session {
             return Ok(());
         }
         self.front.metrics.scans_received.inc();
-        let payload = Scan::from_json(&publish.payload).map_err(|error| MalformedScan {
-            id: error.id,
-            payload_bytes: u32::try_from(publish.payload.len()).unwrap_or(u32::MAX),
-            payload_head: publish.payload.iter().take(MALFORMED_BYTES_KEPT).copied().collect(),
-        });
-        let id = match &payload {
-            Ok(scan) => Some(scan.id()),
-            Err(malformed) => malformed.id,
+        let payload = match Scan::from_json(&publish.payload) {
+            Ok(scan) => Payload::Scan(scan),
+            Err(error) => Payload::Malformed(MalformedScan {
+                id: error.id,
+                payload_bytes: u32::try_from(publish.payload.len()).unwrap_or(u32::MAX),
+                payload_head: publish.payload.iter().take(MALFORMED_BYTES_KEPT).copied().collect(),
+            }),
         };
         let arrival = Arrival {
             door: part.door.clone(),
@@ -103,7 +109,7 @@ impl Session {
             payload,
             reply: part.scans.reply_to(),
         };
-        let ticket = arrival.reply.ticket;
+        let (ticket, id) = (arrival.reply.ticket, arrival.scan_id());
         let waiting = Waiting::new(publish.pkid, publish.qos, id, publish.respond);
         if !part.scans.submit(&self.front.scans, waiting, arrival) {
             self.tell_unavailable(ticket, "gateway-busy");
@@ -137,7 +143,7 @@ impl Session {
     }
 
     /// Does not accept a message. A 3.1.1 client cannot be told, nor any at QoS 0: its connection ends.
-    fn refuse(&mut self, publish: &Publish, reason: Reason, counted_as: &'static str) -> Result<(), End> {
+    pub(super) fn refuse(&mut self, publish: &Publish, reason: Reason, counted_as: &'static str) -> Result<(), End> {
         self.front.metrics.refuse_publish(counted_as);
         if self.intake.version == Version::V311 || publish.qos == 0 {
             return Err(End::Closed(reason));
@@ -147,11 +153,11 @@ impl Session {
     }
 
     /// Acknowledges a message that needs no more waiting.
-    fn ack(&mut self, publish: &Publish, reason: Reason) {
+    pub(super) fn ack(&mut self, publish: &Publish, reason: Reason) {
         self.ack_numbered(publish.qos, publish.pkid, reason);
     }
 
-    fn ack_scan(&mut self, waiting: &Waiting, malformed: bool) {
+    pub(super) fn ack_scan(&mut self, waiting: &Waiting, malformed: bool) {
         let refused = malformed && self.intake.version == Version::V5;
         let reason = if refused { Reason::PAYLOAD_INVALID } else { Reason::SUCCESS };
         self.ack_numbered(waiting.qos, waiting.pkid, reason);

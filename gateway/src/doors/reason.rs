@@ -13,6 +13,7 @@ impl Reason {
     pub(super) const UNSPECIFIED: Self = Self(0x80);
     pub(super) const MALFORMED_PACKET: Self = Self(0x81);
     pub(super) const PROTOCOL_ERROR: Self = Self(0x82);
+    pub(super) const IMPLEMENTATION_SPECIFIC: Self = Self(0x83);
     pub(super) const UNSUPPORTED_VERSION: Self = Self(0x84);
     pub(super) const CLIENT_ID_INVALID: Self = Self(0x85);
     pub(super) const NOT_AUTHORIZED: Self = Self(0x87);

@@ -1,7 +1,7 @@
 //! Who is connected, what each door last said of itself, and the sessions of doors that are away.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +16,9 @@ use super::reason::{Reason, Refusal};
 use super::{Config, Metrics};
 use crate::clock::Clock;
 use crate::identity::{Identity, Role};
+
+/// Decisions on helpers' words that wait for one door's session; beyond, the oldest is dropped.
+const TOLD_MAX: usize = 16;
 
 /// Who is connected, and what is remembered of each door.
 pub struct Registry {
@@ -86,6 +89,14 @@ impl Registry {
     pub fn send_config(&self) {
         self.settings_version.fetch_add(1, Ordering::Release);
         self.order_all(Order::CONFIG);
+    }
+
+    /// Hands a door's reader a decision that it has not asked for; whether it is connected. The decision must be on disk.
+    pub fn tell(&self, door: &DoorId, decision: Bytes) -> bool {
+        let clients = self.clients();
+        let Some(client) = clients.live.get(&Role::Door(door.clone())) else { return false };
+        client.tell(decision);
+        true
     }
 
     pub(super) fn settings_version(&self) -> u64 {
@@ -295,6 +306,8 @@ pub(super) struct Client {
     pub(super) identity: Identity,
     orders: AtomicU8,
     ordered: Notify,
+    /// Decisions that the door has not asked for.
+    told: Mutex<VecDeque<Bytes>>,
     ended: AtomicBool,
     end: Notify,
 }
@@ -308,6 +321,7 @@ impl Order {
     pub(super) const REVOKED: Self = Self(2);
     pub(super) const SHUTDOWN: Self = Self(4);
     pub(super) const CONFIG: Self = Self(8);
+    pub(super) const TOLD: Self = Self(16);
     pub(super) const ANY: Self = Self(u8::MAX);
 
     pub(super) fn has(self, order: Self) -> bool {
@@ -321,6 +335,7 @@ impl Client {
             identity,
             orders: AtomicU8::new(0),
             ordered: Notify::new(),
+            told: Mutex::default(),
             ended: AtomicBool::new(false),
             end: Notify::new(),
         }
@@ -348,6 +363,21 @@ impl Client {
     /// Strikes an order that is carried out.
     pub(super) fn done(&self, order: Order) {
         self.orders.fetch_and(!order.0, Ordering::AcqRel);
+    }
+
+    fn tell(&self, decision: Bytes) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= TOLD_MAX {
+            told.pop_front();
+        }
+        told.push_back(decision);
+        drop(told);
+        self.order(Order::TOLD);
+    }
+
+    /// Takes the decisions that the door has not asked for.
+    pub(super) fn take_told(&self) -> VecDeque<Bytes> {
+        std::mem::take(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn order(&self, order: Order) {

@@ -57,7 +57,7 @@ pub(super) struct Session {
     pub(super) timer: Pin<Box<Sleep>>,
 }
 
-/// What differs between a door's and a monitor's connection.
+/// What differs between a door's and a monitor's connection. A helper's device is a monitor that may speak.
 pub(super) enum Part {
     Door(DoorPart),
     Monitor(Box<MonitorPart>),
@@ -79,6 +79,15 @@ pub(super) struct MonitorPart {
     pub(super) bucket: Mutex<Bucket>,
     /// Doors' last status, to be sent as fast as the client takes them.
     pub(super) retained: Vec<(DoorId, Bytes)>,
+    /// For a helper's device.
+    pub(super) helper: Option<HelperPart>,
+}
+
+/// What a helper's device has beyond a monitor: it may speak.
+pub(super) struct HelperPart {
+    pub(super) name: DoorId,
+    /// Words that wait for their answer.
+    pub(super) scans: Scans,
 }
 
 /// A door's last will, which can only be a status.
@@ -138,8 +147,8 @@ impl Session {
             Event::Ordered => {}
             Event::Answered(answer) => {
                 self.answered(answer);
-                while let Part::Door(part) = &mut self.part
-                    && let Ok(answer) = part.scans.answers.try_recv()
+                while let Some(scans) = self.part.scans()
+                    && let Ok(answer) = scans.answers.try_recv()
                 {
                     self.answered(answer);
                 }
@@ -221,7 +230,12 @@ impl Session {
             self.presence.client.done(Order::CONFIG);
             self.send_config()?;
         }
-        let unanswered = matches!(&self.part, Part::Door(part) if part.scans.len() > 0);
+        if orders.has(Order::TOLD) {
+            self.presence.client.done(Order::TOLD);
+            let told = self.presence.client.take_told();
+            self.send_told(told);
+        }
+        let unanswered = self.part.scans().is_some_and(|scans| scans.len() > 0);
         match self.stopping {
             Some(until) if !unanswered || until <= Instant::now() => Err(End::Closed(Reason::SHUTTING_DOWN)),
             _ => Ok(()),
@@ -313,26 +327,24 @@ impl Session {
             return Err(End::Closed(Reason::KEEP_ALIVE_TIMEOUT));
         }
         let timeout = self.front.config.answer_timeout();
-        while let Part::Door(part) = &mut self.part
-            && let Some(ticket) = part.scans.overdue(timeout)
+        while let Some(scans) = self.part.scans()
+            && let Some(ticket) = scans.overdue(timeout)
         {
             self.tell_unavailable(ticket, "no-answer-in-time");
         }
-        if let Part::Door(part) = &mut self.part
-            && part.scans.retry_is_due()
+        if let Some(scans) = self.part.scans()
+            && scans.retry_is_due()
         {
-            part.scans.retry(&self.front.scans);
+            scans.retry(&self.front.scans);
         }
         Ok(())
     }
 
     /// When the timer has something to do next.
-    fn due(&self) -> Instant {
+    fn due(&mut self) -> Instant {
         let silent_at = self.reads().then(|| self.last_packet + self.silence_max);
-        let scans_at = match &self.part {
-            Part::Door(part) => part.scans.due(self.front.config.answer_timeout()),
-            Part::Monitor(_) => None,
-        };
+        let timeout = self.front.config.answer_timeout();
+        let scans_at = self.part.scans().and_then(|scans| scans.due(timeout));
         let others = [silent_at, scans_at, self.paused_until, self.stopping];
         others.into_iter().flatten().fold(self.expires_at, Instant::min)
     }
@@ -342,16 +354,19 @@ impl Session {
     }
 
     /// Whether a message of the client finds room. An MQTT 5 client knows how much there is.
-    fn has_room(&self, frame: Frame) -> Result<bool, End> {
-        let Part::Door(part) = &self.part else { return Ok(true) };
+    fn has_room(&mut self, frame: Frame) -> Result<bool, End> {
+        let received = match &self.part {
+            Part::Door(part) => part.received.len(),
+            Part::Monitor(_) => 0,
+        };
+        let Some(scans) = self.part.scans() else { return Ok(true) };
         let max = usize::from(self.front.config.in_flight_max);
         let resent = frame.head & 0x08 != 0;
-        let received = part.received.len();
-        let exceeded = self.intake.version == Version::V5 && part.scans.numbered() + received >= max && !resent;
+        let exceeded = self.intake.version == Version::V5 && scans.numbered() + received >= max && !resent;
         if frame.qos() > 0 && (exceeded || received >= RECEIVED_MAX) {
             return Err(End::Closed(Reason::RECEIVE_MAXIMUM_EXCEEDED));
         }
-        Ok(part.scans.len() < max)
+        Ok(scans.len() < max)
     }
 
     fn take_token(&self, now: Instant) -> Result<(), Instant> {
@@ -399,8 +414,29 @@ impl Part {
                 Some(answer) => Event::Answered(answer),
                 None => std::future::pending().await,
             },
-            Self::Monitor(part) if room && part.retained.is_empty() => Event::Delivered(part.link.next().await.ok()),
-            Self::Monitor(_) => std::future::pending().await,
+            Self::Monitor(part) => {
+                let MonitorPart { link, retained, helper, .. } = &mut **part;
+                let answered = async {
+                    match helper {
+                        Some(helper) => helper.scans.answers.recv().await,
+                        None => None,
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    Some(answer) = answered => Event::Answered(answer),
+                    delivery = link.next(), if room && retained.is_empty() => Event::Delivered(delivery.ok()),
+                    else => std::future::pending().await,
+                }
+            }
+        }
+    }
+
+    /// What the client has published and waits for, where it may publish.
+    pub(super) fn scans(&mut self) -> Option<&mut Scans> {
+        match self {
+            Self::Door(part) => Some(&mut part.scans),
+            Self::Monitor(part) => part.helper.as_mut().map(|helper| &mut helper.scans),
         }
     }
 }

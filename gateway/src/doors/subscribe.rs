@@ -65,7 +65,11 @@ impl Session {
         subscriptions::check_filter(&filter.path)?;
         let allowed = match &self.part {
             Part::Door(_) => filter.path.starts_with(&*self.intake.prefix),
-            Part::Monitor(_) => subscriptions::monitor_channel(&self.front.site, &filter.path).is_some(),
+            Part::Monitor(part) => {
+                let channel = subscriptions::monitor_channel(&self.front.site, &filter.path);
+                // A helper's device hears what waits for it, and no more.
+                channel.is_some_and(|channel| part.helper.is_none() || channel == Channel::Decision)
+            }
         };
         if !allowed {
             return Err(Reason::NOT_AUTHORIZED);

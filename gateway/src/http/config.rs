@@ -35,8 +35,12 @@ pub struct Config {
     pub events_requests_max: usize,
     /// Time until an answer must be ready.
     pub request_timeout_ms: u64,
-    /// Size of a request's line and headers. Requests have no body.
+    /// Size of a request's line and headers.
     pub head_bytes_max: usize,
+    /// Size of a request's body, where one is taken; some routes take less.
+    pub body_bytes_max: usize,
+    /// Time for a request's body.
+    pub body_timeout_ms: u64,
     /// Time from the first byte of a request to the end of its headers.
     pub head_timeout_ms: u64,
     /// Time that a connection may stay open without a request.
@@ -64,6 +68,8 @@ impl Default for Config {
             events_requests_max: 4,
             request_timeout_ms: 10_000,
             head_bytes_max: 16_384,
+            body_bytes_max: 65_536,
+            body_timeout_ms: 10_000,
             head_timeout_ms: 10_000,
             idle_timeout_ms: 60_000,
             answer_timeout_ms: 60_000,
@@ -89,6 +95,8 @@ impl Config {
             ("events_requests_max", count(self.events_requests_max), 1..=64),
             ("request_timeout_ms", self.request_timeout_ms, 100..=300_000),
             ("head_bytes_max", count(self.head_bytes_max), 1_024..=131_072),
+            ("body_bytes_max", count(self.body_bytes_max), 1_024..=16_777_216),
+            ("body_timeout_ms", self.body_timeout_ms, 100..=60_000),
             ("head_timeout_ms", self.head_timeout_ms, 100..=60_000),
             ("idle_timeout_ms", self.idle_timeout_ms, 100..=3_600_000),
             ("answer_timeout_ms", self.answer_timeout_ms, 100..=3_600_000),

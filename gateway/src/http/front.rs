@@ -1,4 +1,5 @@
-//! What every request passes before and after its route: the rules of admission, the time limit, headers and figures.
+//! What every request passes before and after its route: the rules of admission, its body, the time limit, headers and
+//! figures.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -6,18 +7,20 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection::{Answering, Peer};
-use super::metrics::{self, Metrics, OfRoute, Route};
+use super::metrics::{self, Metrics, OfRoute};
 use super::problem::ProblemDetails;
+use super::route::{Route, Rule};
 use super::{Config, Sources};
+use crate::tokens::Token;
 
 /// On every answer. The status page needs its own style, script, icon and status, and nothing else does.
 const SECURITY_HEADERS: [(&str, &str); 8] = [
@@ -40,13 +43,14 @@ pub(super) struct Front {
     pub(super) sources: Sources,
     metrics: Metrics,
     hosts: Hosts,
-    token_hash: blake3::Hash,
-    token_delay: Duration,
     requests: Places,
     events_requests: Places,
-    request_timeout_ms: u64,
-    head_bytes_max: usize,
+    config: Config,
 }
+
+/// Whose token came with the request, for routes that need one.
+#[derive(Clone, Debug)]
+pub(super) struct Bearer(pub(super) Token);
 
 /// A request's place among those that are answered at the same time. Whoever works for the request keeps a clone, so
 /// that work that outlives its request still counts.
@@ -83,7 +87,6 @@ impl Front {
     pub(super) fn new(config: &Config, address: SocketAddr, sources: Sources, metrics: Metrics) -> Self {
         let names = config.host_names.clone();
         Self {
-            token_hash: blake3::Hash::from_bytes(sources.admin_token_hash),
             sources,
             metrics,
             hosts: if address.ip().to_canonical().is_loopback() {
@@ -93,50 +96,105 @@ impl Front {
             } else {
                 Hosts::Named(names)
             },
-            token_delay: Duration::from_millis(config.token_delay_ms),
             requests: Places::new(config.requests_max),
             events_requests: Places::new(config.events_requests_max),
-            request_timeout_ms: config.request_timeout_ms,
-            head_bytes_max: config.head_bytes_max,
+            config: config.clone(),
         }
     }
 
-    async fn admit(&self, route: Route, head: &Parts) -> Result<Permit, ProblemDetails> {
-        let headers = &head.headers;
-        if head_bytes(head) > self.head_bytes_max {
-            return Err(ProblemDetails::head_too_large(self.head_bytes_max));
+    /// Admits a request; what its route needs to know is in `head`, its body is read.
+    async fn admit(&self, head: &mut Parts, body: Body) -> Result<(Permit, Bytes), ProblemDetails> {
+        if head_bytes(head) > self.config.head_bytes_max {
+            return Err(ProblemDetails::head_too_large(self.config.head_bytes_max));
         }
         self.hosts.check(head)?;
-        let length = headers.get(CONTENT_LENGTH);
-        if headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length.as_bytes() != b"0") {
-            return Err(ProblemDetails::body_not_taken());
+        let rule = match Rule::of(head.uri.path(), &head.method) {
+            Some(Err(offered)) => return Err(ProblemDetails::method_not_allowed(&head.method, &offered)),
+            Some(Ok(rule)) => Some(rule),
+            None => None,
+        };
+        if let Some(rule) = rule.filter(|rule| !rule.roles.is_empty()) {
+            let token = self.check_token(rule, &head.headers).await?;
+            head.extensions.insert(Bearer(token));
         }
-        if route == Route::events {
-            self.check_token(headers).await?;
-        }
-        Ok(Permit {
+        let body = self.read_body(rule, head, body).await?;
+        let route = rule.map_or(Route::unknown, |rule| rule.route);
+        let permit = Permit {
             _all: if route == Route::livez { None } else { Some(self.requests.take()?) },
             _events: if route == Route::events { Some(self.events_requests.take()?) } else { None },
-        })
+        };
+        head.extensions.insert(permit.clone());
+        Ok((permit, body))
     }
 
-    async fn check_token(&self, headers: &HeaderMap) -> Result<(), ProblemDetails> {
-        let token = headers
+    async fn check_token(&self, rule: &Rule, headers: &HeaderMap) -> Result<Token, ProblemDetails> {
+        let shown = headers
             .get(AUTHORIZATION)
             .and_then(|value| value.as_bytes().split_at_checked(7))
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
             .map(|(_, token)| token.trim_ascii())
             .ok_or_else(ProblemDetails::token_needed)?;
-        // Comparing two `blake3::Hash`es takes the same time wherever they differ.
-        if blake3::hash(token) == self.token_hash {
-            return Ok(());
-        }
+        let token = self.sources.tokens.load().find(shown).cloned();
+        let refusal = match token {
+            Some(token) if !token.is_expired(self.sources.clock.now()) => {
+                if rule.roles.contains(&token.role) {
+                    return Ok(token);
+                }
+                let detail = format!("the token {} has the role {}, which may not do this", token.name, token.role);
+                return Err(self.forbid(&token, rule.route, detail));
+            }
+            Some(token) => {
+                tracing::warn!(token = %token.name, "a request came with an access token that has ended");
+                ProblemDetails::token_ended()
+            }
+            None => {
+                tracing::warn!("a request came with a wrong access token");
+                ProblemDetails::token_wrong()
+            }
+        };
         self.metrics.tokens_refused.inc();
-        tracing::warn!("a request came with a wrong access token");
         // Waits without a request's place, so that guessing costs others nothing; the connections are limited.
-        tokio::time::sleep(self.token_delay).await;
-        Err(ProblemDetails::token_wrong())
+        tokio::time::sleep(Duration::from_millis(self.config.token_delay_ms)).await;
+        Err(refusal)
     }
+
+    /// Refuses a good token that is not for what was asked, on the record.
+    pub(super) fn forbid(&self, token: &Token, route: Route, detail: String) -> ProblemDetails {
+        self.metrics.tokens_forbidden.get_or_create(&OfRoute { route }).inc();
+        let role = token.role.as_str();
+        tracing::warn!(target: "access", ?route, token = %token.name, role, "a token was used for what it is not for");
+        ProblemDetails::forbidden(detail)
+    }
+
+    /// The body, where one is taken; any other is refused.
+    async fn read_body(&self, rule: Option<&Rule>, head: &Parts, body: Body) -> Result<Bytes, ProblemDetails> {
+        let headers = &head.headers;
+        let length = headers.get(CONTENT_LENGTH);
+        let comes = headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length.as_bytes() != b"0");
+        let acts = [Method::POST, Method::PUT, Method::PATCH].contains(&head.method);
+        let Some(bytes_max) = rule.filter(|_| acts).and_then(|rule| rule.body_bytes_max(&self.config)) else {
+            return if comes { Err(ProblemDetails::body_not_taken()) } else { Ok(Bytes::new()) };
+        };
+        if !is_json(headers) {
+            return Err(ProblemDetails::not_json());
+        }
+        let told: Option<usize> = length.and_then(|length| length.to_str().ok()).and_then(|length| length.parse().ok());
+        if told.is_some_and(|told| told > bytes_max) {
+            return Err(ProblemDetails::body_too_large(bytes_max));
+        }
+        // Beyond its limit, or broken off: then nobody reads the answer.
+        let read = tokio::time::timeout(Duration::from_millis(self.config.body_timeout_ms), to_bytes(body, bytes_max));
+        match read.await {
+            Ok(read) => read.map_err(|_| ProblemDetails::body_too_large(bytes_max)),
+            Err(_) => Err(ProblemDetails::body_late(self.config.body_timeout_ms)),
+        }
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = value.split(';').next().unwrap_or_default();
+    kind.trim().eq_ignore_ascii_case("application/json")
 }
 
 /// The layer around every route.
@@ -150,12 +208,12 @@ pub(super) async fn pass(
     let started = Instant::now();
     let (mut head, body) = request.into_parts();
     let route = Route::of(head.uri.path());
-    let (permit, mut response) = match front.admit(route, &head).await {
-        Ok(permit) => {
-            head.extensions.insert(permit.clone());
-            let timeout = Duration::from_millis(front.request_timeout_ms);
-            let response = tokio::time::timeout(timeout, next.run(Request::from_parts(head, body))).await;
-            (Some(permit), response.unwrap_or_else(|_| ProblemDetails::late(front.request_timeout_ms).into_response()))
+    let timeout_ms = front.config.request_timeout_ms;
+    let (permit, mut response) = match front.admit(&mut head, body).await {
+        Ok((permit, body)) => {
+            let request = Request::from_parts(head, Body::from(body));
+            let response = tokio::time::timeout(Duration::from_millis(timeout_ms), next.run(request)).await;
+            (Some(permit), response.unwrap_or_else(|_| ProblemDetails::late(timeout_ms).into_response()))
         }
         Err(problem) => (None, problem.into_response()),
     };

@@ -73,7 +73,8 @@ impl HttpListener {
                 idle_timeout: Duration::from_millis(config.idle_timeout_ms),
                 head_timeout: Duration::from_millis(config.head_timeout_ms),
                 answer_timeout: Duration::from_millis(config.answer_timeout_ms),
-                head_bytes_cut: config.head_bytes_max.saturating_mul(2),
+                // What is read with the headers may be the body's beginning.
+                head_bytes_cut: config.head_bytes_max.saturating_mul(2).saturating_add(config.body_bytes_max),
             },
             places: Places {
                 taken: Arc::default(),

@@ -7,6 +7,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use super::route::Route;
+
 /// What the HTTP side counts.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -15,6 +17,7 @@ pub struct Metrics {
     pub(super) connections: Gauge,
     pub(super) refused: Family<Refused, Counter>,
     pub(super) tokens_refused: Counter,
+    pub(super) tokens_forbidden: Family<OfRoute, Counter>,
 }
 
 impl Metrics {
@@ -26,6 +29,7 @@ impl Metrics {
             connections: Gauge::default(),
             refused: Family::default(),
             tokens_refused: Counter::default(),
+            tokens_forbidden: Family::default(),
         };
         registry.register("http_requests", "HTTP requests by route and answer", metrics.requests.clone());
         registry.register(
@@ -41,8 +45,13 @@ impl Metrics {
         );
         registry.register(
             "http_tokens_refused",
-            "HTTP requests with a wrong access token",
+            "HTTP requests with a wrong access token, or one that has ended",
             metrics.tokens_refused.clone(),
+        );
+        registry.register(
+            "http_tokens_forbidden",
+            "HTTP requests with an access token that is not for what was asked",
+            metrics.tokens_forbidden.clone(),
         );
         metrics
     }
@@ -71,19 +80,6 @@ pub(super) struct Refused {
     pub(super) reason: Reason,
 }
 
-/// What is asked for. A small set: no client can make a label of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[expect(non_camel_case_types, reason = "the names are the label's values")]
-pub(super) enum Route {
-    page,
-    livez,
-    readyz,
-    metrics,
-    status,
-    events,
-    unknown,
-}
-
 /// Why a connection was turned away or cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the names are the label's values")]
@@ -104,23 +100,4 @@ pub(super) enum Reason {
     head_timeout,
     /// The client took longer than `answer_timeout_ms` to read its answer.
     answer_timeout,
-}
-
-impl Route {
-    /// The routes that can be asked for, with their paths and query parameters.
-    pub(super) const ALL: [(&'static str, Self); 9] = [
-        ("/", Self::page),
-        ("/page.css", Self::page),
-        ("/page.js", Self::page),
-        ("/icon.svg", Self::page),
-        ("/livez", Self::livez),
-        ("/readyz", Self::readyz),
-        ("/metrics", Self::metrics),
-        ("/api/v1/status", Self::status),
-        ("/api/v1/events", Self::events),
-    ];
-
-    pub(super) fn of(path: &str) -> Self {
-        Self::ALL.into_iter().find(|(known, _)| *known == path).map_or(Self::unknown, |(_, route)| route)
-    }
 }

@@ -1,7 +1,7 @@
 //! What people and monitoring see over HTTP: health, metrics, status, events, and the status page.
 //!
 //! ```text
-//! listener (TCP, TLS, limits) → front (host, token, limits, time) → routes (answers) → front (headers, figures)
+//! listener (TCP, TLS, limits) → front (host, method, token, body, limits, time) → routes (answers) → front (headers, figures)
 //! ```
 //!
 //! | route | answer |
@@ -11,7 +11,11 @@
 //! | `GET /readyz` | `ready`, or 503 with the reasons; `?verbose` lists warnings too; JSON with `Accept: application/json` |
 //! | `GET /metrics` | OpenMetrics text |
 //! | `GET /api/v1/status` | [`SiteStatus`] as JSON |
-//! | `GET /api/v1/events?after=N&limit=M` | [`Event`]s as NDJSON, with `Authorization: Bearer TOKEN` |
+//! | `GET /api/v1/events?after=N&limit=M` | [`Event`]s as NDJSON; for the role admin |
+//! | `POST /api/v1/doors/{door}/assist` | an [`Assist`] is kept, its [`Decision`] is the answer; for helper and admin |
+//!
+//! Which method, token and body a route takes stands in one table, `route::RULES`. A token comes as
+//! `Authorization: Bearer TOKEN`, a body as `application/json`.
 //!
 //! Every error is a problem details document (RFC 9457).
 
@@ -21,16 +25,19 @@ mod front;
 mod listener;
 mod metrics;
 mod problem;
+mod route;
 mod routes;
 #[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use prometheus_client::registry::Registry;
-use protocol::Event;
+use protocol::{Assist, Decision, DoorId, Event};
+use serde::Serialize;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -41,7 +48,9 @@ pub use self::metrics::Metrics;
 use self::connection::Peer;
 use self::front::Front;
 use self::listener::HttpListener;
+use crate::clock::Clock;
 use crate::status::{Problem, SiteStatus};
+use crate::tokens::Tokens;
 
 /// Where the answers come from. The functions may block: they run on threads for that, and one that hangs holds back
 /// nothing but its own request's place.
@@ -56,8 +65,51 @@ pub struct Sources {
     pub metrics: Arc<Registry>,
     /// At most so many (second) events that come after a number (first), in order. The error is logged, not shown.
     pub events: Arc<dyn Fn(u64, usize) -> Result<Vec<Event>, String> + Send + Sync>,
-    /// BLAKE3 hash of the token that opens what shows personal data.
-    pub admin_token_hash: [u8; 32],
+    /// Keeps a helper's word, and passes its decision on to the door; does not block. It does its work also when nobody
+    /// waits for it any more.
+    pub say: Arc<dyn Fn(Word) -> Saying + Send + Sync>,
+    /// The access tokens in force.
+    pub tokens: Arc<ArcSwap<Tokens>>,
+    /// The gateway's clock, for tokens that end.
+    pub clock: Clock,
+}
+
+/// A helper's word, as it came over HTTP.
+#[derive(Clone, Debug)]
+pub struct Word {
+    /// Where the helper stands.
+    pub door: DoorId,
+    /// What the helper says.
+    pub assist: Assist,
+    /// The name of the token that came with it.
+    pub token: DoorId,
+}
+
+/// What becomes of a helper's word.
+pub type Saying = Pin<Box<dyn Future<Output = Result<Said, NotSaid>> + Send>>;
+
+/// A helper's word that is on disk, and the answer to it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Said {
+    /// What was decided.
+    #[serde(flatten)]
+    pub decision: Decision,
+    /// Whether the door's reader was connected and has been told.
+    pub door_told: bool,
+}
+
+/// Why a helper's word was not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotSaid {
+    /// There is no such door.
+    UnknownDoor,
+    /// Too many words of this helper.
+    TooMany {
+        /// When there will be room, in seconds.
+        retry_after_s: u64,
+    },
+    /// The log cannot take it now.
+    Unavailable,
 }
 
 /// Why HTTP is not served.

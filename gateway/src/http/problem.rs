@@ -1,6 +1,6 @@
 //! Problem details for HTTP APIs (RFC 9457): how every refusal is told.
 
-use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -12,31 +12,52 @@ pub(super) struct ProblemDetails {
     name: &'static str,
     title: &'static str,
     detail: String,
-    header: Option<(HeaderName, &'static str)>,
+    /// The JSON path of the field that is wrong.
+    field: Option<String>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl ProblemDetails {
     fn new(status: StatusCode, name: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, name, title, detail: detail.into(), header: None }
+        Self { status, name, title, detail: detail.into(), field: None, header: None }
     }
 
     fn with(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.header = Some((name, value));
+        self.header = Some(Box::new((name, HeaderValue::from_static(value))));
         self
+    }
+
+    /// Names the field that is wrong by its JSON path.
+    pub(super) fn at(mut self, path: String) -> Self {
+        self.field = Some(path);
+        self
+    }
+
+    /// The wrong field and the detail.
+    #[cfg(test)]
+    pub(super) fn place(&self) -> (Option<&str>, &str) {
+        (self.field.as_deref(), &self.detail)
     }
 
     pub(super) fn not_found(path: &str) -> Self {
         let detail = format!(
-            "there is no {} here; there are /, /livez, /readyz, /metrics, /api/v1/status and /api/v1/events",
+            "there is no {} here; there are /, /livez, /readyz, /metrics, /api/v1/status, /api/v1/events and \
+             /api/v1/doors/{{door}}/assist",
             shown(path)
         );
         Self::new(StatusCode::NOT_FOUND, "not-found", "No such page", detail)
     }
 
-    pub(super) fn method_not_allowed(method: &Method) -> Self {
-        let detail = format!("{} is not offered here; use GET or HEAD", shown(method.as_str()));
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
-            .with(ALLOW, "GET, HEAD")
+    pub(super) fn method_not_allowed(method: &Method, offered: &[&str]) -> Self {
+        let detail = format!("{} is not offered here; use {}", shown(method.as_str()), offered.join(" or "));
+        let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail);
+        let allow = HeaderValue::from_str(&offered.join(", ")).ok();
+        Self { header: allow.map(|allow| Box::new((ALLOW, allow))), ..problem }
+    }
+
+    pub(super) fn no_such_door(door: &str) -> Self {
+        let detail = format!("there is no door {}; /api/v1/status lists the doors", shown(door));
+        Self::new(StatusCode::NOT_FOUND, "no-such-door", "No such door", detail)
     }
 
     pub(super) fn bad_query(detail: impl Into<String>) -> Self {
@@ -68,20 +89,63 @@ impl ProblemDetails {
     }
 
     pub(super) fn body_not_taken() -> Self {
-        let detail = "no request here has a body; send it without one";
+        let detail = "such a request has no body; send it without one";
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Request body is too large", detail)
     }
 
+    pub(super) fn body_too_large(bytes_max: usize) -> Self {
+        let detail = format!("the request's body may have at most {bytes_max} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Request body is too large", detail)
+    }
+
+    pub(super) fn body_late(timeout_ms: u64) -> Self {
+        let detail = format!("the request's body did not come within {timeout_ms} ms; send it faster");
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body-late", "The request took too long", detail)
+            .with(CONNECTION, "close")
+    }
+
+    pub(super) fn not_json() -> Self {
+        let detail = "the request's body must be JSON; send it with \"Content-Type: application/json\"";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "Unsupported media type", detail)
+            .with(ACCEPT, "application/json")
+    }
+
+    pub(super) fn bad_body(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-body", "Bad request body", detail)
+    }
+
     pub(super) fn token_needed() -> Self {
-        let detail = "this shows personal data; send the admin token as \"Authorization: Bearer TOKEN\"";
+        let detail = "this is not for everybody; send an access token as \"Authorization: Bearer TOKEN\"";
         Self::new(StatusCode::UNAUTHORIZED, "token-needed", "An access token is needed", detail)
             .with(WWW_AUTHENTICATE, "Bearer realm=\"gapura\"")
     }
 
     pub(super) fn token_wrong() -> Self {
-        let detail = "the access token is not this gateway's; it was shown once, when the site was made";
+        let detail = "the access token is not this gateway's; it was shown once, when it was made";
         Self::new(StatusCode::UNAUTHORIZED, "token-wrong", "Wrong access token", detail)
             .with(WWW_AUTHENTICATE, "Bearer realm=\"gapura\", error=\"invalid_token\"")
+    }
+
+    pub(super) fn token_ended() -> Self {
+        let detail = "the access token has ended; ask for a new one, made with `gapura token add`";
+        Self::new(StatusCode::UNAUTHORIZED, "token-ended", "The access token has ended", detail)
+            .with(WWW_AUTHENTICATE, "Bearer realm=\"gapura\", error=\"invalid_token\"")
+    }
+
+    pub(super) fn forbidden(detail: String) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "Not for this access token", detail)
+            .with(WWW_AUTHENTICATE, "Bearer realm=\"gapura\", error=\"insufficient_scope\"")
+    }
+
+    pub(super) fn too_many_words(retry_after_s: u64) -> Self {
+        let detail = format!("too many words of this helper within a minute; try again in {retry_after_s} s");
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-words", "Too many requests", detail);
+        Self { header: Some(Box::new((RETRY_AFTER, HeaderValue::from(retry_after_s)))), ..problem }
+    }
+
+    pub(super) fn not_kept() -> Self {
+        let detail = "nothing was kept and no door was opened; say it again, and see /readyz if that happens often";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-kept", "The log cannot take it", detail).with(RETRY_AFTER, "1")
     }
 
     pub(super) fn busy(requests_max: usize) -> Self {
@@ -111,16 +175,19 @@ impl ProblemDetails {
 
 impl IntoResponse for ProblemDetails {
     fn into_response(self) -> Response {
-        let body = json!({
+        let mut body = json!({
             "type": format!("urn:gapura:problem:{}", self.name),
             "title": self.title,
             "status": self.status.as_u16(),
             "detail": self.detail,
         });
+        if let (Some(field), Some(members)) = (self.field, body.as_object_mut()) {
+            members.insert("field".into(), field.into());
+        }
         let mut response =
             (self.status, [(CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response();
-        if let Some((name, value)) = self.header {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        if let Some((name, value)) = self.header.map(|header| *header) {
+            response.headers_mut().insert(name, value);
         }
         response
     }

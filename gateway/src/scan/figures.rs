@@ -11,7 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use protocol::{DoorId, Event, Instant};
+use protocol::{DoorId, Event, Instant, Subject};
 
 use super::State;
 use crate::access::Occupancy;
@@ -35,6 +35,8 @@ pub struct Metrics {
     pub malformed: Counter,
     /// Scans that were sent before and are answered again.
     pub duplicates: Counter,
+    /// Helpers' words kept, by what they say and what came of it.
+    pub assists: Family<AssistLabels, Counter>,
     /// Resent scans that were looked up in the log.
     pub recalled: Counter,
     /// Scans that had to be let go; their readers send them again.
@@ -49,6 +51,14 @@ pub struct Metrics {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct OutcomeLabel {
     outcome: &'static str,
+}
+
+/// The labels of a helper's word.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AssistLabels {
+    action: &'static str,
+    /// The verdict's reason; one of a few.
+    result: String,
 }
 
 /// What the spine tells the status page. Cheap to clone.
@@ -86,6 +96,7 @@ impl Metrics {
         let metrics = Self {
             kept: Family::default(),
             malformed: Counter::default(),
+            assists: Family::default(),
             duplicates: Counter::default(),
             recalled: Counter::default(),
             refused: Counter::default(),
@@ -94,6 +105,7 @@ impl Metrics {
         };
         registry.register("scans_kept", "Events kept on disk, by outcome", metrics.kept.clone());
         registry.register("scans_malformed", "Kept payloads that were no scans", metrics.malformed.clone());
+        registry.register("assists", "Helpers' words kept on disk, by action and result", metrics.assists.clone());
         registry.register("scans_duplicates", "Scans sent before, answered again", metrics.duplicates.clone());
         registry.register("scans_recalled", "Resent scans looked up in the log", metrics.recalled.clone());
         registry.register("scans_refused", "Scans let go for want of room, to be sent again", metrics.refused.clone());
@@ -105,10 +117,21 @@ impl Metrics {
     /// Counts what a commit has kept.
     pub fn count(&self, event: &Event, latency: Duration) {
         self.kept.get_or_create(&OutcomeLabel { outcome: event.verdict.outcome.as_str() }).inc();
-        if matches!(event.subject, protocol::Subject::Malformed(_)) {
+        if matches!(event.subject, Subject::Malformed(_)) {
             self.malformed.inc();
         }
+        if let Some(labels) = AssistLabels::of(event) {
+            self.assists.get_or_create(&labels).inc();
+        }
         self.seconds.observe(latency.as_secs_f64());
+    }
+}
+
+impl AssistLabels {
+    /// The labels of an event that keeps a helper's word.
+    pub(super) fn of(event: &Event) -> Option<Self> {
+        let Subject::Assist(word) = &event.subject else { return None };
+        Some(Self { action: word.action.as_str(), result: event.verdict.reason.clone() })
     }
 }
 
@@ -141,7 +164,8 @@ impl Figures {
     /// Takes note of events that were committed at `now`, and how long after their arrival.
     pub fn kept<'a>(&self, events: impl Iterator<Item = (&'a Event, Duration)>, state: &State, now: Instant) {
         self.with(|inner| {
-            for (event, latency) in events {
+            // A helper's word is no scan.
+            for (event, latency) in events.filter(|(event, _)| !matches!(event.subject, Subject::Assist(_))) {
                 inner.count(now);
                 inner.latency(latency);
                 let door = match inner.doors.get_mut(&event.door) {

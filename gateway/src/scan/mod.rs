@@ -8,9 +8,13 @@
 //!                                    read the event, answer              the log: is it there? answer, else decide again
 //! ```
 //!
+//! A helper's word goes the same way as a scan: judged from the spine's state, kept, then answered. So a door hears of it only
+//! when it is on disk.
+//!
 //! One thread decides and commits, in turns: while a commit is under way the queue fills, and what it holds then is the
 //! next batch. So batches grow with the load by themselves, and nothing is decided twice at the same time.
 
+mod assists;
 mod figures;
 mod recall;
 mod seen;
@@ -21,7 +25,7 @@ mod state;
 mod tests;
 
 use bytes::Bytes;
-use protocol::{DoorId, Instant, MalformedScan, Scan, ScanId};
+use protocol::{Assist, Decision, DoorId, Instant, MalformedScan, Scan, ScanId, Via};
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -48,12 +52,16 @@ pub struct Config {
     pub reopen_interval_ms: u64,
     /// Resent scans that may wait to be looked up in the log; what comes beyond is answered `unavailable`.
     pub recall_scans_max: usize,
+    /// How long after a scan a helper may confirm or refuse it, in milliseconds.
+    pub assist_within_ms: u64,
+    /// Words of one helper within a minute; what comes beyond is refused and not kept.
+    pub assists_per_minute_max: u32,
 }
 
-/// One scan as a door's session hands it in.
+/// One scan as a door's session hands it in, or a helper's word.
 #[derive(Debug)]
 pub struct Arrival {
-    /// The door, as its certificate says.
+    /// The door, as its certificate says; for a helper's word, where the helper stands.
     pub door: DoorId,
     /// The gateway's clock when the scan arrived.
     pub received_at: Instant,
@@ -62,9 +70,31 @@ pub struct Arrival {
     /// The reader's clock minus the gateway's in milliseconds, as the reader's last status of this connection said.
     pub clock_offset_ms: Option<i64>,
     /// What arrived.
-    pub payload: Result<Scan, MalformedScan>,
+    pub payload: Payload,
     /// Where the answer goes.
     pub reply: ReplyTo,
+}
+
+/// What arrived.
+#[derive(Clone, Debug)]
+pub enum Payload {
+    /// A scan.
+    Scan(Scan),
+    /// What should be a scan and is none.
+    Malformed(MalformedScan),
+    /// A helper's word. It is only decided while somebody waits for its answer.
+    Word(Word),
+}
+
+/// A helper's word, and who has brought it.
+#[derive(Clone, Debug)]
+pub struct Word {
+    /// What the helper says.
+    pub assist: Assist,
+    /// The name of the certificate or token that it came with.
+    pub device: DoorId,
+    /// The way it came.
+    pub via: Via,
 }
 
 /// Where the answer to an arrival goes.
@@ -88,6 +118,17 @@ pub enum Answer {
         decision: Option<Bytes>,
         /// Whether what is kept is a malformed scan.
         malformed: bool,
+    },
+    /// A helper's word is on disk: tell the door where that is asked for, then acknowledge the message.
+    Said {
+        /// See [`ReplyTo::ticket`].
+        ticket: u64,
+        /// Where the helper stands.
+        door: DoorId,
+        /// The answer.
+        decision: Box<Decision>,
+        /// Whether the door is to hear it: somebody passes or does not, and may still stand there.
+        for_door: bool,
     },
     /// It is not on disk yet: tell the door so, acknowledge nothing. It is held, and a final answer follows when the disk is back.
     Held {
@@ -160,6 +201,8 @@ impl Config {
             ("checkpoint_events", self.checkpoint_events, 1, 10_000_000),
             ("reopen_interval_ms", self.reopen_interval_ms, 10, 60_000),
             ("recall_scans_max", self.recall_scans_max as u64, 1, 100_000),
+            ("assist_within_ms", self.assist_within_ms, 1_000, 3_600_000),
+            ("assists_per_minute_max", self.assists_per_minute_max.into(), 1, 6_000),
         ] {
             if !(min..=max).contains(&value) {
                 return Err(format!("{field} is {value}, allowed are {min} to {max}"));
@@ -178,6 +221,8 @@ impl Default for Config {
             checkpoint_events: 50_000,
             reopen_interval_ms: 500,
             recall_scans_max: 256,
+            assist_within_ms: 120_000,
+            assists_per_minute_max: 30,
         }
     }
 }
@@ -218,6 +263,11 @@ impl ScanQueue {
 }
 
 impl WeakScanQueue {
+    /// The queue, while the spine is at work.
+    pub fn upgrade(&self) -> Option<ScanQueue> {
+        self.0.upgrade().map(|queue| ScanQueue { queue })
+    }
+
     /// Arrivals that wait.
     pub fn waiting(&self) -> usize {
         self.0.upgrade().map_or(0, |queue| queue.max_capacity().saturating_sub(queue.capacity()))
@@ -271,11 +321,23 @@ impl Waiting {
 }
 
 impl Arrival {
+    /// A helper's word at `door`, arrived now.
+    pub fn word(door: DoorId, word: Word, received_at: Instant, reply: ReplyTo) -> Self {
+        let (arrived, payload) = (std::time::Instant::now(), Payload::Word(word));
+        Self { door, received_at, arrived, clock_offset_ms: None, payload, reply }
+    }
+
+    /// Whether it is a helper's word for whose answer nobody waits.
+    fn is_abandoned(&self) -> bool {
+        matches!(self.payload, Payload::Word(_)) && self.reply.answers.is_closed()
+    }
+
     /// Which scan of its door this is, where that is readable.
     pub fn scan_id(&self) -> Option<ScanId> {
         match &self.payload {
-            Ok(scan) => Some(scan.id()),
-            Err(malformed) => malformed.id,
+            Payload::Scan(scan) => Some(scan.id()),
+            Payload::Malformed(malformed) => malformed.id,
+            Payload::Word(_) => None,
         }
     }
 }

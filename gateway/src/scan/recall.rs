@@ -3,10 +3,12 @@
 use std::thread;
 
 use bytes::Bytes;
-use protocol::{Decision, Event, Subject};
+use protocol::{Decision, Event, Instant, Subject};
 use tokio::sync::mpsc;
 
-use super::{Answer, Metrics, ReplyTo, ScanQueue, Waiting, Work};
+use super::assists::is_for_the_door;
+use super::{Answer, Config, Metrics, ReplyTo, ScanQueue, Waiting, Work};
+use crate::clock::Clock;
 use crate::log::LogReader;
 
 /// Hands resent scans to the thread that looks them up.
@@ -38,15 +40,23 @@ impl Recall {
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub fn start(log: LogReader, scans_max: usize, spine: ScanQueue, metrics: Metrics) -> std::io::Result<Self> {
-        let (asked, mut waiting) = mpsc::channel(scans_max);
+    pub fn start(
+        log: LogReader,
+        config: &Config,
+        spine: ScanQueue,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> std::io::Result<Self> {
+        let (asked, mut waiting) = mpsc::channel(config.recall_scans_max);
+        let assist_within_ms = config.assist_within_ms;
         let for_refusals = metrics.clone();
         // Weak: the spine's queue must close when its last real owner is gone.
         let spine = spine.queue.downgrade();
         thread::Builder::new().name("recall".into()).spawn(move || {
             while let Some(asked) = waiting.blocking_recv() {
                 metrics.recalled.inc();
-                if let Some(new) = answer(&log, asked, &metrics) {
+                let answering = |reply: &ReplyTo, event: &Event| kept(reply, event, assist_within_ms, clock.now()).0;
+                if let Some(new) = answer(&log, asked, answering, &metrics) {
                     hand_back(&spine, new, &metrics);
                 }
             }
@@ -63,15 +73,32 @@ impl Recall {
     }
 }
 
-/// The final answer to an arrival that `event` keeps.
-pub fn kept(reply: &ReplyTo, event: &Event) -> (Answer, Option<Bytes>) {
-    let decision = Decision::of(event).map(|decision| Bytes::from(decision.to_json()));
-    let malformed = matches!(event.subject, Subject::Malformed(_));
-    (Answer::Kept { ticket: reply.ticket, decision: decision.clone(), malformed }, decision)
+/// The final answer to an arrival that `event` keeps, and the decision's payload. A door hears of a helper's word for
+/// `assist_within_ms`.
+pub fn kept(reply: &ReplyTo, event: &Event, assist_within_ms: u64, now: Instant) -> (Answer, Option<Bytes>) {
+    let ticket = reply.ticket;
+    let decision = Decision::of(event);
+    let payload = decision.as_ref().map(|decision| Bytes::from(decision.to_json()));
+    let answer = match (&event.subject, decision) {
+        (Subject::Assist(_), Some(decision)) => {
+            let for_door = is_for_the_door(event, assist_within_ms, now);
+            Answer::Said { ticket, door: event.door.clone(), decision: Box::new(decision), for_door }
+        }
+        (subject, _) => {
+            let malformed = matches!(subject, Subject::Malformed(_));
+            Answer::Kept { ticket, decision: payload.clone(), malformed }
+        }
+    };
+    (answer, payload)
 }
 
 /// Answers a resent scan; gives it back when the log does not have it.
-fn answer(log: &LogReader, Asked { waiting, hint }: Asked, metrics: &Metrics) -> Option<Waiting> {
+fn answer(
+    log: &LogReader,
+    Asked { waiting, hint }: Asked,
+    answering: impl Fn(&ReplyTo, &Event) -> Answer,
+    metrics: &Metrics,
+) -> Option<Waiting> {
     // Read first: what is committed during the search is for the spine to know.
     let searched_through = log.last_event();
     let arrival = &waiting.arrival;
@@ -86,7 +113,7 @@ fn answer(log: &LogReader, Asked { waiting, hint }: Asked, metrics: &Metrics) ->
         (found, _) => found,
     };
     match (found, hint) {
-        (Ok(Some(event)), _) => arrival.reply.answer(kept(&arrival.reply, &event).0),
+        (Ok(Some(event)), _) => arrival.reply.answer(answering(&arrival.reply, &event)),
         // It was kept once, and retention has removed it since: it needs no second event.
         (Ok(None), Hint::Kept(_)) => {
             arrival.reply.answer(Answer::Kept { ticket: arrival.reply.ticket, decision: None, malformed: false });

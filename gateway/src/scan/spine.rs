@@ -10,12 +10,14 @@ use bytes::Bytes;
 use protocol::{Channel, DoorTopic, Event, Instant, SiteId, Subject};
 use tokio::sync::{mpsc, oneshot};
 
+use super::assists::Spoken;
 use super::recall::{Asked, Hint, Recall, kept};
 use super::seen::Lookup;
 use super::{
-    Arrival, Config, Figures, Metrics, ReplyTo, ScanQueue, State, UPSTREAM, UpstreamNote, Waiting, Work, WorkQueue,
+    Arrival, Config, Figures, Metrics, Payload, ReplyTo, ScanQueue, State, UPSTREAM, UpstreamNote, Waiting, Work,
+    WorkQueue,
 };
-use crate::access::{self, Presence, Snapshot};
+use crate::access::{self, Snapshot};
 use crate::clock::Clock;
 use crate::log::{Commit, Log, LogError, LogReader};
 use crate::monitors::Monitors;
@@ -86,7 +88,8 @@ impl Spine {
     /// # Errors
     /// When the system has no thread left.
     pub fn new(parts: SpineParts, queue: ScanQueue) -> std::io::Result<Self> {
-        let recall = Recall::start(parts.reader.clone(), parts.config.recall_scans_max, queue, parts.metrics.clone())?;
+        let (reader, metrics, clock) = (parts.reader.clone(), parts.metrics.clone(), parts.clock.clone());
+        let recall = Recall::start(reader, &parts.config, queue, metrics, clock)?;
         Ok(Self { parts, recall, unsure: None, held: VecDeque::new(), reopen_at: None, on_probation: false })
     }
 
@@ -158,9 +161,14 @@ impl Spine {
                 }
             };
             let Waiting { arrival, not_in_log_through, .. } = &waiting;
-            let lookup = match arrival.scan_id() {
-                Some(id) => self.parts.state.lookup(&arrival.door, id, *not_in_log_through),
-                None => Lookup::Fresh,
+            // Whoever brought it does not wait any more, and would neither tell the door nor the helper.
+            if arrival.is_abandoned() {
+                continue;
+            }
+            let lookup = match (&arrival.payload, arrival.scan_id()) {
+                (Payload::Word(word), _) => self.parts.state.lookup_word(&arrival.door, word),
+                (_, Some(id)) => self.parts.state.lookup(&arrival.door, id, *not_in_log_through),
+                (_, None) => Lookup::Fresh,
             };
             match lookup {
                 Lookup::Seen(number) => {
@@ -174,8 +182,8 @@ impl Spine {
                 Lookup::Unknown => batch.asked.push(Asked { waiting, hint: Hint::Unknown }),
                 Lookup::Fresh => {
                     let number = first_number.saturating_add(batch.events.len() as u64);
-                    let event =
-                        decided(&snapshot, self.parts.state.presence(), arrival, number, self.parts.clock.now());
+                    let SpineParts { state, config, clock, .. } = &self.parts;
+                    let event = decided(&snapshot, state, config.assist_within_ms, arrival, number, clock.now());
                     self.parts.state.remember(&event);
                     batch.events.push(event);
                     batch.waiting.push(waiting);
@@ -206,7 +214,7 @@ impl Spine {
     fn answer(&mut self, batch: Batch) {
         let mut latencies = Vec::with_capacity(batch.events.len());
         for (event, Waiting { arrival, .. }) in batch.events.iter().zip(&batch.waiting) {
-            let decision = answer(&arrival.reply, event);
+            let decision = self.reply(&arrival.reply, event);
             let latency = arrival.arrived.elapsed();
             latencies.push(latency);
             self.parts.metrics.count(event, latency);
@@ -217,7 +225,7 @@ impl Spine {
         }
         for (index, waiting) in &batch.repeated {
             if let Some(event) = batch.events.get(*index) {
-                answer(&waiting.arrival.reply, event);
+                self.reply(&waiting.arrival.reply, event);
             }
         }
         batch.asked.into_iter().for_each(|asked| self.recall.ask(asked));
@@ -226,6 +234,13 @@ impl Spine {
         }
         let events = batch.events.iter().zip(latencies);
         self.parts.figures.kept(events, &self.parts.state, self.parts.clock.now());
+    }
+
+    /// Answers one arrival with the event that keeps it; gives back the decision's payload.
+    fn reply(&self, reply: &ReplyTo, event: &Event) -> Option<Bytes> {
+        let (answer, decision) = kept(reply, event, self.parts.config.assist_within_ms, self.parts.clock.now());
+        reply.answer(answer);
+        decision
     }
 
     /// The commit failed, or nobody knows: the doors are told, the scans are held, the log must be opened again.
@@ -329,29 +344,30 @@ impl Batch {
 }
 
 /// Decides one arrival.
-fn decided(snapshot: &Snapshot, presence: &Presence, arrival: &Arrival, number: u64, decided_at: Instant) -> Event {
+fn decided(
+    snapshot: &Snapshot,
+    state: &State,
+    assist_within_ms: u64,
+    arrival: &Arrival,
+    number: u64,
+    decided_at: Instant,
+) -> Event {
+    let Arrival { door, received_at, .. } = arrival;
     let (subject, verdict) = match &arrival.payload {
-        Ok(scan) => {
-            let shown = access::Shown {
-                door: &arrival.door,
-                received_at: arrival.received_at,
-                clock_offset_ms: arrival.clock_offset_ms,
-                scan,
-            };
-            let (record, verdict) = access::decide(snapshot, presence, &shown, decided_at);
+        Payload::Scan(scan) => {
+            let shown =
+                access::Shown { door, received_at: *received_at, clock_offset_ms: arrival.clock_offset_ms, scan };
+            let (record, verdict) = access::decide(snapshot, state.presence(), &shown, decided_at);
             (Subject::Scan(record), verdict)
         }
-        Err(malformed) => {
-            let verdict = access::refuse_malformed(snapshot, &arrival.door, decided_at);
-            (Subject::Malformed(malformed.clone()), verdict)
+        Payload::Malformed(malformed) => {
+            (Subject::Malformed(malformed.clone()), access::refuse_malformed(snapshot, door, decided_at))
+        }
+        Payload::Word(word) => {
+            let spoken = Spoken { door, received_at: *received_at, word };
+            let (record, verdict) = state.assists().judge(snapshot, &spoken, assist_within_ms, decided_at);
+            (Subject::Assist(record), verdict)
         }
     };
-    Event { number, door: arrival.door.clone(), received_at: arrival.received_at, decided_at, subject, verdict }
-}
-
-/// Answers one arrival with the event that keeps it; gives back the decision's payload.
-fn answer(reply: &ReplyTo, event: &Event) -> Option<Bytes> {
-    let (answer, decision) = kept(reply, event);
-    reply.answer(answer);
-    decision
+    Event { number, door: door.clone(), received_at: *received_at, decided_at, subject, verdict }
 }

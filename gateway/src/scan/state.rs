@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use minicbor::{Decode, Encode};
 use protocol::{DoorId, Event, ScanId};
 
+use super::Word;
+use super::assists::Assists;
 use super::seen::{Lookup, Seen};
 use crate::access::Presence;
 use crate::log::{LogError, LogReader};
@@ -15,7 +17,7 @@ const REBUILD_EVENTS: usize = 4096;
 /// Bytes that are read at once when the state is rebuilt.
 const REBUILD_BYTES: usize = 4 << 20;
 
-/// What every door has sent, and where people were last seen.
+/// What every door has sent, where people were last seen, and who waits for a helper.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct State {
     #[n(0)]
@@ -24,6 +26,10 @@ pub struct State {
     #[n(1)]
     #[cbor(default)]
     presence: Presence,
+    /// Absent in checkpoints of earlier versions.
+    #[n(2)]
+    #[cbor(default)]
+    assists: Assists,
     #[cbor(skip)]
     events_since_checkpoint: u64,
 }
@@ -50,6 +56,16 @@ impl State {
         self.doors.get(door).map_or(Lookup::Fresh, |seen| seen.lookup(id, not_in_log_through))
     }
 
+    /// Whether a helper's word was said before.
+    pub fn lookup_word(&self, door: &DoorId, word: &Word) -> Lookup {
+        self.assists.lookup(door, word).map_or(Lookup::Fresh, |event| Lookup::Seen(Some(event)))
+    }
+
+    /// What doors' helpers were asked and have said.
+    pub fn assists(&self) -> &Assists {
+        &self.assists
+    }
+
     /// Where people were last seen.
     pub fn presence(&self) -> &Presence {
         &self.presence
@@ -58,6 +74,7 @@ impl State {
     /// Takes note of an event.
     pub fn remember(&mut self, event: &Event) {
         self.presence.remember(event);
+        self.assists.remember(event);
         self.events_since_checkpoint = self.events_since_checkpoint.saturating_add(1);
         let Some(id) = event.scan_id() else { return };
         if let Some(seen) = self.doors.get_mut(&event.door) {

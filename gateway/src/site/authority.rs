@@ -199,7 +199,7 @@ impl Authority {
             Role::Gateway => {
                 (host_names, vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth])
             }
-            Role::Door(_) | Role::Monitor(_) => (&[][..], vec![ExtendedKeyUsagePurpose::ClientAuth]),
+            Role::Door(_) | Role::Monitor(_) | Role::Helper(_) => (&[][..], vec![ExtendedKeyUsagePurpose::ClientAuth]),
         };
         Holder { role: role.to_string(), uri: Some(role.uri(&self.site)), host_names, usages }
     }

@@ -1,4 +1,4 @@
-//! Certificates as files: handed out to readers and monitors, taken back, and the gateway's own renewed.
+//! Certificates as files: handed out to readers, monitors and helpers, taken back, and the gateway's own renewed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,6 +58,31 @@ pub fn revoke_monitor(folder: &SiteFolder, name: &DoorId, now: Instant) -> Resul
     let lock = Lock::wait(folder)?;
     let authority = Authority::open(folder, &folder.site()?)?;
     take_back(&lock, folder, &authority, &Role::Monitor(name.clone()), now)
+}
+
+/// Makes a certificate for the device of a helper, `helpers/{name}.pem` and `.key`. An earlier one stays valid.
+///
+/// # Errors
+/// When the site's authority cannot be used, `csr` is no valid request, or a file cannot be written.
+pub fn add_helper(
+    folder: &SiteFolder,
+    name: &DoorId,
+    csr: Option<&Path>,
+    now: Instant,
+) -> Result<HandedOut, SiteError> {
+    let lock = Lock::wait(folder)?;
+    let authority = Authority::open(folder, &folder.site()?)?;
+    hand_out_one(&lock, folder, &authority, Order { role: Role::Helper(name.clone()), csr }, now)
+}
+
+/// Revokes every certificate that was issued for the device of a helper, and tells how many were not revoked before.
+///
+/// # Errors
+/// When there is none, or the revocation list cannot be read or written.
+pub fn revoke_helper(folder: &SiteFolder, name: &DoorId, now: Instant) -> Result<usize, SiteError> {
+    let lock = Lock::wait(folder)?;
+    let authority = Authority::open(folder, &folder.site()?)?;
+    take_back(&lock, folder, &authority, &Role::Helper(name.clone()), now)
 }
 
 /// Issues the gateway's certificate again, for the key that it has, under the names that it has and `host_names`.
@@ -123,12 +148,12 @@ pub(super) fn hand_out_one(
     order: Order<'_>,
     now: Instant,
 ) -> Result<HandedOut, SiteError> {
-    if let Role::Monitor(_) = order.role
-        && !folder.monitors().exists()
-    {
-        files::create_folder(&folder.monitors())?;
-    }
     let (certificate, _) = paths(folder, &order.role);
+    if let (Role::Monitor(_) | Role::Helper(_), Some(folder)) = (&order.role, certificate.parent())
+        && !folder.exists()
+    {
+        files::create_folder(folder)?;
+    }
     let mut handed_out = hand_out(lock, folder, authority, &[order], now)?;
     if let Some(parent) = certificate.parent() {
         files::sync_folder(parent)?;
@@ -170,6 +195,7 @@ fn paths(folder: &SiteFolder, role: &Role) -> (PathBuf, PathBuf) {
     match role {
         Role::Door(door) => (folder.door_certificate(door), folder.door_key(door)),
         Role::Monitor(name) => (folder.monitor_certificate(name), folder.monitor_key(name)),
+        Role::Helper(name) => (folder.helper_certificate(name), folder.helper_key(name)),
         Role::Gateway => (folder.gateway_certificate(), folder.gateway_key()),
     }
 }

@@ -190,7 +190,7 @@ fn parse(path: &Path, list: &str) -> Result<Doors, SiteError> {
     Doors::parse(list).map_err(|source| SiteError::DoorList { path: path.to_owned(), source: Box::new(source) })
 }
 
-fn must_be_listed(folder: &SiteFolder, door: &DoorId) -> Result<(), SiteError> {
+pub(super) fn must_be_listed(folder: &SiteFolder, door: &DoorId) -> Result<(), SiteError> {
     let path = folder.doors_toml();
     if read_doors(&path)?.get(door).is_some() {
         Ok(())

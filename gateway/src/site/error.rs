@@ -97,6 +97,46 @@ pub enum SiteError {
         #[source]
         source: Box<toml::de::Error>,
     },
+    /// The list of tokens cannot be understood.
+    #[error(
+        "{} is no valid list of tokens: correct it, a token is a table [lobby-desk] as `gapura token add` writes it",
+        path.display()
+    )]
+    TokenList {
+        /// The list.
+        path: PathBuf,
+        /// Where in it, and what.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// The name is taken.
+    #[error("there is a token {name} already: choose another name, or revoke it first with `gapura token revoke`")]
+    TokenExists {
+        /// The name.
+        name: DoorId,
+    },
+    /// It would have ended before it was made.
+    #[error("the token {name} would be over already: give --until a moment to come, or leave it out")]
+    TokenEnded {
+        /// The name.
+        name: DoorId,
+    },
+    /// There is no such token.
+    #[error("there is no token {name} in {}: see `gapura token list`", path.display())]
+    UnknownToken {
+        /// The name.
+        name: DoorId,
+        /// The list of tokens.
+        path: PathBuf,
+    },
+    /// The list is valid, but not one plain table after the other.
+    #[error("the table of {name} in {} does not stand alone: take it out by hand", path.display())]
+    TokenLayout {
+        /// The name.
+        name: DoorId,
+        /// The list of tokens.
+        path: PathBuf,
+    },
     /// The list of certificates cannot be understood.
     #[error("{}, line {line}: not of the form serial,role,not_after,issued_at: restore that line", path.display())]
     Index {

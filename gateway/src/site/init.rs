@@ -4,14 +4,13 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::tz::TimeZone;
 use protocol::{Instant, SiteId};
 
 use super::authority::{Authority, Validity, new_authority};
 use super::error::SiteError;
 use super::files::{Access, create, create_folder, failed, make_private, sync_folder};
+use super::tokens::new_token;
 use super::x509::alternative_names;
 use super::{AUTHORITY_DAYS, CERTIFICATE_DAYS, Secret, SiteFolder, hex, issued, random};
 
@@ -81,14 +80,13 @@ pub fn init(dir: &Path, options: &InitOptions<'_>, now: Instant) -> Result<Initi
     create(&folder.gateway_key(), gateway.key_pem.reveal(), Access::Secret)?;
 
     create(&folder.badge_key(), hex(&random::<32>()?) + "\n", Access::Secret)?;
-    let admin_token = URL_SAFE_NO_PAD.encode(random::<32>()?);
-    let hash = blake3::hash(admin_token.as_bytes()).to_hex();
-    create(&folder.admin_token(), format!("{hash}\n"), Access::Secret)?;
+    let (admin_token, hash) = new_token()?;
+    create(&folder.admin_token(), format!("{}\n", hash.to_hex()), Access::Secret)?;
 
     for path in [folder.policy(), folder.pki(""), folder.secrets(), dir.to_owned()] {
         sync_folder(&path)?;
     }
-    Ok(Initialized { folder, admin_token: Secret(admin_token) })
+    Ok(Initialized { folder, admin_token })
 }
 
 fn check(options: &InitOptions<'_>) -> Result<(), SiteError> {

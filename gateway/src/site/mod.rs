@@ -5,6 +5,7 @@
 //! doors.toml            one table per door
 //! zones.toml            one table per zone, where zones lie in each other, have limits or modes
 //! calendar.toml         holidays
+//! tokens.toml           one table per access token, without the token
 //! policy/               who may pass
 //! policy-candidate/     who may pass from some day on; tried on live scans, never binding
 //! trust/passes/         keys that may sign staff and visitor passes
@@ -17,6 +18,7 @@
 //! pki/lock              held while a command changes the folder
 //! doors/{door}.pem, .key        for the reader of a door
 //! monitors/{monitor}.pem, .key  for a monitor
+//! helpers/{helper}.pem, .key    for the device of a helper
 //! secrets/badge.key     key of the hashes that badge codes are kept as, 64 hex digits
 //! secrets/admin.token   BLAKE3 hash of the administrator's token, 64 hex digits
 //! data/                 the log and its views
@@ -37,6 +39,7 @@ mod revocation;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod x509;
 
 use std::fmt;
@@ -46,13 +49,14 @@ use protocol::{DoorId, SiteId};
 use serde::Deserialize;
 
 pub use self::authority::{Authority, Issued, Validity};
-pub use self::certificates::{HandedOut, add_monitor, renew_gateway, revoke_monitor};
+pub use self::certificates::{HandedOut, add_helper, add_monitor, renew_gateway, revoke_helper, revoke_monitor};
 pub use self::doors::{
     AfterRevocation, DoorCertificate, DoorListing, DoorRevocation, NewDoor, add_door, add_doors, list_doors,
     read_doors, reissue_door, revoke_door,
 };
 pub use self::error::SiteError;
 pub use self::init::{InitOptions, Initialized, init};
+pub use self::tokens::{NewToken, add_token, list_tokens, revoke_token};
 
 /// Days that the site's authority is valid.
 pub const AUTHORITY_DAYS: u32 = 3653;
@@ -110,6 +114,11 @@ impl SiteFolder {
     /// The list of doors.
     pub fn doors_toml(&self) -> PathBuf {
         self.root.join("doors.toml")
+    }
+
+    /// The list of access tokens; absent until one is made.
+    pub fn tokens_toml(&self) -> PathBuf {
+        self.root.join("tokens.toml")
     }
 
     /// The folder of the access policy.
@@ -192,6 +201,16 @@ impl SiteFolder {
         self.monitors().join(format!("{name}.key"))
     }
 
+    /// The certificate of a helper's device.
+    pub fn helper_certificate(&self, name: &DoorId) -> PathBuf {
+        self.helpers().join(format!("{name}.pem"))
+    }
+
+    /// The private key of a helper's device; absent where the key was made on the device.
+    pub fn helper_key(&self, name: &DoorId) -> PathBuf {
+        self.helpers().join(format!("{name}.key"))
+    }
+
     /// The key of the hashes that badge codes are kept as.
     pub fn badge_key(&self) -> PathBuf {
         self.secrets().join("badge.key")
@@ -232,6 +251,10 @@ impl SiteFolder {
 
     fn monitors(&self) -> PathBuf {
         self.root.join("monitors")
+    }
+
+    fn helpers(&self) -> PathBuf {
+        self.root.join("helpers")
     }
 
     fn secrets(&self) -> PathBuf {

@@ -54,6 +54,7 @@ impl Audit {
                 *self.unidentified.entry(door).or_default() += 1;
                 return;
             }
+            LoggedSubject::Assist {} => return,
         };
         let stored = Stored { number: event.number, outcome: event.verdict.outcome };
         let first = self.stored.entry((door, epoch, seq)).or_insert(stored).number;
@@ -232,6 +233,15 @@ mod tests {
         assert!(report.is_clean(), "{report}");
         assert_eq!((report.acked, report.stored, report.forwarded, report.forwarded_again), (2, 3, Some(3), 2));
         assert!(report.examples.is_empty());
+    }
+
+    #[test]
+    fn a_helpers_word_is_an_event_and_no_scan() {
+        let word = |number| LoggedEvent { subject: LoggedSubject::Assist {}, ..event(number, 0) };
+        let report = audit([acked(1)], [event(1, 1), word(2), word(3)], upstream(&[1, 2, 3]));
+        assert!(report.is_clean(), "{report}");
+        assert_eq!(report.stored, 3);
+        assert!(!audit([acked(1)], [event(1, 1), word(2)], upstream(&[1])).is_clean());
     }
 
     #[test]

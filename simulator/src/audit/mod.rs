@@ -45,6 +45,8 @@ pub enum LoggedSubject {
         /// Its sequence number.
         seq: Option<u64>,
     },
+    /// A helper's word, which is no scan.
+    Assist {},
 }
 
 /// What was decided.

@@ -85,6 +85,7 @@ mod tests {
 {"number":2,"door":"a","subject":{"malformed":{"epoch":3,"seq":4,"payload_bytes":9}},"verdict":{"outcome":"denied"}}
 
 {"number":3,"door":"a","subject":{"malformed":{"payload_bytes":9}},"verdict":{"outcome":"denied"}}
+{"number":4,"door":"a","subject":{"assist":{"action":"admit","device":"lobby","answers":{"epoch":1,"seq":2,"event":1}}},"verdict":{"outcome":"granted"}}
 "#,
         )
         .unwrap();
@@ -94,7 +95,8 @@ mod tests {
             [
                 LoggedSubject::Scan { epoch: 1, seq: 2 },
                 LoggedSubject::Malformed { epoch: Some(3), seq: Some(4) },
-                LoggedSubject::Malformed { epoch: None, seq: None }
+                LoggedSubject::Malformed { epoch: None, seq: None },
+                LoggedSubject::Assist {}
             ]
         );
     }

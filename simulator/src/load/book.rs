@@ -49,9 +49,10 @@ pub struct Kept {
 /// A decision as far as a reader reads it.
 #[derive(Debug, Deserialize)]
 pub struct Answer<'a> {
-    /// Epoch of the scan.
-    pub epoch: u32,
-    /// Sequence number of the scan.
+    /// Epoch of the scan; absent where a helper has admitted somebody without one.
+    pub epoch: Option<u32>,
+    /// Sequence number of the scan; 0 where there was none.
+    #[serde(default)]
     pub seq: u64,
     /// What was decided; absent where a plain broker relayed the scan.
     pub outcome: Option<Outcome>,
@@ -59,6 +60,13 @@ pub struct Answer<'a> {
     #[serde(borrow)]
     reason: Option<Cow<'a, str>>,
     event: Option<u64>,
+}
+
+impl Answer<'_> {
+    /// Whether it answers a helper: a second decision beside the scan's own.
+    pub fn is_to_a_helper(&self) -> bool {
+        self.reason.as_deref().is_some_and(|reason| reason.starts_with("helper-") || reason.starts_with("assist-"))
+    }
 }
 
 /// What an answer is to the book.
@@ -196,7 +204,7 @@ mod tests {
 
     fn answer(seq: u64, outcome: Outcome, event: u64) -> Answer<'static> {
         Answer {
-            epoch: 1,
+            epoch: Some(1),
             seq,
             outcome: Some(outcome),
             open: Some(false),
@@ -272,5 +280,15 @@ mod tests {
         assert_eq!((answer.seq, answer.outcome), (2, Some(Outcome::Unavailable)));
         let answer: Answer<'_> = serde_json::from_str(r#"{"v":1,"epoch":1,"seq":3,"direction":"in"}"#).unwrap();
         assert_eq!((answer.seq, answer.outcome), (3, None));
+    }
+
+    #[test]
+    fn what_a_helper_is_answered_is_no_scans_decision() {
+        let read = |json| serde_json::from_str::<Answer<'_>>(json).unwrap();
+        let by_hand = read(r#"{"v":1,"outcome":"granted","open":true,"reason":"helper-admitted","event":9}"#);
+        assert_eq!((by_hand.epoch, by_hand.is_to_a_helper()), (None, true));
+        let waits =
+            read(r#"{"v":1,"epoch":1,"seq":3,"outcome":"assist","open":false,"reason":"status-yellow","event":8}"#);
+        assert!(!waits.is_to_a_helper());
     }
 }

@@ -5,7 +5,7 @@ use std::io::Read;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use flate2::read::GzDecoder;
-use protocol::batch::{CONTENT_TYPE as BATCH, EVENT_TYPE};
+use protocol::batch::{ASSIST_EVENT_TYPE, CONTENT_TYPE as BATCH, EVENT_TYPE};
 use protocol::{CloudEvent, Instant};
 use serde::Deserialize;
 
@@ -76,6 +76,8 @@ struct Received {
 enum Subject {
     Scan(ScanId),
     Malformed(ScanId),
+    /// A helper's word: no scan of its own.
+    Assist {},
 }
 
 #[derive(Deserialize)]
@@ -106,10 +108,13 @@ fn entry(event: CloudEvent<Received>, received_at: Instant) -> Result<Entry, Ref
     if event.specversion != "1.0" {
         return refuse(format!("event {id} has the specversion {:?}, known is 1.0", event.specversion));
     }
-    if event.kind != EVENT_TYPE {
-        return refuse(format!("event {id} has the type {:?}, known is {EVENT_TYPE}", event.kind));
+    let (expected, scan) = match event.data.subject {
+        Subject::Scan(scan) | Subject::Malformed(scan) => (EVENT_TYPE, scan),
+        Subject::Assist {} => (ASSIST_EVENT_TYPE, ScanId { epoch: None, seq: None }),
+    };
+    if event.kind != expected {
+        return refuse(format!("event {id} has the type {:?}, known is {expected}", event.kind));
     }
-    let (Subject::Scan(scan) | Subject::Malformed(scan)) = event.data.subject;
     Ok(Entry {
         source: event.source,
         id,

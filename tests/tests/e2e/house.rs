@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each stage of the gateway may import of the others. Everything may use the leaves, and `protocol`.
-const MAY_IMPORT: [(&str, &[&str]); 16] = [
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("clock", &[]),
     ("door_list", &[]),
     ("identity", &[]),
     ("status", &[]),
+    ("tokens", &[]),
     ("tls", &[]),
     ("site", &["tls"]),
     ("log", &[]),
@@ -24,8 +25,9 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("overview", &["access", "config", "log", "monitors", "reload", "scan", "doors", "forward", "tls"]),
 ];
 
-/// Leaves that everything may use: the clock, the list of doors, who a certificate belongs to, and the words of the status.
-const LEAVES: [&str; 4] = ["clock", "door_list", "identity", "status"];
+/// Leaves that everything may use: the clock, the list of doors, who a certificate or a token belongs to, and the words of
+/// the status.
+const LEAVES: [&str; 5] = ["clock", "door_list", "identity", "status", "tokens"];
 
 /// The roots, which put everything together.
 const ROOTS: [&str; 2] = ["app", "cli"];

@@ -17,5 +17,6 @@ mod disk;
 mod house;
 mod mistakes;
 mod reload;
+mod satgas;
 mod scans;
 mod upstream;

@@ -5,6 +5,7 @@ mod certificates;
 mod rights;
 mod scans;
 mod sessions;
+mod words;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -22,7 +23,10 @@ use tokio::time::{sleep, timeout};
 use self::certificates::Ca;
 use super::*;
 use crate::monitors::Monitors;
-use crate::scan::{Answer, Arrival, WorkQueue};
+use crate::scan::{Answer, Arrival, Payload, WorkQueue};
+
+/// Words of one helper within a minute.
+const WORDS_PER_MINUTE_MAX: u32 = 5;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -43,6 +47,7 @@ struct Gateway {
     ca: Ca,
     tls_config: Arc<ArcSwap<rustls::ServerConfig>>,
     registry: Arc<Registry>,
+    words: Arc<Words>,
     metrics: Metrics,
     arrivals: WorkQueue,
     settings: Arc<Mutex<Option<DoorSettings>>>,
@@ -75,21 +80,32 @@ impl Gateway {
         let settings = DoorSettings { mode: Mode::Enforce, zone: "hall".into(), late_after_ms: 60_000 };
         let settings = Arc::new(Mutex::new(Some(settings)));
         let known = Arc::clone(&settings);
+        let known_door: KnownDoor = Arc::new(move |door| {
+            ["a", "b", "c"].contains(&door.as_str()).then(|| known.lock().unwrap().clone()).flatten()
+        });
+        let way = Way {
+            scans: scans.downgrade(),
+            registry: Arc::clone(&registry),
+            known_door: Arc::clone(&known_door),
+            clock: Clock::system(),
+            metrics: metrics.clone(),
+            answer_timeout: config.answer_timeout(),
+        };
+        let words = Arc::new(Words::new(WORDS_PER_MINUTE_MAX, way));
         let parts = Parts {
             site: "regency".parse().unwrap(),
             scans,
             monitors: monitors(),
             registry: Arc::clone(&registry),
-            known_door: Arc::new(move |door| {
-                ["a", "b", "c"].contains(&door.as_str()).then(|| known.lock().unwrap().clone()).flatten()
-            }),
+            words: Arc::clone(&words),
+            known_door,
             tls: Arc::clone(&tls_config),
             clock: Clock::system(),
             metrics: metrics.clone(),
             config,
         };
         let served = tokio::spawn(serve(parts, tls_listener, Some(plain_listener), stop));
-        Self { plain, tls, ca, tls_config, registry, metrics, arrivals, settings, shutdown, served }
+        Self { plain, tls, ca, tls_config, registry, words, metrics, arrivals, settings, shutdown, served }
     }
 
     /// A connection that has said nothing.

@@ -12,7 +12,7 @@ async fn a_scan_is_acknowledged_only_after_it_is_kept() {
         assert_eq!(client.subscribe(version, &(prefix("a") + "decision"), 1).await, 1);
         client.send(&publish(version, &(prefix("a") + "scan"), 1, 258, &[], &scan(4))).await;
         let arrival = gateway.arrival().await;
-        assert_eq!(arrival.payload.as_ref().unwrap().id(), ScanId { epoch: 1, seq: 4 });
+        assert_eq!(arrival.scan_id(), Some(ScanId { epoch: 1, seq: 4 }));
         client.is_quiet().await;
         kept(&arrival, false).await;
         let (topic, pkid, _, payload) = published(version, &client.packet().await);
@@ -64,7 +64,7 @@ async fn what_is_no_scan_is_handed_in_as_malformed() {
     let mut v3 = gateway.v3("a").await;
     v3.send(&publish(3, &(prefix("a") + "scan"), 1, 1, &[], &[b'x'; 4000])).await;
     let arrival = gateway.arrival().await;
-    let malformed = arrival.payload.as_ref().unwrap_err();
+    let Payload::Malformed(malformed) = &arrival.payload else { panic!("a malformed scan must arrive") };
     assert_eq!((malformed.id, malformed.payload_bytes, malformed.payload_head.len()), (None, 4000, 512));
     kept(&arrival, true).await;
     assert_eq!(v3.packet().await, (0x40, vec![0, 1]));
@@ -85,7 +85,7 @@ async fn a_door_is_told_unavailable_once_and_acknowledged_when_the_disk_is_back(
     client.send(&publish(3, &(prefix("a") + "scan"), 1, 1, &[], &scan(8))).await;
     let arrival = gateway.arrival().await;
     let decision = Decision::from_json(&published(3, &client.packet().await).3).unwrap();
-    assert_eq!((decision.seq, decision.open, decision.reason.as_str()), (8, false, "no-answer-in-time"));
+    assert_eq!((decision.seq, decision.open, decision.reason.as_str()), (Some(8), false, "no-answer-in-time"));
     unavailable(&arrival).await;
     client.is_quiet().await;
     assert_eq!(gateway.metrics.scans_unavailable.get(), 1);
@@ -95,7 +95,7 @@ async fn a_door_is_told_unavailable_once_and_acknowledged_when_the_disk_is_back(
     client.send(&publish(3, &(prefix("a") + "scan"), 1, 2, &[], &scan(9))).await;
     unavailable(&gateway.arrival().await).await;
     let decision = Decision::from_json(&published(3, &client.packet().await).3).unwrap();
-    assert_eq!((decision.seq, decision.reason.as_str()), (9, "disk"));
+    assert_eq!((decision.seq, decision.reason.as_str()), (Some(9), "disk"));
 }
 
 #[tokio::test]
@@ -108,12 +108,12 @@ async fn a_scan_that_finds_the_queue_full_is_told_so_and_handed_in_when_there_is
     }
     for seq in [2, 3] {
         let decision = Decision::from_json(&published(3, &client.packet().await).3).unwrap();
-        assert_eq!((decision.seq, decision.reason.as_str()), (seq, "gateway-busy"));
+        assert_eq!((decision.seq, decision.reason.as_str()), (Some(seq), "gateway-busy"));
     }
     client.is_quiet().await;
     for pkid in [1, 2, 3] {
         let arrival = gateway.keep().await;
-        assert_eq!(arrival.payload.unwrap().seq, u64::from(pkid));
+        assert_eq!(arrival.scan_id().unwrap().seq, u64::from(pkid));
         assert_eq!(client.packet().await.0, 0x30);
         assert_eq!(client.packet().await, (0x40, vec![0, pkid]));
     }
@@ -187,7 +187,7 @@ async fn a_client_that_sends_too_fast_is_slowed_down_and_loses_nothing() {
     let scans: Vec<u8> = flood(12);
     client.send(&scans).await;
     for seq in 1..=12 {
-        assert_eq!(gateway.keep().await.payload.unwrap().seq, seq);
+        assert_eq!(gateway.keep().await.scan_id().unwrap().seq, seq);
     }
     let throttled = gateway.metrics.scans_throttled.get();
     assert!(throttled >= 1);
@@ -197,7 +197,7 @@ async fn a_client_that_sends_too_fast_is_slowed_down_and_loses_nothing() {
     client.send(&scans).await;
     gateway.v3("b").await.is_quiet().await;
     for seq in 1..=5 {
-        assert_eq!(gateway.keep().await.payload.unwrap().seq, seq);
+        assert_eq!(gateway.keep().await.scan_id().unwrap().seq, seq);
     }
     assert!(gateway.metrics.scans_throttled.get() > throttled);
 }
@@ -229,7 +229,7 @@ async fn topic_aliases_are_resolved_and_checked() {
     client.send(&publish(5, &(prefix("a") + "scan"), 0, 0, b"\x23\0\x08", &scan(1))).await;
     client.send(&publish(5, "", 1, 1, b"\x23\0\x08", &scan(2))).await;
     gateway.keep().await;
-    assert_eq!(gateway.keep().await.payload.unwrap().seq, 2);
+    assert_eq!(gateway.keep().await.scan_id().unwrap().seq, 2);
     assert_eq!(client.packet().await, (0x40, vec![0, 1]));
     for (alias, reason) in [(&b"\x23\0\x09"[..], 0x94), (b"\x23\0\0", 0x94), (b"\x23\0\x07", 0x82), (b"", 0x82)] {
         let mut client = gateway.v5("b", &[]).await;

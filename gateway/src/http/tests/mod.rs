@@ -1,6 +1,7 @@
 //! A served site and a small client for the tests.
 
 mod answers;
+mod assist;
 mod limits;
 mod page;
 mod tls;
@@ -12,21 +13,29 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
-use protocol::{DoorState, DoorStatus, Event, Instant, Mode};
+use protocol::{DoorId, DoorState, DoorStatus, Event, Instant, Mode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{Config, HttpError, Metrics, Sources, serve};
+use super::{Config, HttpError, Metrics, NotSaid, Sources, serve};
+use crate::clock::Clock;
 use crate::status::{
     CertificateFigures, DoorRow, LogFigures, Percentiles, Problem, ScanFigures, Severity, SiteStatus, UpstreamFigures,
 };
+use crate::tokens::{Token, TokenRole, Tokens};
 
 /// No test waits longer than this for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
 const TOKEN: &str = "an-admin-token";
+/// A helper's, for every door.
+const HELPER: &str = "a-helpers-token";
+/// A helper's, for the door main-in.
+const HELPER_OF_MAIN_IN: &str = "another-helpers-token";
+/// A helper's that has ended.
+const ENDED: &str = "a-token-of-yesterday";
 
 /// A served site.
 struct Site {
@@ -66,7 +75,9 @@ impl Site {
             ready: Arc::new(Vec::new),
             metrics: Arc::clone(&registry),
             events: Arc::new(|after, limit| Ok((after + 1..=50.min(after + limit as u64)).map(event).collect())),
-            admin_token_hash: *blake3::hash(TOKEN.as_bytes()).as_bytes(),
+            say: Arc::new(|_| Box::pin(async { Err(NotSaid::Unavailable) })),
+            tokens: Arc::new(ArcSwap::from_pointee(tokens())),
+            clock: Clock::new(|| at(0)),
         };
         change(&mut sources);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -190,6 +201,23 @@ fn event(number: u64) -> Event {
     let mut event = crate::testing::event(number);
     event.verdict.person = Some("P-0001".into());
     event
+}
+
+fn tokens() -> Tokens {
+    let token = |name: &str, token: &str, until: Option<Instant>, doors: Option<Vec<DoorId>>| Token {
+        name: name.parse().unwrap(),
+        role: TokenRole::Helper,
+        hash: blake3::hash(token.as_bytes()),
+        until,
+        doors,
+    };
+    let text = [
+        token("everywhere", HELPER, None, None),
+        token("at-main-in", HELPER_OF_MAIN_IN, Some(at(60)), Some(vec!["main-in".parse().unwrap()])),
+        token("yesterday", ENDED, Some(at(-86_400)), None),
+    ];
+    let text: String = text.iter().map(Token::to_toml).collect();
+    Tokens::parse(&text).unwrap().with_admin(blake3::hash(TOKEN.as_bytes())).unwrap()
 }
 
 fn problem(severity: Severity, what: &'static str) -> Problem {

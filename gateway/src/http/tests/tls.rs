@@ -111,7 +111,9 @@ async fn another_machine_is_served_through_tls_only() {
         ready: Arc::new(Vec::new),
         metrics: Arc::new(registry),
         events: Arc::new(|_, _| Ok(Vec::new())),
-        admin_token_hash: [0; 32],
+        say: Arc::new(|_| Box::pin(async { Err(NotSaid::Unavailable) })),
+        tokens: Arc::default(),
+        clock: Clock::new(|| at(0)),
     };
     let (_shutdown, stop) = watch::channel(false);
     let serving = serve(Config::default(), listener, None, sources, metrics, stop);

@@ -170,7 +170,7 @@ fn a_payload_that_is_no_scan_is_kept_and_answered() {
     for (ticket, id) in [(1, Some(ScanId { epoch: 1, seq: 1 })), (2, None), (3, Some(ScanId { epoch: 1, seq: 1 }))] {
         let malformed = MalformedScan { id, payload_bytes: 3, payload_head: b"???".to_vec() };
         let mut arrival = bench.arrival(ticket, &door(0), ScanId { epoch: 0, seq: 0 });
-        arrival.payload = Err(malformed);
+        arrival.payload = Payload::Malformed(malformed);
         bench.queue().submit(arrival).unwrap();
         let Answer::Kept { ticket: of, decision, malformed } = bench.answer() else { panic!("not kept") };
         assert_eq!((of, malformed, decision.is_some()), (ticket, true, id.is_some()));

@@ -79,7 +79,7 @@ fn final_answer(answer: Answer) -> Option<(u64, Decision)> {
     match answer {
         Answer::Kept { ticket, decision, .. } => Some((ticket, Decision::from_json(&decision.unwrap()).unwrap())),
         Answer::Held { .. } => None,
-        Answer::Refused { .. } => panic!("{answer:?}"),
+        Answer::Said { .. } | Answer::Refused { .. } => panic!("{answer:?}"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The spine with a real log on a disk that stalls and fails on command.
 
 mod answers;
+mod assists;
 mod failures;
 mod model;
 mod upstream;
@@ -15,7 +16,9 @@ use prometheus_client::registry::Registry;
 use protocol::{Decision, Direction, DoorId, Event, HealthStatus, Instant, PersonClass, Scan, ScanId};
 use tokio::sync::mpsc;
 
-use super::{Answer, Arrival, Config, Figures, Metrics, ReplyTo, ScanQueue, Spine, SpineParts, State, WorkQueue};
+use super::{
+    Answer, Arrival, Config, Figures, Metrics, Payload, ReplyTo, ScanQueue, Spine, SpineParts, State, WorkQueue,
+};
 use crate::access::{Snapshot, testing};
 use crate::clock::Clock;
 use crate::log::LogReader;
@@ -64,13 +67,16 @@ impl Bench {
         let (log, reader) = disk.open().unwrap();
         drop(log);
         let (inbox, answers) = mpsc::channel(100_000);
-        let person =
-            testing::Person { id: "green", class: PersonClass::Asn, status: Some(HealthStatus::Green), until: None };
+        let person = |id, class, status| testing::Person { id, class, status: Some(status), until: None };
+        let people = [
+            person("green", PersonClass::Asn, HealthStatus::Green),
+            person("yellow", PersonClass::NonAsn, HealthStatus::Yellow),
+        ];
         Self {
             disk,
             config,
             batch_events_max,
-            snapshot: Arc::new(ArcSwap::from_pointee(testing::snapshot(&[person]))),
+            snapshot: Arc::new(ArcSwap::from_pointee(testing::snapshot(&people))),
             now_ms: Arc::new(AtomicI64::new(NOW_MS)),
             metrics: Metrics::new(&mut Registry::default()),
             figures: Figures::new(&State::default(), Instant::from_unix_ms(NOW_MS)),
@@ -138,7 +144,7 @@ impl Bench {
             received_at: now,
             arrived: Monotonic::now(),
             clock_offset_ms: Some(0),
-            payload: Ok(Scan::new(id, now, Direction::In, "green").unwrap()),
+            payload: Payload::Scan(Scan::new(id, now, Direction::In, "green").unwrap()),
             reply: ReplyTo { answers: self.inbox.clone(), ticket },
         }
     }

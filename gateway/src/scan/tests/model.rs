@@ -71,7 +71,7 @@ impl Readers {
             Answer::Kept { ticket, decision, malformed } => {
                 let decision = Decision::from_json(&decision.unwrap()).unwrap();
                 let scan = self.waiting.remove(&ticket).ok_or_else(|| TestCaseError::fail("answered twice"))?;
-                prop_assert_eq!((decision.id(), malformed), (scan.1, false));
+                prop_assert_eq!((decision.id(), malformed), (Some(scan.1), false));
                 prop_assert!(
                     decision.event.is_some_and(|event| event <= bench.disk_last_event()),
                     "answered too early"
@@ -80,6 +80,7 @@ impl Readers {
                 let before = self.answered.entry(scan).or_insert_with(|| decision.clone());
                 prop_assert_eq!(before, &decision);
             }
+            Answer::Said { .. } => return Err(TestCaseError::fail("no helper has spoken")),
             Answer::Held { ticket, .. } => prop_assert!(self.waiting.contains_key(&ticket)),
             Answer::Refused { arrival, .. } => {
                 prop_assert!(self.waiting.contains_key(&arrival.reply.ticket));

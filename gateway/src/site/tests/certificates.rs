@@ -37,7 +37,8 @@ fn list_number(site: &Site) -> u64 {
 #[test]
 fn a_certificate_says_whose_it_is_and_how_long() {
     let site = Site::with_doors(&[]);
-    for role in [role("main-in"), Role::Monitor("desk".parse().unwrap()), Role::Gateway] {
+    let (desk, satgas) = ("desk".parse().unwrap(), "satgas".parse().unwrap());
+    for role in [role("main-in"), Role::Monitor(desk), Role::Helper(satgas), Role::Gateway] {
         let issued = site.authority().issue(&role, Validity::days(now(), CERTIFICATE_DAYS)).unwrap();
         let identity = Identity::of(&site.id, &der(&issued.certificate_pem)).unwrap();
         assert_eq!(identity.role, role);
@@ -218,6 +219,21 @@ fn a_monitor_gets_its_own_certificate_and_loses_it() {
     assert_eq!(revoke_monitor(&site.folder, &name, now()).unwrap(), 2);
     assert_eq!(revoke_monitor(&site.folder, &name, now()).unwrap(), 0);
     assert!(revoked(&site).contains(&identity.serial));
+}
+
+#[test]
+fn a_helpers_device_gets_its_own_certificate_and_loses_it() {
+    let site = Site::with_doors(&["satgas"]);
+    let name = "satgas".parse().unwrap();
+    let handed_out = add_helper(&site.folder, &name, None, now()).unwrap();
+    assert_eq!(handed_out.certificate, site.folder.helper_certificate(&name));
+    let identity = Identity::of(&site.id, &der(&fs::read_to_string(&handed_out.certificate).unwrap())).unwrap();
+    assert_eq!(identity.role, Role::Helper(name.clone()));
+    assert_eq!(revoke_helper(&site.folder, &name, now()).unwrap(), 1);
+    assert!(revoked(&site).contains(&identity.serial));
+    // The door of the same name keeps its own.
+    let door = &list_doors(&site.folder).unwrap()[0];
+    assert!(!door.certificate.as_ref().unwrap().revoked);
 }
 
 #[test]

@@ -3,3 +3,4 @@
 mod certificates;
 mod doors;
 mod folder;
+mod tokens;

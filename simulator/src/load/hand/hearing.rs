@@ -96,7 +96,7 @@ impl Hand {
                 return self.failed("unreadable decision", words);
             }
         };
-        if answer.epoch != self.shared.epoch {
+        if answer.epoch != Some(self.shared.epoch) || answer.is_to_a_helper() {
             return;
         }
         let now = self.shared.now_us().unwrap_or(0);

@@ -205,6 +205,12 @@ impl Gateway {
         self.client.get(format!("http://{}{path}", self.http)).bearer_auth(&self.token).send().await.unwrap()
     }
 
+    /// What it answers to a POST of this JSON with this token.
+    pub async fn post(&self, path: &str, token: &str, json: Vec<u8>) -> Response {
+        let request = self.client.post(format!("http://{}{path}", self.http)).bearer_auth(token);
+        request.header("content-type", "application/json").body(json).send().await.unwrap()
+    }
+
     /// What it answers to a GET without a token.
     pub async fn get_anonymously(&self, path: &str) -> Response {
         self.client.get(format!("http://{}{path}", self.http)).send().await.unwrap()

@@ -76,7 +76,7 @@ impl Reader {
         let wanted = |packet: &Packet| match packet {
             Packet::Publish(message) if message.topic == topic => {
                 let id = Decision::from_json(&message.payload).expect("a decision").id();
-                id == ScanId { epoch, seq }
+                id == Some(ScanId { epoch, seq })
             }
             _ => false,
         };

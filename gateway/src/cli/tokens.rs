@@ -1,0 +1,70 @@
+//! The commands about access tokens.
+
+use anyhow::Result;
+use clap::Subcommand;
+use protocol::{DoorId, Instant};
+
+use super::say;
+use crate::site::{self, NewToken, SiteFolder};
+use crate::tokens::{ADMIN, TokenRole};
+
+/// What can be done with tokens.
+#[derive(Debug, Subcommand)]
+pub(super) enum Token {
+    /// Make a token, which is shown this once.
+    Add {
+        /// Its name: 1 to 32 of a-z, 0-9 and '-'.
+        name: DoorId,
+        /// What its bearer may do: admin or helper.
+        #[arg(long)]
+        role: TokenRole,
+        /// A door that a helper may act at, all if not given; may be given several times.
+        #[arg(long = "door", value_name = "DOOR")]
+        doors: Vec<DoorId>,
+        /// When it ends, as in 2026-12-31T17:00:00+08:00; never if not given.
+        #[arg(long, value_name = "TIME")]
+        until: Option<Instant>,
+        /// Print the token as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the tokens by name; the tokens themselves are not kept.
+    List,
+    /// Take a token back; it is refused within a second.
+    Revoke {
+        /// Its name.
+        name: DoorId,
+    },
+}
+
+pub(super) fn perform(folder: &SiteFolder, command: Token, now: Instant) -> Result<()> {
+    match command {
+        Token::Add { name, role, doors, until, json } => {
+            let token = site::add_token(folder, NewToken { name: name.clone(), role, until, doors }, now)?;
+            let token = token.reveal();
+            if json {
+                return say(format_args!("{}", serde_json::json!({ "name": name.as_str(), "token": token })));
+            }
+            say(format_args!("The token {name} with the role {role}, shown this once:\n\n  {token}"))
+        }
+        Token::List => list(folder),
+        Token::Revoke { name } => {
+            site::revoke_token(folder, &name)?;
+            say(format_args!("{name}: revoked"))
+        }
+    }
+}
+
+fn list(folder: &SiteFolder) -> Result<()> {
+    let row = |name: &str, role: &str, until: &str, doors: &str| {
+        say(format_args!("{name:<32}  {role:<16}  {until:<25}  {doors}"))
+    };
+    row("TOKEN", "ROLE", "UNTIL", "DOORS")?;
+    row(ADMIN, TokenRole::Admin.as_str(), "", "all")?;
+    for token in site::list_tokens(folder)?.iter() {
+        let until = token.until.map(|until| until.to_string()).unwrap_or_default();
+        let doors = token.doors.as_ref().map(|doors| doors.iter().map(DoorId::as_str).collect::<Vec<_>>().join(" "));
+        row(token.name.as_str(), token.role.as_str(), &until, doors.as_deref().unwrap_or("all"))?;
+    }
+    Ok(())
+}

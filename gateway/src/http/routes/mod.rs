@@ -1,0 +1,73 @@
+//! The routes and their answers.
+
+mod assist;
+mod body;
+mod events;
+mod health;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Query, Request};
+use axum::http::Uri;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use super::front::{self, Front, Permit};
+use super::problem::{ProblemDetails, shown};
+
+/// The front around every route, and around what is no route. Each route has its rule in `super::route::RULES`.
+pub(super) fn router(front: Arc<Front>) -> Router {
+    Router::new()
+        .route("/", get(|| asset("text/html; charset=utf-8", include_str!("../page.html"))))
+        .route("/page.css", get(|| asset("text/css; charset=utf-8", include_str!("../page.css"))))
+        .route("/page.js", get(|| asset("text/javascript; charset=utf-8", include_str!("../page.js"))))
+        .route("/icon.svg", get(|| asset("image/svg+xml", include_str!("../icon.svg"))))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .route("/api/v1/status", get(health::status))
+        .route("/api/v1/events", get(events::events))
+        .route("/api/v1/doors/{door}/assist", post(assist::assist))
+        .fallback(|request: Request| async move { ProblemDetails::not_found(request.uri().path()) })
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&front), front::pass))
+        .with_state(front)
+}
+
+async fn asset(content_type: &'static str, text: &'static str) -> Response {
+    ([(CONTENT_TYPE, content_type)], text).into_response()
+}
+
+/// Does what may block on a thread for that; it keeps the request's place until it is done, even if nobody waits.
+async fn aside<T: Send + 'static>(
+    permit: Permit,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ProblemDetails> {
+    let work = move || {
+        let answer = work();
+        drop(permit);
+        answer
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "a request was not answered");
+        ProblemDetails::internal()
+    })
+}
+
+/// The values of the `known` query parameters, in that order.
+fn parameters(uri: &Uri, known: &[&str]) -> Result<Vec<Option<String>>, ProblemDetails> {
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
+        .map_err(|error| ProblemDetails::bad_query(format!("the query cannot be read: {error}")))?;
+    let mut values = vec![None; known.len()];
+    for (name, value) in pairs {
+        let Some((_, place)) = known.iter().zip(&mut values).find(|(known, _)| **known == name) else {
+            let offer = if known.is_empty() { "none".into() } else { known.join(" and ") };
+            return Err(ProblemDetails::bad_query(format!("{} is no parameter here; known: {offer}", shown(&name))));
+        };
+        if place.replace(value).is_some() {
+            return Err(ProblemDetails::bad_query(format!("{} is given twice", shown(&name))));
+        }
+    }
+    Ok(values)
+}
