@@ -59,6 +59,8 @@ pub mod scan;
 
 pub mod access;
 
+pub mod passes;
+
 pub mod log;
 
 pub mod monitors;
