@@ -62,6 +62,8 @@ pub mod scan;
 
 pub mod access;
 
+pub mod passes;
+
 pub mod log;
 
 pub mod monitors;

@@ -16,6 +16,7 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("log", &[]),
     ("monitors", &[]),
     ("access", &[]),
+    ("passes", &[]),
     ("forward", &[]),
     ("http", &[]),
     ("scan", &["access", "log", "monitors"]),

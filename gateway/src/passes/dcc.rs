@@ -1,0 +1,229 @@
+//! The EU Digital COVID Certificate: its schema, versions 1.0.0 to 1.3.3, as one that takes what any of them takes.
+//!
+//! Lengths are those of the later versions, which are the wider ones. A certificate holds one statement, as the
+//! regulation and the later versions say, although the earlier ones let it hold several.
+
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use protocol::Instant;
+
+use super::cbor::Value;
+use super::certificate::Attested;
+use super::claims::{Holder, Recovery, Statement, Test, TestKind, TestResult, Vaccination};
+use super::fault::Refusal;
+
+/// Longest text, in characters.
+pub(super) const TEXT_CHARS_MAX: usize = 80;
+
+/// Reads and validates a certificate.
+pub(super) fn read(dcc: &Value<'_>) -> Result<Attested, Refusal> {
+    if dcc.map().is_none() {
+        return Err(Refusal::claims("the health certificate is no map"));
+    }
+    let root = Entry { value: dcc, name: "" };
+    let version = root.text("ver")?;
+    if !is_version(version) {
+        return Err(Refusal::claims("ver is not a version of three numbers"));
+    }
+    let name = dcc.field("nam").filter(|name| name.map().is_some()).ok_or_else(|| Refusal::claims("nam is no map"))?;
+    let (written, standard) = names(&Entry { value: name, name: "nam" }, version)?;
+    let birth_date = root.text("dob")?;
+    if !is_birth_date(birth_date) {
+        return Err(Refusal::claims("dob is not a date, a month, a year, or empty"));
+    }
+    let (statement, certificate_id) = statement(dcc)?;
+    let holder = Holder { name: written, standard_name: standard, birth_date: birth_date.into(), certificate_id };
+    Ok(Attested { holder, statement, valid_until: None })
+}
+
+/// The written and the standardised name, forename first.
+fn names(name: &Entry<'_>, version: &str) -> Result<(String, String), Refusal> {
+    let standard = |field| match name.optional_text(field)? {
+        Some(text) if !text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'<') => {
+            Err(Refusal::claims(format!("nam.{field} has other characters than A-Z and <")))
+        }
+        text => Ok(text),
+    };
+    let (surname, forename) = (standard("fnt")?, standard("gnt")?);
+    // From version 1.3.2 on either of the two will do.
+    let either =
+        !["1.0.", "1.1.", "1.2."].iter().any(|old| version.starts_with(old)) && !matches!(version, "1.3.0" | "1.3.1");
+    if surname.is_none() && !(either && forename.is_some()) {
+        return Err(Refusal::claims("nam.fnt is missing"));
+    }
+    let joined = |forename: Option<&str>, surname: Option<&str>| {
+        forename.into_iter().chain(surname).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    };
+    Ok((joined(name.optional_text("gn")?, name.optional_text("fn")?), joined(forename, surname)))
+}
+
+/// The one statement, and the certificate's id.
+fn statement(dcc: &Value<'_>) -> Result<(Statement, String), Refusal> {
+    let group = |name| dcc.field(name).filter(|group| **group != Value::Null).map(|group| (name, group));
+    let mut groups = ["v", "t", "r"].into_iter().filter_map(group);
+    let (Some((name, group)), None) = (groups.next(), groups.next()) else {
+        return Err(Refusal::claims("there is not exactly one of v, t and r"));
+    };
+    let Some([value @ Value::Map(_)]) = group.array() else {
+        return Err(Refusal::claims(format!("{name} does not hold exactly one statement")));
+    };
+    let entry = Entry { value, name };
+    let statement = match name {
+        "v" => Statement::Vaccination(vaccination(&entry)?),
+        "t" => Statement::Test(test(&entry)?),
+        _ => Statement::Recovery(recovery(&entry)?),
+    };
+    entry.text("is")?;
+    Ok((statement, entry.text("ci")?.to_owned()))
+}
+
+fn vaccination(entry: &Entry<'_>) -> Result<Vaccination, Refusal> {
+    entry.text("ma")?;
+    Ok(Vaccination {
+        disease: Some(entry.text("tg")?.into()),
+        vaccine: entry.text("vp")?.into(),
+        product: entry.text("mp")?.into(),
+        dose: entry.count("dn")?,
+        doses: Some(entry.count("sd")?),
+        date: entry.date("dt")?,
+        country: entry.country()?,
+    })
+}
+
+fn test(entry: &Entry<'_>) -> Result<Test, Refusal> {
+    for field in ["nm", "ma", "tc"] {
+        entry.optional_text(field)?;
+    }
+    Ok(Test {
+        disease: Some(entry.text("tg")?.into()),
+        kind: match entry.text("tt")? {
+            "LP6464-4" => TestKind::Naat,
+            "LP217198-3" => TestKind::Antigen,
+            _ => TestKind::Other,
+        },
+        sampled: entry.moment("sc")?,
+        result: match entry.text("tr")? {
+            "260373001" => TestResult::Positive,
+            "260415000" => TestResult::Negative,
+            _ => TestResult::Other,
+        },
+        country: entry.country()?,
+    })
+}
+
+fn recovery(entry: &Entry<'_>) -> Result<Recovery, Refusal> {
+    Ok(Recovery {
+        disease: entry.text("tg")?.into(),
+        first_positive: entry.date("fr")?,
+        counts_from: entry.date("df")?,
+        counts_until: entry.date("du")?,
+        country: entry.country()?,
+    })
+}
+
+/// A map of the certificate, and its name for complaints.
+struct Entry<'a> {
+    value: &'a Value<'a>,
+    name: &'static str,
+}
+
+impl Entry<'_> {
+    fn wrong(&self, field: &str, what: &str) -> Refusal {
+        let dot = if self.name.is_empty() { "" } else { "." };
+        Refusal::claims(format!("{}{dot}{field} {what}", self.name))
+    }
+
+    fn text(&self, field: &str) -> Result<&str, Refusal> {
+        self.optional_text(field)?.ok_or_else(|| self.wrong(field, "is missing"))
+    }
+
+    fn optional_text(&self, field: &str) -> Result<Option<&str>, Refusal> {
+        match self.value.field(field) {
+            None => Ok(None),
+            Some(Value::Text(text)) if text.chars().count() <= TEXT_CHARS_MAX => Ok(Some(text)),
+            Some(Value::Text(_)) => Err(self.wrong(field, "is longer than 80 characters")),
+            Some(_) => Err(self.wrong(field, "is not a text")),
+        }
+    }
+
+    fn count(&self, field: &str) -> Result<u32, Refusal> {
+        let value = self.value.field(field).ok_or_else(|| self.wrong(field, "is missing"))?;
+        let count = value.integer().and_then(|count| u32::try_from(count).ok()).filter(|count| *count > 0);
+        count.ok_or_else(|| self.wrong(field, "is not a positive whole number"))
+    }
+
+    fn country(&self) -> Result<String, Refusal> {
+        let country = self.text("co")?;
+        let fits = country.bytes().any(|byte| byte.is_ascii_uppercase());
+        if fits { Ok(country.to_owned()) } else { Err(self.wrong("co", "is not a country code")) }
+    }
+
+    /// A day; some issuers write a time behind it.
+    fn date(&self, field: &str) -> Result<Date, Refusal> {
+        let value = self.value.field(field).ok_or_else(|| self.wrong(field, "is missing"))?;
+        day(untagged(value)).ok_or_else(|| self.wrong(field, "is not a date"))
+    }
+
+    fn moment(&self, field: &str) -> Result<Instant, Refusal> {
+        let value = self.value.field(field).ok_or_else(|| self.wrong(field, "is missing"))?;
+        moment(value).ok_or_else(|| self.wrong(field, "is not a date and time"))
+    }
+}
+
+/// A value without the tags that say that it is a date (0, 1 and 1004).
+fn untagged<'a>(value: &'a Value<'a>) -> &'a Value<'a> {
+    match value {
+        Value::Tag(0 | 1 | 1004, inner) => inner,
+        value => value,
+    }
+}
+
+/// The day that a text begins with.
+pub(super) fn day(value: &Value<'_>) -> Option<Date> {
+    let text = value.text()?;
+    match text.split_once(['T', ' ']) {
+        None => text.parse().ok(),
+        Some((day, _)) => {
+            let _time: DateTime = without_offset(text)?;
+            day.parse().ok()
+        }
+    }
+}
+
+/// The first moment of a day, in UTC.
+pub(super) fn midnight(day: Date) -> Option<Instant> {
+    TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok().map(Instant::from)
+}
+
+/// A date and time; one without an offset is taken for UTC.
+pub(super) fn moment(value: &Value<'_>) -> Option<Instant> {
+    if let Value::Tag(1, _) = value {
+        return value.numeric_date_ms().map(Instant::from_unix_ms);
+    }
+    let text = untagged(value).text().filter(|text| text.contains(['T', ' ']))?;
+    let timestamp = text.parse::<jiff::Timestamp>().ok();
+    let timestamp = timestamp.or_else(|| TimeZone::UTC.to_timestamp(without_offset(text)?).ok());
+    timestamp.map(Instant::from)
+}
+
+fn without_offset(text: &str) -> Option<DateTime> {
+    let timestamp = text.parse::<jiff::Timestamp>().map(|timestamp| TimeZone::UTC.to_datetime(timestamp));
+    timestamp.ok().or_else(|| text.parse().ok())
+}
+
+/// Three numbers with a character between each two: the schema's own pattern.
+fn is_version(version: &str) -> bool {
+    let mut numbers = version.split('.');
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    numbers.by_ref().take(3).filter(|part| is_number(part)).count() == 3 && numbers.next().is_none()
+}
+
+/// `1964-08-12`, `1964-08`, `1964`, or nothing; the first versions let a time stand behind the day.
+fn is_birth_date(text: &str) -> bool {
+    let day = text.split_once('T').map_or(text, |(day, _)| day);
+    let mut parts = day.split('-');
+    let is_number = |part: &str, digits: usize| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
+    let year = parts.next().unwrap_or_default();
+    let in_range = is_number(year, 4) && (year.starts_with("19") || year.starts_with("20"));
+    text.is_empty() || (in_range && parts.clone().count() <= 2 && parts.all(|part| is_number(part, 2)))
+}
