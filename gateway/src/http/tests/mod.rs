@@ -255,5 +255,9 @@ fn status() -> SiteStatus {
         certificates: vec![CertificateFigures { name: "gateway".into(), not_after: at(86_400) }],
         policy_set: "b3:9f2c".into(),
         directory_credentials: 6_900,
+        zones: Vec::new(),
+        policy_candidate: None,
+        directory_changed_at: None,
+        trusted_keys: 0,
     }
 }

@@ -196,7 +196,7 @@ fn somebody_is_admitted_without_a_scan_once_for_each_id() {
     assert_eq!((word.direction, word.answers, events[3].verdict.person.as_deref()), (Direction::Out, None, None));
     // Who was let in is inside, for capacity and passback.
     let state = State::rebuild(&bench.reader, PRESENCE_MS).unwrap();
-    assert_eq!(state.presence().occupancy("main", &bench.snapshot.load().zones), 1);
+    assert_eq!(state.presence().occupancy().of("main", &bench.snapshot.load().zones), 1);
 }
 
 #[test]
