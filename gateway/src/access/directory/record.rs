@@ -100,6 +100,11 @@ impl Record {
     pub(in crate::access) fn all_credentials(&self) -> impl Iterator<Item = CredentialHash> {
         self.credentials.iter().copied().chain(self.id_number)
     }
+
+    /// Whether this is one of them.
+    pub(in crate::access) fn has(&self, credential: &CredentialHash) -> bool {
+        self.credentials.contains(credential) || self.id_number == Some(*credential)
+    }
 }
 
 impl<'b, C, T> Decode<'b, C> for Several<'b, T> {

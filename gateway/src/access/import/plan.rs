@@ -1,9 +1,10 @@
 //! What an import comes to: who is added, changed and removed, and whose badges change hands.
 
+use std::iter::Peekable;
 use std::path::Path;
 
 use protocol::CredentialHash;
-use redb::ReadableTable;
+use redb::{AccessGuard, Range, ReadableTable, ReadableTableMetadata};
 
 use super::rows::{Row, Rows};
 use super::{ChangeKind, Difference, ImportReport, RowError};
@@ -36,6 +37,16 @@ struct Given {
     credential: CredentialHash,
     line: u64,
     row: usize,
+    /// It is that person's already.
+    had: bool,
+}
+
+/// Looks people up in the order of their ids.
+struct Known<'a> {
+    path: &'a Path,
+    tables: &'a Tables<'a>,
+    /// Everybody from the next one on, where so many are asked for that walking is faster than searching.
+    walk: Option<Peekable<Range<'a, &'static str, &'static [u8]>>>,
 }
 
 /// The fields of which a change is told.
@@ -55,28 +66,39 @@ const FIELDS: [&str; 13] = [
     "id_number",
 ];
 
+/// The last two of [`FIELDS`], as bits.
+const CREDENTIAL_FIELDS: u16 = 0b11 << (FIELDS.len() - 2);
+
 impl Plan {
     /// Compares a file with the directory. `replace` says that whoever is not in the file will be removed.
     pub(super) fn of(path: &Path, tables: &Tables<'_>, mut rows: Rows, replace: bool) -> Result<Self, AccessError> {
         let mut fates = Vec::with_capacity(rows.good.len());
         let mut given = Vec::new();
         let absent = absent(&rows);
+        let mut known = Known::of(path, tables, rows.good.len())?;
         for (at, row) in rows.good.iter_mut().enumerate() {
             let mut record = directory::decode(path, &row.record)?;
-            fates.push(match tables.record(&row.id)? {
+            let before = known.record(&row.id)?;
+            fates.push(match &before {
                 None => Fate::Adds,
                 Some(before) => {
                     if !absent.is_empty() {
-                        keep(&mut record, &before, &absent);
+                        keep(&mut record, before, &absent);
                         row.record = directory::encode(path, &record)?.into();
                     }
-                    match changes(&before, &record) {
+                    match changes(before, &record) {
                         0 => Fate::ChangesNothing,
                         fields => Fate::Changes(fields),
                     }
                 }
             });
-            given.extend(record.all_credentials().map(|credential| Given { credential, line: row.line, row: at }));
+            let had = |credential: &CredentialHash| before.iter().any(|before| before.has(credential));
+            given.extend(record.all_credentials().map(|credential| Given {
+                credential,
+                line: row.line,
+                row: at,
+                had: had(&credential),
+            }));
         }
         given.sort_unstable_by_key(|given| (given.credential, given.line));
         let bad = std::mem::take(&mut rows.bad);
@@ -143,13 +165,16 @@ impl Plan {
             tables.strike(id)?;
         }
         for (row, fate) in self.rows.good.iter().zip(&self.fates) {
-            match fate {
+            let new_credentials = match fate {
                 Fate::LeftOut | Fate::ChangesNothing => continue,
-                Fate::Changes(_) => taken.extend(tables.record(&row.id)?.iter().flat_map(Record::all_credentials)),
-                Fate::Adds => {}
+                Fate::Changes(fields) => fields & CREDENTIAL_FIELDS != 0,
+                Fate::Adds => true,
+            };
+            if new_credentials {
+                taken.extend(tables.record(&row.id)?.iter().flat_map(Record::all_credentials));
+                let record = directory::decode(path, &row.record)?;
+                given.extend(record.all_credentials().map(|credential| (credential, &row.id)));
             }
-            let record = directory::decode(path, &row.record)?;
-            given.extend(record.all_credentials().map(|credential| (credential, &row.id)));
             tables.put(&row.id, &row.record)?;
         }
         // A badge that changes hands is taken before it is given. In order, which spares the disk.
@@ -172,7 +197,11 @@ impl Plan {
         for same in given.chunk_by(|one, other| one.credential == other.credential) {
             let mut takers = same.iter().filter(|given| self.fates.get(given.row) != Some(&Fate::LeftOut));
             let Some(first) = takers.next() else { continue };
-            match tables.owner(&first.credential)?.filter(|owner| self.keeps(owner, replace)) {
+            let owner = match same.iter().find(|given| given.had).and_then(|given| self.rows.good.get(given.row)) {
+                Some(row) => Some(row.id.to_string()),
+                None => tables.owner(&first.credential)?,
+            };
+            match owner.filter(|owner| self.keeps(owner, replace)) {
                 Some(owner) => {
                     let reason = format!("belongs to {owner}, whom this file leaves as is");
                     refused.extend(std::iter::once(first).chain(takers).map(|taker| (taker, reason.clone())));
@@ -185,7 +214,7 @@ impl Plan {
             }
         }
         let any = !refused.is_empty();
-        for (Given { credential, line, row }, reason) in refused {
+        for (Given { credential, line, row, .. }, reason) in refused {
             let Some((fate, good)) = self.fates.get_mut(*row).zip(self.rows.good.get(*row)) else { continue };
             if std::mem::replace(fate, Fate::LeftOut) == Fate::LeftOut {
                 continue;
@@ -214,6 +243,28 @@ impl Plan {
 
     fn row(&self, id: &str) -> Option<usize> {
         self.rows.good.binary_search_by(|row| (*row.id).cmp(id)).ok()
+    }
+}
+
+impl<'a> Known<'a> {
+    fn of(path: &'a Path, tables: &'a Tables<'a>, rows: usize) -> Result<Self, AccessError> {
+        let failed = |error: redb::StorageError| directory::unreadable(path, &error.into());
+        let many = tables.people.len().map_err(failed)? / 8 < rows as u64;
+        let walk = many.then(|| tables.people.iter()).transpose().map_err(failed)?;
+        Ok(Self { path, tables, walk: walk.map(Iterator::peekable) })
+    }
+
+    /// The person with this id, which comes behind every id that was asked for before.
+    fn record(&mut self, id: &str) -> Result<Option<Record>, AccessError> {
+        let Some(walk) = &mut self.walk else { return self.tables.record(id) };
+        let before =
+            |entry: &Result<(AccessGuard<'_, &str>, _), _>| matches!(entry, Ok((other, _)) if other.value() < id);
+        while walk.next_if(before).is_some() {}
+        let here =
+            |entry: &Result<(AccessGuard<'_, &str>, _), _>| !matches!(entry, Ok((other, _)) if other.value() != id);
+        let Some(entry) = walk.next_if(here) else { return Ok(None) };
+        let (_, bytes) = entry.map_err(|error: redb::StorageError| directory::unreadable(self.path, &error.into()))?;
+        directory::decode(self.path, bytes.value()).map(Some)
     }
 }
 
