@@ -29,8 +29,7 @@ pub use config::Config;
 pub use credential::CredentialKey;
 pub use decide::{Shown, decide, refuse_malformed};
 pub use directory::{
-    Directory, FieldError, Person, PersonError, PersonRecord, Put, list_people, put_person, read_person,
-    remove_person,
+    Directory, FieldError, Person, PersonError, PersonRecord, Put, list_people, put_person, read_person, remove_person,
 };
 pub use export::{ExportError, export_people};
 pub use import::{

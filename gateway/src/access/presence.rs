@@ -98,7 +98,13 @@ pub struct Attempt<'a> {
 impl Presence {
     /// Nobody was seen yet; who is seen is believed to be there for `keep_ms`.
     pub fn new(keep_ms: i64) -> Self {
-        Self { people: HashMap::new(), passes: HashMap::new(), purged_at: None, occupancy: Occupancy::default(), keep_ms }
+        Self {
+            people: HashMap::new(),
+            passes: HashMap::new(),
+            purged_at: None,
+            occupancy: Occupancy::default(),
+            keep_ms,
+        }
     }
 
     /// Brings back what a checkpoint leaves out.

@@ -8,7 +8,9 @@ use jiff::tz::TimeZone;
 use protocol::{HealthStatus, Instant, Mode, PersonClass};
 
 use super::directory::Record;
-use super::{AccessError, Config, CredentialKey, DEFAULT_POLICY, Directory, Door, Doors, Passes, Policy, Rules, Snapshot};
+use super::{
+    AccessError, Config, CredentialKey, DEFAULT_POLICY, Directory, Door, Doors, Passes, Policy, Rules, Snapshot,
+};
 use crate::door_list::ModePlan;
 
 /// A site with the default policy: `door-0` to `door-3` enforce, `watch` observes, all lead into the zone `main`.

@@ -95,7 +95,8 @@ impl Health {
 
     /// Of two that are known, the one that keeps more people out: a green pass does not outweigh a red that was found since.
     fn worse(self, other: Self) -> Self {
-        let badness = |health: &Self| health.status.and_then(|status| HealthStatus::ALL.iter().position(|of| *of == status));
+        let badness =
+            |health: &Self| health.status.and_then(|status| HealthStatus::ALL.iter().position(|of| *of == status));
         match (badness(&self), badness(&other)) {
             (None, None) => Self { expired: self.expired || other.expired, ..self },
             (mine, others) if mine >= others => self,

@@ -6,8 +6,8 @@ mod holder;
 mod tests;
 
 use protocol::{
-    ClockQuality, Direction, DoorId, HealthStatus, Instant, Mode, Outcome, PersonClass, Scan, ScanRecord, ShadowVerdict,
-    Text, Verdict,
+    ClockQuality, Direction, DoorId, HealthStatus, Instant, Mode, Outcome, PersonClass, Scan, ScanRecord,
+    ShadowVerdict, Text, Verdict,
 };
 
 use self::holder::{Health, Holder};

@@ -128,11 +128,6 @@ impl Policy {
         memo.answer(question, self.reads, || self.evaluate(question))
     }
 
-    /// What was judged of nobody known, with the reason for which nobody is.
-    pub fn blame(&self, judgement: Judgement, fault: &str, _question: &Question<'_>) -> Judgement {
-        Judgement { reason: fault.into(), ..judgement }
-    }
-
     /// A policy that fails denies: Cedar would skip it, and it may be the one that forbids.
     fn evaluate(&self, question: &Question<'_>) -> Judgement {
         let Ok((request, entities)) = self.names.request(question) else {
@@ -162,6 +157,11 @@ impl Policy {
             text: speaks.text.clone(),
             policies: reasons.iter().map(|about| about.id.clone()).collect(),
         }
+    }
+
+    /// What was judged of nobody known, with the reason for which nobody is.
+    pub fn blame(&self, judgement: Judgement, fault: &str, _question: &Question<'_>) -> Judgement {
+        Judgement { reason: fault.into(), ..judgement }
     }
 }
 
