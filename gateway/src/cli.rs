@@ -1,6 +1,8 @@
 //! The command line of `gapura`.
 
+mod api;
 mod people;
+mod policy;
 mod tokens;
 
 use std::ffi::OsString;
@@ -51,6 +53,9 @@ enum Command {
     /// Add, list or revoke access tokens for HTTP.
     #[command(subcommand)]
     Token(tokens::Token),
+    /// Check policies and try them out.
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Give the gateway a new certificate.
     Renew {
         /// Name or address under which doors reach the gateway; may be given several times.
@@ -216,6 +221,7 @@ fn perform(Arguments { config, command }: Arguments) -> Result<()> {
             say(format_args!("{name}: {revoked} certificates revoked"))
         }
         Command::Token(command) => tokens::perform(&folder, command, now),
+        Command::Policy(command) => policy::perform(&read()?, command),
         Command::Renew { host_names } => tell(&site::renew_gateway(&folder, &host_names, now)?),
         Command::CheckConfig => check(&read()?),
         Command::Import(import) => people::import(&read()?, import, now),

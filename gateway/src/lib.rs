@@ -64,6 +64,8 @@ pub mod access;
 
 pub mod passes;
 
+pub mod shadow;
+
 pub mod log;
 
 pub mod monitors;

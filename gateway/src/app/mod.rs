@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use arc_swap::ArcSwap;
 use prometheus_client::registry::Registry;
+use protocol::Instant;
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{oneshot, watch};
@@ -27,6 +28,7 @@ use crate::monitors::Monitors;
 use crate::overview::Overview;
 use crate::reload::{self, Refusals};
 use crate::scan::{Figures, ScanQueue, Spine, SpineParts, State, UPSTREAM, UpstreamNote};
+use crate::shadow::{self, ShadowReport};
 use crate::tokens::Tokens;
 use crate::{doors, http, monitors, scan};
 
@@ -38,6 +40,12 @@ const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
 /// Connections that wait to be accepted; the kernel may allow fewer (`net.core.somaxconn`). When all doors come back at
 /// once, or a flood does, one that finds no room here tries again only after a second.
 const BACKLOG: u32 = 4096;
+
+/// How far back a report on a candidate policy set looks when nothing else is asked for: seven days.
+const SHADOW_MS: i64 = 7 * 86_400_000;
+
+/// Bytes of the log that such a report reads at once.
+const SHADOW_READ_BYTES: usize = 4 << 20;
 
 /// Where the gateway listens, told when it does.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -350,6 +358,22 @@ fn start_forwarder(
     Ok(Some(Forwarding { task: tokio::spawn(forwarder.run(stop)), progress, client }))
 }
 
+/// Reads the report's part of the log when it is asked for.
+fn shadow_report(
+    overview: &Arc<Overview>,
+) -> Arc<dyn Fn(Option<Instant>) -> std::result::Result<ShadowReport, String> + Send + Sync> {
+    let overview = Arc::clone(overview);
+    Arc::new(move |since| {
+        let (snapshot, reader, now) = (overview.snapshot.load(), &overview.reader, overview.clock.now());
+        let candidate = snapshot.shadow.as_ref().map(|candidate| candidate.set_hash());
+        let since = since.unwrap_or_else(|| Instant::from_unix_ms(now.unix_ms() - SHADOW_MS));
+        let read =
+            |after, events_max| reader.read(after, events_max, SHADOW_READ_BYTES).map_err(|error| error.to_string());
+        let events = shadow::Events { newest: reader.last_event(), read: &read };
+        ShadowReport::of(&events, snapshot.policy.set_hash(), candidate, since, now)
+    })
+}
+
 fn sources(
     overview: &Arc<Overview>,
     reader: &LogReader,
@@ -364,6 +388,7 @@ fn sources(
         ready: Arc::new(move || ready.problems()),
         metrics: Arc::new(registry),
         events: Arc::new(move |after, limit| reader.read(after, limit, usize::MAX).map_err(|error| error.to_string())),
+        shadow: shadow_report(overview),
         say: words::say(words),
         tokens: Arc::clone(tokens),
         clock: clock.clone(),

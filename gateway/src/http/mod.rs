@@ -12,6 +12,7 @@
 //! | `GET /metrics` | OpenMetrics text |
 //! | `GET /api/v1/status` | [`SiteStatus`] as JSON |
 //! | `GET /api/v1/events?after=N&limit=M` | [`Event`]s as NDJSON; for the role admin |
+//! | `GET /api/v1/policy/shadow?since=T` | [`ShadowReport`] as JSON; for the role admin |
 //! | `POST /api/v1/doors/{door}/assist` | an [`Assist`] is kept, its [`Decision`] is the answer; for helper and admin |
 //!
 //! Which method, token and body a route takes stands in one table, `route::RULES`. A token comes as
@@ -36,7 +37,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use prometheus_client::registry::Registry;
-use protocol::{Assist, Decision, DoorId, Event};
+use protocol::{Assist, Decision, DoorId, Event, Instant};
 use serde::Serialize;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -49,6 +50,7 @@ use self::connection::Peer;
 use self::front::Front;
 use self::listener::HttpListener;
 use crate::clock::Clock;
+use crate::shadow::ShadowReport;
 use crate::status::{Problem, SiteStatus};
 use crate::tokens::Tokens;
 
@@ -65,6 +67,8 @@ pub struct Sources {
     pub metrics: Arc<Registry>,
     /// At most so many (second) events that come after a number (first), in order. The error is logged, not shown.
     pub events: Arc<dyn Fn(u64, usize) -> Result<Vec<Event>, String> + Send + Sync>,
+    /// What the candidate policy set would have changed since then. The error is logged, not shown.
+    pub shadow: Arc<dyn Fn(Option<Instant>) -> Result<ShadowReport, String> + Send + Sync>,
     /// Keeps a helper's word, and passes its decision on to the door; does not block. It does its work also when nobody
     /// waits for it any more.
     pub say: Arc<dyn Fn(Word) -> Saying + Send + Sync>,

@@ -19,6 +19,7 @@ pub(super) enum Route {
     status,
     events,
     assist,
+    shadow,
     unknown,
 }
 
@@ -41,7 +42,7 @@ const ADMIN: &[TokenRole] = &[TokenRole::Admin];
 const HELPERS: &[TokenRole] = &[TokenRole::Helper, TokenRole::Admin];
 
 /// Every rule; no two allow the same.
-pub(super) const RULES: [Rule; 10] = [
+pub(super) const RULES: [Rule; 11] = [
     Rule::open("/", Route::page),
     Rule::open("/page.css", Route::page),
     Rule::open("/page.js", Route::page),
@@ -58,6 +59,7 @@ pub(super) const RULES: [Rule; 10] = [
         roles: HELPERS,
         body_bytes_max: protocol::PAYLOAD_BYTES_MAX,
     },
+    Rule { path: "/api/v1/policy/shadow", route: Route::shadow, methods: LOOK, roles: ADMIN, body_bytes_max: 0 },
 ];
 
 impl Rule {

@@ -156,6 +156,23 @@ pub fn upstream_client_config(ca: &Path, certificate: &Path, key: &Path) -> Resu
     Ok(config)
 }
 
+/// TLS 1.2 and 1.3 towards an HTTPS server, which must show a certificate of the authority in `ca`, and is shown none.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn http_client_config(ca: &Path) -> Result<ClientConfig, TlsError> {
+    let roots = Authorities::read(ca, now())?.roots()?;
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(VERSIONS)
+        .map_err(|source| TlsError::Refused {
+            file: TlsFile { content: Content::Certificate, path: ca.to_owned() },
+            source: Box::new(source),
+        })?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
+}
+
 /// When the first certificate in the file at `path` expires.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each stage of the gateway may import of the others. Everything may use the leaves, and `protocol`.
-const MAY_IMPORT: [(&str, &[&str]); 18] = [
+const MAY_IMPORT: [(&str, &[&str]); 19] = [
     ("clock", &[]),
     ("door_list", &[]),
     ("identity", &[]),
@@ -17,8 +17,9 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("monitors", &[]),
     ("access", &["passes"]),
     ("passes", &[]),
+    ("shadow", &[]),
     ("forward", &[]),
-    ("http", &[]),
+    ("http", &["shadow"]),
     ("scan", &["access", "log", "monitors"]),
     ("doors", &["scan", "monitors", "tls"]),
     ("reload", &[]),

@@ -75,6 +75,7 @@ impl Site {
             ready: Arc::new(Vec::new),
             metrics: Arc::clone(&registry),
             events: Arc::new(|after, limit| Ok((after + 1..=50.min(after + limit as u64)).map(event).collect())),
+            shadow: Arc::new(|_| Err("no log".into())),
             say: Arc::new(|_| Box::pin(async { Err(NotSaid::Unavailable) })),
             tokens: Arc::new(ArcSwap::from_pointee(tokens())),
             clock: Clock::new(|| at(0)),
