@@ -195,15 +195,19 @@ pub(super) fn midnight(day: Date) -> Option<Instant> {
     TimeZone::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok().map(Instant::from)
 }
 
-/// A date and time; one without an offset is taken for UTC.
+/// A date and time, as a text or as a number with tag 1.
 pub(super) fn moment(value: &Value<'_>) -> Option<Instant> {
-    if let Value::Tag(1, _) = value {
-        return value.numeric_date_ms().map(Instant::from_unix_ms);
+    match value {
+        Value::Tag(1, _) => value.numeric_date_ms().map(Instant::from_unix_ms),
+        value => untagged(value).text().and_then(moment_of),
     }
-    let text = untagged(value).text().filter(|text| text.contains(['T', ' ']))?;
+}
+
+/// The moment that a text names; one without an offset is taken for UTC, as verifiers of health certificates do.
+pub fn moment_of(text: &str) -> Option<Instant> {
+    let text = Some(text).filter(|text| text.contains(['T', ' ']))?;
     let timestamp = text.parse::<jiff::Timestamp>().ok();
-    let timestamp = timestamp.or_else(|| TimeZone::UTC.to_timestamp(without_offset(text)?).ok());
-    timestamp.map(Instant::from)
+    timestamp.or_else(|| TimeZone::UTC.to_timestamp(without_offset(text)?).ok()).map(Instant::from)
 }
 
 fn without_offset(text: &str) -> Option<DateTime> {

@@ -79,6 +79,7 @@ use flate2::read::ZlibDecoder;
 use protocol::Instant;
 
 pub use self::claims::{Claims, Holder, Recovery, Statement, Test, TestKind, TestResult, Vaccination};
+pub use self::dcc::moment_of;
 pub use self::fault::Fault;
 pub use self::issue::{IssueError, SigningAlgorithm, SigningKey};
 pub use self::rules::HealthRules;
