@@ -332,7 +332,11 @@ impl Passes {
         if let Some(from) = claims.valid_from.filter(|from| at < *from) {
             return Some((Fault::NotYetValid, format!("The pass is valid from {from} on.").into()));
         }
-        if at >= claims.valid_until {
+        let is_over = match kind {
+            PassKind::Pass => at >= claims.valid_until,
+            PassKind::HealthCertificate => at > claims.valid_until,
+        };
+        if is_over {
             return Some((Fault::Expired, format!("The pass expired at {}.", claims.valid_until).into()));
         }
         let key = self.trust(kind).at(*key)?;
