@@ -1,5 +1,7 @@
 //! The command line of `gapura`.
 
+mod pass;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -54,6 +56,9 @@ enum Command {
     /// Bring people in.
     #[command(subcommand)]
     Import(Import),
+    /// Make keys and passes, and judge passes and health certificates.
+    #[command(subcommand)]
+    Pass(pass::PassCommand),
     /// Look at the log; the gateway must not be running.
     #[command(subcommand)]
     Log(LogCommand),
@@ -198,6 +203,7 @@ fn perform(Arguments { config, command }: Arguments) -> Result<()> {
         Command::Import(Import::People { file, skip_bad, dry_run }) => {
             import(&read()?, &file, &ImportOptions { skip_bad, dry_run })
         }
+        Command::Pass(command) => pass::perform(command, now, &mut io::stdout().lock()),
         Command::Log(command) => look_at_log(&read()?, &clock, command),
         Command::Run => run(read()?, clock),
     }
