@@ -95,8 +95,8 @@ use self::trust::TrustList;
 /// Longest pass, in characters; the largest QR code holds 4,296 of them.
 pub const CHARS_MAX: usize = 4096;
 
-/// Largest inflated health certificate, in bytes. Real ones stay under 2 KiB, also with signatures of 4,096 bits.
-pub const INFLATED_BYTES_MAX: usize = 8192;
+/// Largest inflated health certificate, in bytes. Those that countries have published stay under 900.
+pub const INFLATED_BYTES_MAX: usize = 4096;
 
 /// Verified passes that are remembered.
 const VERIFIED_MAX: usize = 65_536;
