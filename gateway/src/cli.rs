@@ -1,6 +1,7 @@
 //! The command line of `gapura`.
 
 mod api;
+mod pass;
 mod people;
 mod policy;
 mod tokens;
@@ -70,6 +71,9 @@ enum Command {
     /// Write people out.
     #[command(subcommand)]
     Export(people::Export),
+    /// Make keys and passes, and judge passes and health certificates.
+    #[command(subcommand)]
+    Pass(pass::PassCommand),
     /// Look at the log; the gateway must not be running.
     #[command(subcommand)]
     Log(LogCommand),
@@ -226,6 +230,7 @@ fn perform(Arguments { config, command }: Arguments) -> Result<()> {
         Command::CheckConfig => check(&read()?),
         Command::Import(import) => people::import(&read()?, import, now),
         Command::Export(export) => people::export(&read()?, &export),
+        Command::Pass(command) => pass::perform(command, now, &mut io::stdout().lock()),
         Command::Log(command) => look_at_log(&read()?, &clock, command),
         Command::Run => run(read()?, clock),
     }

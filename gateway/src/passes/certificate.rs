@@ -44,7 +44,7 @@ pub(super) fn read(message: &Sign1) -> Result<Claims, Refusal> {
         },
     };
     let (expires, not_before, issued) = (moment(EXPIRES)?, moment(NOT_BEFORE)?, moment(ISSUED)?);
-    let attested = attested(payload.at(HEALTH_CERTIFICATE).unwrap_or(&Value::Null))?;
+    let attested = attested(payload.at(HEALTH_CERTIFICATE).unwrap_or(&Value::Null), issued)?;
     let valid_until = expires.or(attested.valid_until);
     let valid_until = valid_until.ok_or_else(|| Refusal::claims("the end (claim 4) is missing"))?;
     let issuer = match payload.at(ISSUER) {
@@ -73,12 +73,13 @@ pub(super) fn read(message: &Sign1) -> Result<Claims, Refusal> {
     })
 }
 
-fn attested(claim: &Value<'_>) -> Result<Attested, Refusal> {
+fn attested(claim: &Value<'_>, issued: Option<Instant>) -> Result<Attested, Refusal> {
     let entries = claim.map().ok_or_else(|| Refusal::claims("the health certificate (claim -260) is missing"))?;
     if let Some((_, core_data)) = entries.iter().find(|(_, value)| ddcc::is_core_data(value)) {
         return ddcc::read(core_data);
     }
-    claim.at(EU_DCC).ok_or_else(|| Refusal::claims("claim -260 holds no EU DCC (entry 1)")).and_then(dcc::read)
+    let dcc = claim.at(EU_DCC).ok_or_else(|| Refusal::claims("claim -260 holds no EU DCC (entry 1)"))?;
+    dcc::read(dcc, issued)
 }
 
 impl Statement {
@@ -100,7 +101,7 @@ impl Statement {
     }
 
     /// When what it attests happened; days begin at midnight UTC.
-    fn since(&self) -> Option<Instant> {
+    pub(super) fn since(&self) -> Option<Instant> {
         match self {
             Self::Vaccination(vaccination) => dcc::midnight(vaccination.date),
             Self::Test(test) => Some(test.sampled),

@@ -29,7 +29,7 @@ pub struct Claims {
     pub issued: Option<Instant>,
     /// The first moment of its validity; absent: always.
     pub valid_from: Option<Instant>,
-    /// The first moment at which it is over.
+    /// Its end: a staff pass is over at that moment (RFC 8392), a health certificate after it (its own specification).
     pub valid_until: Instant,
     /// Whether it lets its holder in once only.
     pub one_time: bool,
@@ -79,9 +79,9 @@ pub struct Vaccination {
     pub vaccine: String,
     /// The product.
     pub product: String,
-    /// Which dose this was.
+    /// Which dose this was; 0 where the issuer did not say.
     pub dose: u32,
-    /// How many doses the series has.
+    /// How many doses the series has; 0 where the issuer did not say.
     pub doses: Option<u32>,
     /// The day.
     pub date: Date,

@@ -4,7 +4,8 @@ use std::fmt;
 
 use protocol::Instant;
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ED25519, RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA256_ASN1, ED25519, RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents,
+    UnparsedPublicKey,
 };
 use x509_parser::certificate::X509Certificate;
 use x509_parser::oid_registry::Oid;
@@ -17,6 +18,10 @@ const DERIVED_KEY_ID_BYTES: usize = 8;
 
 /// Length of an uncompressed point of the curve P-256, in bytes.
 const P256_POINT_BYTES: usize = 65;
+
+/// Length of an uncompressed point of the curve P-384, and of a signature with it, in bytes.
+const P384_POINT_BYTES: usize = 97;
+const P384_SIGNATURE_BYTES: usize = 96;
 
 /// The signature algorithms that are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +69,9 @@ pub(super) enum PublicKey {
     Ed25519(Vec<u8>),
     /// An uncompressed point.
     P256(Vec<u8>),
+    /// An uncompressed point of the larger curve, with which some issuers of health certificates sign ES256: RFC 9053
+    /// ties that name to SHA-256 and to no curve.
+    P384(Vec<u8>),
     /// Modulus and exponent, big-endian without leading zeros.
     Rsa { modulus: Vec<u8>, exponent: Vec<u8> },
     /// Of a kind that signs no pass. Kept, so that a national list with one odd key can be used.
@@ -79,7 +87,11 @@ impl PublicKey {
             "1.3.101.112" if bytes.len() == 32 => Self::Ed25519(bytes.to_vec()),
             "1.2.840.10045.2.1" => {
                 let curve = parameter.map(|oid| oid.to_id_string());
-                if curve.as_deref() == Some("1.2.840.10045.3.1.7") { Self::p256(bytes) } else { Self::Unusable }
+                match (curve.as_deref(), bytes) {
+                    (Some("1.2.840.10045.3.1.7"), _) => Self::p256(bytes),
+                    (Some("1.3.132.0.34"), [4, ..]) if bytes.len() == P384_POINT_BYTES => Self::P384(bytes.to_vec()),
+                    _ => Self::Unusable,
+                }
             }
             "1.2.840.113549.1.1.1" | "1.2.840.113549.1.1.10" => match RSAPublicKey::from_der(bytes) {
                 Ok((_, key)) => Self::rsa(key.modulus, key.exponent),
@@ -108,7 +120,7 @@ impl PublicKey {
     pub(super) const fn algorithm(&self) -> Option<Algorithm> {
         match self {
             Self::Ed25519(_) => Some(Algorithm::EdDsa),
-            Self::P256(_) => Some(Algorithm::Es256),
+            Self::P256(_) | Self::P384(_) => Some(Algorithm::Es256),
             Self::Rsa { .. } => Some(Algorithm::Ps256),
             Self::Unusable => None,
         }
@@ -119,12 +131,33 @@ impl PublicKey {
         match self {
             Self::Ed25519(key) => UnparsedPublicKey::new(&ED25519, key).verify(message, signature).is_ok(),
             Self::P256(key) => UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key).verify(message, signature).is_ok(),
+            Self::P384(key) => der_signature(signature).is_some_and(|signature| {
+                UnparsedPublicKey::new(&ECDSA_P384_SHA256_ASN1, key).verify(message, &signature).is_ok()
+            }),
             Self::Rsa { modulus, exponent } => RsaPublicKeyComponents { n: modulus, e: exponent }
                 .verify(&RSA_PSS_2048_8192_SHA256, message, signature)
                 .is_ok(),
             Self::Unusable => false,
         }
     }
+}
+
+/// The two numbers of a signature with P-384 as the DER that the library wants for it.
+fn der_signature(signature: &[u8]) -> Option<Vec<u8>> {
+    if signature.len() != P384_SIGNATURE_BYTES {
+        return None;
+    }
+    let mut numbers = Vec::with_capacity(P384_SIGNATURE_BYTES + 6);
+    for number in signature.chunks_exact(P384_SIGNATURE_BYTES / 2) {
+        let digits: Vec<u8> = number.iter().copied().skip_while(|byte| *byte == 0).collect();
+        // A first bit of one would make the number negative.
+        let padding: &[u8] = if digits.first().is_none_or(|byte| byte & 0x80 != 0) { &[0] } else { &[] };
+        numbers.extend([2, u8::try_from(padding.len() + digits.len()).ok()?]);
+        numbers.extend_from_slice(padding);
+        numbers.extend(digits);
+    }
+    let length = u8::try_from(numbers.len()).ok().filter(|length| *length < 0x80)?;
+    Some([&[0x30, length], numbers.as_slice()].concat())
 }
 
 impl fmt::Debug for PublicKey {
@@ -222,4 +255,19 @@ impl TrustedKey {
 pub(super) fn derived_key_id(der: &[u8]) -> Vec<u8> {
     let digest = ring::digest::digest(&ring::digest::SHA256, der);
     digest.as_ref().iter().copied().take(DERIVED_KEY_ID_BYTES).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_of_a_signature_become_der_without_needless_zeros_and_never_negative() {
+        let mut signature = [0; P384_SIGNATURE_BYTES];
+        (signature[47], signature[94], signature[95]) = (1, 0x80, 2);
+        assert_eq!(der_signature(&signature).unwrap(), [0x30, 8, 2, 1, 1, 2, 3, 0, 0x80, 2]);
+        assert_eq!(der_signature(&[0; P384_SIGNATURE_BYTES]).unwrap(), [0x30, 6, 2, 1, 0, 2, 1, 0]);
+        assert_eq!(der_signature(&[0xff; P384_SIGNATURE_BYTES]).unwrap().len(), 2 + 2 * (2 + 49));
+        assert_eq!(der_signature(&[1; 64]), None);
+    }
 }

@@ -116,7 +116,8 @@ impl HealthRules {
 
     fn of_vaccination(&self, vaccination: &Vaccination, at: Instant) -> Option<HealthStatus> {
         let Vaccination { dose, doses, date, .. } = vaccination;
-        let days = days_since(*date, at).filter(|_| is_covid(vaccination.disease.as_deref()))?;
+        let counted = *dose > 0 && *doses != Some(0);
+        let days = days_since(*date, at).filter(|_| counted && is_covid(vaccination.disease.as_deref()))?;
         // A dose beyond the first series needs no time to protect.
         let booster = *dose > 2 || doses.is_some_and(|doses| *dose > doses);
         Some(if days > self.vaccination_days_max {

@@ -30,8 +30,6 @@ pub(super) const TEXT_CHARS_MAX: usize = 64;
 /// Shortest and longest id, in bytes.
 pub(super) const ID_BYTES: std::ops::RangeInclusive<usize> = 8..=32;
 
-const COLOURS: [HealthStatus; 4] = [HealthStatus::Green, HealthStatus::Yellow, HealthStatus::Red, HealthStatus::Black];
-
 /// What a new pass shall say.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NewPass {
@@ -64,7 +62,8 @@ impl NewPass {
     pub(super) fn payload(&self) -> Vec<u8> {
         let seconds = |moment: Instant| moment.unix_ms().div_euclid(1000);
         let place = |found: Option<usize>| found.map(|place| place as u64);
-        let colour = self.status.and_then(|(status, _)| place(COLOURS.iter().position(|colour| *colour == status)));
+        let colour =
+            self.status.and_then(|(status, _)| place(HealthStatus::ALL.iter().position(|colour| *colour == status)));
         let class = self.class.and_then(|class| place(PersonClass::ALL.iter().position(|other| *other == class)));
         let optional = [
             self.valid_from.is_some(),
@@ -119,7 +118,7 @@ pub(super) fn read(message: &Sign1) -> Result<Claims, Refusal> {
     let (not_before, issued) = (moment(&payload, NOT_BEFORE)?, moment(&payload, ISSUED)?);
     let id = payload.at(ID).and_then(Value::bytes).filter(|id| ID_BYTES.contains(&id.len()));
     let id = id.ok_or_else(|| Refusal::claims("the id (claim 7) is missing or not 8 to 32 bytes long"))?;
-    let status = one_of(&payload, STATUS, &COLOURS)?;
+    let status = one_of(&payload, STATUS, &HealthStatus::ALL)?;
     let status_since = moment(&payload, STATUS_SINCE)?;
     let one_time = match payload.at(ONE_TIME) {
         None => false,

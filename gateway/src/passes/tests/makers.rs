@@ -175,7 +175,7 @@ pub fn vaccination(dose: u32, doses: u32, days: i32) -> serde_json::Value {
         "v",
         serde_json::json!({
             "tg": "840539006", "vp": "1119349007", "mp": "EU/1/20/1528", "ma": "ORG-100030215", "dn": dose, "sd": doses,
-            "dt": days_ago(days), "co": "XX", "is": "Ministry", "ci": "URN:UVCI:01:XX:ABC#1",
+            "dt": days_ago(days), "co": "ID", "is": "Ministry", "ci": "URN:UVCI:01:XX:ABC#1",
         }),
     )
 }
@@ -185,7 +185,7 @@ pub fn test(kind: &str, result: &str, hours: i64) -> serde_json::Value {
         "t",
         serde_json::json!({
             "tg": "840539006", "tt": kind, "sc": after_hours(-hours).to_string(), "tr": result, "tc": "Laboratory",
-            "co": "XX", "is": "Ministry", "ci": "URN:UVCI:01:XX:ABC#2",
+            "co": "ID", "is": "Ministry", "ci": "URN:UVCI:01:XX:ABC#2",
         }),
     )
 }
@@ -194,7 +194,7 @@ pub fn recovery(days: i32, from: i32, until: i32) -> serde_json::Value {
     dcc(
         "r",
         serde_json::json!({
-            "tg": "840539006", "fr": days_ago(days), "df": days_ago(from), "du": days_ago(until), "co": "XX",
+            "tg": "840539006", "fr": days_ago(days), "df": days_ago(from), "du": days_ago(until), "co": "ID",
             "is": "Ministry", "ci": "URN:UVCI:01:XX:ABC#3",
         }),
     )

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PublicKeyData};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PublicKeyData};
 use serde_json::json;
 
 use super::makers::{HealthSigner, after_hours, key, new_pass, now, vaccination};
+use crate::passes::keys::TrustedKey;
 use crate::passes::{Fault, HealthRules, Passes, SigningAlgorithm, SigningKey};
 
 fn pem(label: &str, der: &[u8]) -> String {
@@ -71,12 +72,20 @@ fn a_folder_that_is_absent_trusts_nobody() {
 }
 
 #[test]
-fn a_certificate_with_a_key_that_signs_no_passes_is_kept_and_its_passes_refused() {
-    let pair = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap();
-    let certificate = rcgen::CertificateParams::default().self_signed(&pair).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    put(folder.path(), "health/p384.der", certificate.der());
-    assert_eq!(read(folder.path()).unwrap().keys(), 1);
+fn a_certificate_with_an_odd_key_is_kept_so_that_a_national_list_can_be_used() {
+    for (algorithm, fault) in [(&PKCS_ECDSA_P384_SHA384, Fault::WrongSignature), (&PKCS_ED25519, Fault::Algorithm)] {
+        let signer = HealthSigner::new(&[]);
+        let pair = KeyPair::generate_for(algorithm).unwrap();
+        let certificate = rcgen::CertificateParams::default().self_signed(&pair).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        put(folder.path(), "health/odd.der", certificate.der());
+        let mut passes = read(folder.path()).unwrap();
+        assert_eq!(passes.keys(), 1);
+        let mut key = TrustedKey::of_certificate(certificate.der()).unwrap();
+        key.ids = vec![signer.id()];
+        passes.health.add(key);
+        assert_eq!(passes.check(&signer.certify(&vaccination(2, 2, 30)), now()).unwrap().fault, Some(fault));
+    }
 }
 
 #[test]
