@@ -14,6 +14,9 @@ use crate::{access, doors, forward, http, log, monitors, passes, scan};
 
 const ENVIRONMENT: &str = "GAPURA_";
 
+/// The variable that holds the access token of commands that ask a running gateway; no setting.
+pub const TOKEN: &str = "GAPURA_TOKEN";
+
 /// Everything that can be set.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,7 +78,8 @@ impl Config {
         let error = |reason: String| ConfigError { place: file.display().to_string(), reason };
         let text = std::fs::read_to_string(file)
             .map_err(|cause| error(format!("cannot be read ({cause}); `gapura init` makes one")))?;
-        let overrides: Vec<_> = environment.filter(|(name, _)| name.starts_with(ENVIRONMENT)).collect();
+        let overrides: Vec<_> =
+            environment.filter(|(name, _)| name.starts_with(ENVIRONMENT) && name != TOKEN).collect();
         let mut config: Self = if overrides.is_empty() {
             toml::from_str(&text).map_err(|cause| at_line(file, &text, &cause))?
         } else {
@@ -208,8 +212,12 @@ mod tests {
 
     #[test]
     fn the_environment_outweighs_the_file() {
-        let environment =
-            [("GAPURA_HTTP__LISTEN", "127.0.0.1:0"), ("GAPURA_SCANS__QUEUE_EVENTS_MAX", "7"), ("HOME", "x")];
+        let environment = [
+            ("GAPURA_HTTP__LISTEN", "127.0.0.1:0"),
+            ("GAPURA_SCANS__QUEUE_EVENTS_MAX", "7"),
+            ("HOME", "x"),
+            (TOKEN, "no setting"),
+        ];
         let config = read(&format!("{SITE}[http]\nlisten = \"127.0.0.1:9\"\n"), &environment).unwrap();
         assert_eq!((config.http.listen.port(), config.scans.queue_events_max), (0, 7));
     }
@@ -223,6 +231,7 @@ mod tests {
             (SITE.replace("Makassar", "Nowhere"), vec![], vec!["time_zone", "IANA"]),
             (format!("{SITE}[scans]\nqueue_events_max = 0\n"), vec![], vec!["[scans] queue_events_max", "1 to"]),
             (SITE.into(), vec![("GAPURA_SCANS__QUEUE_EVENTS_MAX", "many")], vec!["scans.queue_events_max"]),
+            (SITE.into(), vec![("GAPURA_TOKENS", "x")], vec!["GAPURA_TOKENS", "GAPURA_MQTT__LISTEN"]),
             (SITE.into(), vec![("GAPURA_LISTEN", "x")], vec!["GAPURA_LISTEN", "GAPURA_MQTT__LISTEN"]),
         ] {
             let error = read(&text, &environment).unwrap_err();

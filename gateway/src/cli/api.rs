@@ -9,14 +9,11 @@ use clap::Args;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::config::Config;
+use crate::config::{Config, TOKEN};
 use crate::tls;
 
 /// The longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(60);
-
-/// The variable that holds the access token.
-const TOKEN: &str = "GAPURA_TOKEN";
 
 /// Where the gateway answers, and with which token it is asked.
 #[derive(Clone, Debug, Args)]

@@ -55,6 +55,13 @@ impl Reader {
         self.send(seq, &payload).await
     }
 
+    /// Somebody leaves.
+    pub async fn leave(&mut self, seq: u64, badge: &str) -> Answer {
+        let id = ScanId { epoch: self.epoch, seq };
+        let payload = Scan::new(id, Timestamp::now().into(), Direction::Out, badge).unwrap().to_json();
+        self.send(seq, &payload).await
+    }
+
     /// Sends a payload with this sequence number in it, and waits for its answer.
     pub async fn send(&mut self, seq: u64, payload: &[u8]) -> Answer {
         let id = self.begin(payload).await;
