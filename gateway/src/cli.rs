@@ -225,7 +225,7 @@ fn perform(Arguments { config, command }: Arguments) -> Result<()> {
             say(format_args!("{name}: {revoked} certificates revoked"))
         }
         Command::Token(command) => tokens::perform(&folder, command, now),
-        Command::Policy(command) => policy::perform(&read()?, command),
+        Command::Policy(command) => policy::perform(&read()?, command, now),
         Command::Renew { host_names } => tell(&site::renew_gateway(&folder, &host_names, now)?),
         Command::CheckConfig => check(&read()?),
         Command::Import(import) => people::import(&read()?, import, now),

@@ -27,7 +27,7 @@ pub use crate::passes::Passes;
 pub use calendar::Calendar;
 pub use config::Config;
 pub use credential::CredentialKey;
-pub use decide::{Shown, decide, refuse_malformed};
+pub use decide::{Shown, decide, decide_person, refuse_malformed};
 pub use directory::{
     Directory, FieldError, Person, PersonError, PersonRecord, Put, list_people, put_person, read_person, remove_person,
 };
@@ -35,13 +35,16 @@ pub use export::{ExportError, export_people};
 pub use import::{
     ChangeKind, Difference, ImportError, ImportOptions, ImportReport, PeopleFormat, RowError, import_people,
 };
-pub use policy::{Judgement, Policy, Question};
+pub use policy::{CASES_FILE, Cases, Judgement, Policy, Question};
 pub use presence::{Occupancy, Presence};
 
 /// The files of the default policy: name and content.
 pub const DEFAULT_POLICY: &[(&str, &str)] = &[
     ("schema.cedarschema", include_str!("../../../deploy/policy/schema.cedarschema")),
     ("default.cedar", include_str!("../../../deploy/policy/default.cedar")),
+    ("texts/id.ftl", include_str!("../../../deploy/policy/texts/id.ftl")),
+    ("texts/en.ftl", include_str!("../../../deploy/policy/texts/en.ftl")),
+    (CASES_FILE, include_str!("../../../deploy/policy/tests.toml")),
 ];
 
 /// Everything that a decision is made from; replaced as a whole when a part changes.

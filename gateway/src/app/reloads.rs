@@ -1,6 +1,6 @@
 //! What is read again when its files change, and what follows from it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -49,12 +49,12 @@ fn parts_of_the_snapshot(
     vec![
         part(
             "policy",
-            vec![policy.clone()],
+            policy_paths(&policy),
             Arc::new(move |old| Ok(Snapshot { policy: Arc::new(Policy::read(&policy)?), ..old.clone() })),
         ),
         part(
             "policy_candidate",
-            vec![folder.policy_candidate()],
+            policy_paths(&folder.policy_candidate()),
             Arc::new(move |old| Ok(Snapshot { shadow: inputs::read_candidate(&site)?, ..old.clone() })),
         ),
         part(
@@ -85,6 +85,11 @@ fn parts_of_the_snapshot(
             Arc::new(move |old| Ok(Snapshot { directory: Arc::new(Directory::read(&people)?), ..old.clone() })),
         ),
     ]
+}
+
+/// A policy folder, and the one in it that holds the texts.
+fn policy_paths(folder: &Path) -> Vec<PathBuf> {
+    vec![folder.to_owned(), folder.join("texts")]
 }
 
 fn certificates(

@@ -1,17 +1,40 @@
 //! The commands about policies.
 
-use anyhow::Result;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow, bail};
 use clap::Subcommand;
-use protocol::Instant;
+use protocol::{DoorId, HealthStatus, Instant, PersonClass, Scan, ScanId, Subject};
+use serde_json::json;
 
 use super::api::Api;
 use super::say;
+use crate::access::{self, CASES_FILE, Cases, Policy as PolicySet, Presence, Shown, Snapshot};
+use crate::app;
 use crate::config::Config;
 use crate::shadow::{Change, Said, ShadowReport};
 
 /// What can be done with policies.
 #[derive(Debug, Subcommand)]
 pub(super) enum Policy {
+    /// Check a policy folder: policies against their schema, texts in both languages, and its own test cases.
+    Check {
+        #[command(flatten)]
+        set: Set,
+    },
+    /// Try the cases of policy-test files, by default those of the policy folder itself.
+    Test {
+        #[command(flatten)]
+        set: Set,
+        /// Policy-test files.
+        files: Vec<PathBuf>,
+        /// Print what failed as JSON, one object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Decide one scan that nobody has made, and say why: with the directory, doors, zones and policy of this site, as if
+    /// everybody were outside.
+    Explain(Explain),
     /// What the candidate in policy-candidate/ would change: its verdicts on live scans beside those in force. Asks the
     /// running gateway.
     Shadow {
@@ -26,8 +49,44 @@ pub(super) enum Policy {
     },
 }
 
-pub(super) fn perform(config: &Config, command: Policy) -> Result<()> {
+/// Which policy set.
+#[derive(Debug, clap::Args)]
+pub(super) struct Set {
+    /// The candidate in policy-candidate/ instead of the one in force.
+    #[arg(long, conflicts_with = "folder")]
+    candidate: bool,
+    /// A policy folder elsewhere.
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
+
+/// A scan to be explained.
+#[derive(Debug, clap::Args)]
+pub(super) struct Explain {
+    /// The door.
+    #[arg(long)]
+    door: DoorId,
+    /// The directory's id of the person; else whoever standard input shows: a badge, `ID:` and a number, or a pass.
+    #[arg(long, value_name = "ID")]
+    person: Option<String>,
+    /// Which way: in or out.
+    #[arg(long, default_value = "in", value_parser = direction)]
+    direction: protocol::Direction,
+    /// When; now if not given.
+    #[arg(long, value_name = "TIME")]
+    at: Option<Instant>,
+    /// Print it as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    set: Set,
+}
+
+pub(super) fn perform(config: &Config, command: Policy, now: Instant) -> Result<()> {
     match command {
+        Policy::Check { set } => check(&set.folder(config)),
+        Policy::Test { set, files, json } => test(&set.folder(config), files, json),
+        Policy::Explain(wanted) => explain(config, &wanted, now),
         Policy::Shadow { since, json, api } => {
             let query: Vec<_> = since.map(|since| ("since", since.to_string())).into_iter().collect();
             let report: ShadowReport = api.get(config, "/api/v1/policy/shadow", &query)?;
@@ -36,6 +95,121 @@ pub(super) fn perform(config: &Config, command: Policy) -> Result<()> {
             }
             tell(&report)
         }
+    }
+}
+
+impl Set {
+    fn folder(&self, config: &Config) -> PathBuf {
+        match &self.folder {
+            Some(folder) => folder.clone(),
+            None if self.candidate => config.folder().policy_candidate(),
+            None => config.folder().policy(),
+        }
+    }
+}
+
+fn check(folder: &Path) -> Result<()> {
+    let policy = PolicySet::read(folder)?;
+    let (place, policies, texts, hash) = (folder.display(), policy.len(), policy.texts_len(), policy.set_hash());
+    let own = folder.join(CASES_FILE);
+    if !own.exists() {
+        return say(format_args!("{place}: all well: {policies} policies, {texts} texts ({hash}); no {CASES_FILE}"));
+    }
+    let ran = Cases::read(&own)?.run(&policy);
+    if let Some(first) = ran.failures.first() {
+        let (count, case) = (ran.failures.len(), &first.case);
+        bail!("{count} of {} cases do not hold, the first is {case:?}; see `gapura policy test`", ran.tried);
+    }
+    say(format_args!("{place}: all well: {policies} policies, {texts} texts, {} cases hold ({hash})", ran.tried))
+}
+
+fn test(folder: &Path, files: Vec<PathBuf>, json: bool) -> Result<()> {
+    let policy = PolicySet::read(folder)?;
+    let files = if files.is_empty() { vec![folder.join(CASES_FILE)] } else { files };
+    let (mut tried, mut failed) = (0, 0);
+    for file in &files {
+        let ran = Cases::read(file)?.run(&policy);
+        tried += ran.tried;
+        failed += ran.failures.len();
+        for failure in &ran.failures {
+            let (case, combination, expected) = (&failure.case, &failure.combination, &failure.expected);
+            let access::Judgement { outcome, reason, policies, .. } = &failure.judged;
+            if json {
+                let got = json!({ "outcome": outcome, "reason": reason, "policies": policies });
+                let told = json!({ "file": file, "case": case, "with": combination, "expected": expected, "got": got });
+                say(format_args!("{told}"))?;
+            } else {
+                say(format_args!("{case}\n  with      {combination}\n  expected  {expected}"))?;
+                say(format_args!("  got       {outcome}: {reason} (by {})\n", policies.join(", ")))?;
+            }
+        }
+    }
+    if failed > 0 {
+        bail!("{failed} of {tried} cases do not hold for {}", policy.set_hash());
+    }
+    if json { Ok(()) } else { say(format_args!("{tried} cases hold for {}", policy.set_hash())) }
+}
+
+fn explain(config: &Config, wanted: &Explain, now: Instant) -> Result<()> {
+    let mut snapshot = app::read_snapshot(config)?;
+    snapshot.policy = PolicySet::read(&wanted.set.folder(config))?.into();
+    let at = wanted.at.unwrap_or(now);
+    let credential = match &wanted.person {
+        Some(_) => "-".to_owned(),
+        None => {
+            let mut line = String::new();
+            std::io::stdin().read_line(&mut line)?;
+            line.trim_end_matches(['\r', '\n']).to_owned()
+        }
+    };
+    let scan = Scan::new(ScanId { epoch: 0, seq: 0 }, at, wanted.direction, credential)
+        .map_err(|error| anyhow!("standard input shows nothing that could be scanned: {error}"))?;
+    let shown = Shown { door: &wanted.door, received_at: at, clock_offset_ms: Some(0), scan: &scan };
+    let presence = Presence::default();
+    let (record, verdict) = match &wanted.person {
+        Some(id) => access::decide_person(&snapshot, &presence, &shown, id, at)
+            .ok_or_else(|| anyhow!("no person {id} is in the directory"))?,
+        None => access::decide(&snapshot, &presence, &shown, at),
+    };
+    if wanted.json {
+        let told = json!({ "at": at, "door": wanted.door, "subject": Subject::Scan(record), "verdict": verdict });
+        return say(format_args!("{told}"));
+    }
+    tell_verdict(&snapshot, &verdict, record.kind)
+}
+
+fn tell_verdict(
+    snapshot: &Snapshot,
+    verdict: &protocol::Verdict,
+    kind: Option<protocol::CredentialKind>,
+) -> Result<()> {
+    let known = |text: Option<&str>| text.unwrap_or("not known").to_owned();
+    let (class, status) = (verdict.class.map(PersonClass::as_str), verdict.status.map(HealthStatus::as_str));
+    let lines = [
+        ("person", known(verdict.person.as_deref())),
+        ("class", known(class)),
+        ("status", known(status)),
+        ("shown", known(kind.map(protocol::CredentialKind::as_str))),
+        ("zone", known(verdict.zone.as_deref())),
+        ("mode", verdict.mode.to_string()),
+        ("judged", format!("{}: {}", verdict.judged(), verdict.reason)),
+        ("the door", if verdict.open { "opens".into() } else { "stays shut".to_owned() }),
+        ("display", format!("{} / {}", verdict.text.id, verdict.text.en)),
+        ("policy set", known(verdict.policy_set.as_deref())),
+    ];
+    lines.iter().try_for_each(|(name, value)| say(format_args!("{name:<12}{value}")))?;
+    let of = |id: &&String| snapshot.policy.reasons().find(|(policy, ..)| *policy == id.as_str());
+    verdict.policies.iter().try_for_each(|id| match of(&id) {
+        Some((id, _, place)) => say(format_args!("{:<12}{id} ({place})", "decided by")),
+        None => Ok(()),
+    })
+}
+
+fn direction(text: &str) -> Result<protocol::Direction, String> {
+    match text {
+        "in" => Ok(protocol::Direction::In),
+        "out" => Ok(protocol::Direction::Out),
+        _ => Err("must be in or out".into()),
     }
 }
 

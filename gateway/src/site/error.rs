@@ -64,7 +64,7 @@ pub enum SiteError {
         name: String,
     },
     /// Not the name of a file in the policy folder.
-    #[error("{name:?} is no plain file name: the policy folder has no folders")]
+    #[error("{name:?} is no plain file name, nor one in a folder of the policy folder")]
     PolicyName {
         /// What was given.
         name: String,

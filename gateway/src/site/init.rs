@@ -40,12 +40,18 @@ pub struct Initialized {
 /// The configuration of a new site, with `{site}` and `{time_zone}` to be filled in.
 const GAPURA_TOML: &str = include_str!("../../../deploy/gapura.toml");
 
+const ZONES_TOML: &str = include_str!("../../../deploy/zones.toml");
+
+const CALENDAR_TOML: &str = include_str!("../../../deploy/calendar.toml");
+
 const DOORS_TOML: &str = "\
 # The doors of this site, one table each.
 #
 # [main-in]             the door's name, also in its topics and its certificate: 1 to 32 of a-z, 0-9 and -
 # zone = \"main\"         where it leads
-# mode = \"observe\"      observe: everybody passes, decisions are only kept; enforce: the decision binds
+# mode = \"observe\"      off: everybody passes, nobody is judged; observe: everybody passes, decisions are only kept;
+#                       warn: everybody passes, the display warns; enforce: the decision binds; absent: as zones.toml says
+#                       of its zone. With days: mode = [{ mode = \"observe\" }, { mode = \"warn\", from = \"2026-12-01\" }]
 #
 # `gapura door add` adds a table here and makes the certificate of the door's reader.
 ";
@@ -58,15 +64,24 @@ pub fn init(dir: &Path, options: &InitOptions<'_>, now: Instant) -> Result<Initi
     check(options)?;
     make_root(dir)?;
     let folder = SiteFolder::new(dir);
-    for path in [folder.policy(), folder.pki(""), folder.doors(), folder.secrets(), folder.data()] {
-        create_folder(&path)?;
-    }
+    let (trust, policy) = (folder.trust(), folder.policy());
+    let folders = [&policy, &folder.pki(""), &folder.doors(), &folder.secrets(), &folder.data(), &trust];
+    folders
+        .into_iter()
+        .chain([&trust.join("passes"), &trust.join("health")])
+        .try_for_each(|path| create_folder(path))?;
 
     let configuration = GAPURA_TOML.replace("{site}", options.site.as_str()).replace("{time_zone}", &options.time_zone);
     create(&folder.gapura_toml(), configuration, Access::Plain)?;
     create(&folder.doors_toml(), DOORS_TOML, Access::Plain)?;
+    create(&folder.zones_toml(), ZONES_TOML, Access::Plain)?;
+    create(&folder.calendar_toml(), CALENDAR_TOML, Access::Plain)?;
     for (name, content) in options.policy_files {
-        create(&folder.policy().join(name), content, Access::Plain)?;
+        let path = policy.join(name);
+        if let Some(inside) = path.parent().filter(|inside| !inside.is_dir()) {
+            create_folder(inside)?;
+        }
+        create(&path, content, Access::Plain)?;
     }
 
     let (certificate, key, list) = new_authority(&options.site, Validity::days(now, AUTHORITY_DAYS))?;
@@ -83,7 +98,7 @@ pub fn init(dir: &Path, options: &InitOptions<'_>, now: Instant) -> Result<Initi
     let (admin_token, hash) = new_token()?;
     create(&folder.admin_token(), format!("{}\n", hash.to_hex()), Access::Secret)?;
 
-    for path in [folder.policy(), folder.pki(""), folder.secrets(), dir.to_owned()] {
+    for path in [policy, trust, folder.pki(""), folder.secrets(), dir.to_owned()] {
         sync_folder(&path)?;
     }
     Ok(Initialized { folder, admin_token })
@@ -94,8 +109,9 @@ fn check(options: &InitOptions<'_>) -> Result<(), SiteError> {
         .map_err(|source| SiteError::TimeZone { name: options.time_zone.clone(), source })?;
     alternative_names(None, &options.host_names)?;
     for (name, _) in options.policy_files {
-        let mut components = Path::new(name).components();
-        if !matches!((components.next(), components.next()), (Some(Component::Normal(only)), None) if only == *name) {
+        let written: Vec<_> = Path::new(name).components().collect();
+        let plain = written.iter().all(|component| matches!(component, Component::Normal(_)));
+        if !plain || !(1..=2).contains(&written.len()) || name.ends_with('/') {
             return Err(SiteError::PolicyName { name: (*name).to_owned() });
         }
     }

@@ -93,6 +93,8 @@ impl DemoSite {
             .arg(self.configuration())
             .env("GAPURA_MQTT__LISTEN", "127.0.0.1:0")
             .env("GAPURA_HTTP__LISTEN", "127.0.0.1:0")
+            // The invented people are few and enter again and again.
+            .env("GAPURA_ACCESS__PASSBACK_MINUTES", "0")
             .env("GAPURA_UPSTREAM__URL", format!("https://{upstream}/events"))
             .env("GAPURA_UPSTREAM__CA", self.ca())
             .env("GAPURA_UPSTREAM__CERTIFICATE", pki.join("gateway.pem"))

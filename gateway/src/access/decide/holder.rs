@@ -9,6 +9,7 @@ use crate::passes::{Checked, Claims, PassKind};
 /// Who shows a credential. Where it does not count, nobody is known to the policy, but the record says whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Holder<'a> {
+    pub(super) credential: CredentialHash,
     /// What kind of credential it is.
     pub(super) kind: CredentialKind,
     /// The directory's id of the person, or the one that the pass names.
@@ -44,19 +45,20 @@ impl<'a> Holder<'a> {
     pub(super) fn of(
         directory: &'a Directory,
         credential: &str,
-        hash: &CredentialHash,
+        hash: CredentialHash,
         checked: Option<&'a Checked>,
         pass_id: impl FnOnce(&[u8; 16]) -> CredentialHash,
         at: Instant,
     ) -> Self {
         let claims = checked.and_then(|checked| checked.claims.as_deref());
         let named = || claims.and_then(|claims| directory.person(claims.subject.as_deref()?));
-        let person = directory.find(hash).or_else(named);
+        let person = directory.find(&hash).or_else(named);
         let fault = checked.and_then(|checked| checked.fault).map(|fault| fault.as_str());
         let of_directory = person.as_ref().map(|person| Health::of_person(person, at)).unwrap_or_default();
         // A pass that does not count says nothing of anybody's health.
         let of_pass = claims.filter(|_| fault.is_none()).map(Health::of_pass).unwrap_or_default();
         Self {
+            credential: hash,
             kind: kind(credential, checked),
             person: person.map(|person| person.id).or_else(|| claims?.subject.as_deref()),
             class: person.map(|person| person.class).or_else(|| claims?.class),
@@ -72,6 +74,24 @@ impl<'a> Holder<'a> {
                 one_time_until: claims.one_time.then_some(claims.valid_until),
             }),
             fault,
+        }
+    }
+
+    /// A person of the directory who shows something that tells nothing more.
+    pub(super) fn of_person(person: Person<'a>, hash: CredentialHash, at: Instant) -> Self {
+        Self {
+            credential: hash,
+            kind: CredentialKind::Badge,
+            person: Some(person.id),
+            class: Some(person.class),
+            opd: person.opd,
+            groups: person.groups,
+            has_host: person.host.is_some(),
+            language: person.language,
+            validity: validity(&person, at),
+            health: Health::of_person(&person, at),
+            pass: None,
+            fault: None,
         }
     }
 

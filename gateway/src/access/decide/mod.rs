@@ -11,7 +11,7 @@ use protocol::{
 };
 
 use self::holder::{Health, Holder};
-use super::policy::{Judgement, Policy, Question};
+use super::policy::{Judgement, Question};
 use super::presence::{Attempt, Presence, Who};
 use super::{Door, Snapshot};
 
@@ -32,29 +32,58 @@ pub struct Shown<'a> {
 
 /// Decides one scan. No I/O, no clock, no chance: the same arguments give the same answer.
 pub fn decide(snapshot: &Snapshot, presence: &Presence, shown: &Shown<'_>, now: Instant) -> (ScanRecord, Verdict) {
-    let scan = shown.scan;
-    let scanned_at = corrected(scan.scanned_at, shown.clock_offset_ms);
+    let (at, late) = moment(snapshot, shown, now);
+    let credential = &shown.scan.credential;
+    let checked = snapshot.passes.check(credential, at);
+    let pass_id = |id: &[u8; 16]| snapshot.key.hash_pass(id);
+    let hash = snapshot.key.hash(credential);
+    let holder = Holder::of(&snapshot.directory, credential, hash, checked.as_ref(), pass_id, at);
+    decide_of(snapshot, presence, shown, holder, (at, late), now)
+}
+
+/// The same of a person whom the directory knows, whatever was shown: to explain what would be decided.
+pub fn decide_person(
+    snapshot: &Snapshot,
+    presence: &Presence,
+    shown: &Shown<'_>,
+    person: &str,
+    now: Instant,
+) -> Option<(ScanRecord, Verdict)> {
+    let (at, late) = moment(snapshot, shown, now);
+    let holder = Holder::of_person(snapshot.directory.person(person)?, snapshot.key.hash(&shown.scan.credential), at);
+    Some(decide_of(snapshot, presence, shown, holder, (at, late), now))
+}
+
+/// The time by which a scan is judged, and whether it is late.
+fn moment(snapshot: &Snapshot, shown: &Shown<'_>, now: Instant) -> (Instant, bool) {
+    let scanned_at = corrected(shown.scan.scanned_at, shown.clock_offset_ms);
     // What was held while the log did not work is late as well: nobody stands at the door any more.
     let age_ms = now.max(shown.received_at).ms_since(scanned_at);
     let late = age_ms > i64::try_from(snapshot.rules.late_after_ms).unwrap_or(i64::MAX);
     // A late scan is judged by the time at which the person stood there.
-    let at = if late { scanned_at } else { now };
+    (if late { scanned_at } else { now }, late)
+}
 
-    let credential = snapshot.key.hash(&scan.credential);
-    let checked = snapshot.passes.check(&scan.credential, at);
-    let pass_id = |id: &[u8; 16]| snapshot.key.hash_pass(id);
-    let holder = Holder::of(&snapshot.directory, &scan.credential, &credential, checked.as_ref(), pass_id, at);
+fn decide_of(
+    snapshot: &Snapshot,
+    presence: &Presence,
+    shown: &Shown<'_>,
+    holder: Holder<'_>,
+    (at, late): (Instant, bool),
+    now: Instant,
+) -> (ScanRecord, Verdict) {
+    let scan = shown.scan;
     let record = ScanRecord {
         id: scan.id(),
         scanned_at: scan.scanned_at,
         direction: scan.direction,
-        credential,
+        credential: holder.credential,
         clock: clock_quality(shown, snapshot.rules.clock_tolerance_ms),
         kind: Some(holder.kind),
         pass: holder.pass,
     };
     let Some(door) = snapshot.doors.get(shown.door) else {
-        return (record, refused("unknown-door", Text::new("Pintu tidak terdaftar", "This door is not registered")));
+        return (record, refused("unknown-door", own_text(snapshot, "unknown-door", shown.door)));
     };
     let mode = snapshot.mode_at(door, now);
     let asked = Asked { snapshot, presence, shown, door, holder, record: &record, at };
@@ -80,7 +109,7 @@ struct Asked<'a> {
 impl<'a> Asked<'a> {
     /// The verdict of a door that judges nobody.
     fn unasked(&self, late: bool) -> Verdict {
-        let (reason, text) = if late { late_scan() } else { ("off".into(), welcome(self.record.direction)) };
+        let (reason, text) = if late { self.late_scan() } else { ("off".into(), self.welcome()) };
         Verdict { outcome: Outcome::Recorded, open: !late, reason, text, mode: Mode::Off, ..self.blank() }
     }
 
@@ -91,9 +120,9 @@ impl<'a> Asked<'a> {
         let (outcome, open) = binding(judgement.outcome, mode, self.record.direction, late);
         let judged = judgement.outcome;
         let (reason, text) = match mode {
-            _ if late => late_scan(),
+            _ if late => self.late_scan(),
             // Nobody is told what would have been: it does not hold yet.
-            Mode::Observe if judged != Outcome::Granted => (judgement.reason, welcome(self.record.direction)),
+            Mode::Observe if judged != Outcome::Granted => (judgement.reason, self.welcome()),
             _ => (judgement.reason, judgement.text),
         };
         Verdict {
@@ -113,21 +142,12 @@ impl<'a> Asked<'a> {
     /// What the policy set says, and its candidate where there is one. A late scan shows nobody who could be let in.
     fn judgements(&self, late: bool) -> (Judgement, Option<ShadowVerdict>) {
         let Snapshot { policy, shadow, .. } = self.snapshot;
-        let fault = self.fault();
-        let question = self.question(fault);
-        let judge = |policy: &Policy| {
-            let judgement = policy.judge(&question);
-            match fault {
-                // The policy has judged somebody unknown; why nobody is known is what helps at the door.
-                Some(fault) if judgement.outcome != Outcome::Granted => policy.blame(judgement, fault, &question),
-                _ => judgement,
-            }
-        };
+        let question = self.question(self.fault());
         let shadow = shadow.as_ref().filter(|_| !late).map(|candidate| {
-            let Judgement { outcome, reason, .. } = judge(candidate);
+            let Judgement { outcome, reason, .. } = candidate.judge(&question);
             ShadowVerdict { policy_set: candidate.set_hash().to_owned(), outcome, reason }
         });
-        (judge(policy), shadow)
+        (policy.judge(&question), shadow)
     }
 
     /// Why the pass that was shown does not count: what it is, or that it was shown before.
@@ -181,6 +201,19 @@ impl<'a> Asked<'a> {
         }
     }
 
+    fn late_scan(&self) -> (String, Text) {
+        ("late-scan".into(), own_text(self.snapshot, "late-scan", self.shown.door))
+    }
+
+    /// What somebody reads whom nobody judges.
+    fn welcome(&self) -> Text {
+        let reason = match self.record.direction {
+            Direction::In => "welcome",
+            Direction::Out => "goodbye",
+        };
+        own_text(self.snapshot, reason, self.shown.door)
+    }
+
     fn attempt(&self) -> Attempt<'a> {
         let carrier = || Who::carrier(self.record.credential);
         Attempt {
@@ -208,11 +241,12 @@ impl<'a> Asked<'a> {
 
 /// What a payload that is no scan is answered, in every mode.
 pub fn refuse_malformed(snapshot: &Snapshot, door: &DoorId, now: Instant) -> Verdict {
+    let text = own_text(snapshot, "malformed-scan", door);
     let door = snapshot.doors.get(door);
     Verdict {
         mode: door.map_or(Mode::Enforce, |door| snapshot.mode_at(door, now)),
         zone: door.map(|door| door.zone.clone()),
-        ..refused("malformed-scan", Text::new("Data pemindaian tidak terbaca", "The scan could not be read"))
+        ..refused("malformed-scan", text)
     }
 }
 
@@ -228,16 +262,9 @@ fn binding(judged: Outcome, mode: Mode, direction: Direction, late: bool) -> (Ou
     }
 }
 
-fn late_scan() -> (String, Text) {
-    ("late-scan".into(), Text::new("Pemindaian terlambat, hanya dicatat", "Late scan, recorded only"))
-}
-
-/// What somebody reads whom nobody judges.
-fn welcome(direction: Direction) -> Text {
-    match direction {
-        Direction::In => Text::new("Silakan masuk", "Please come in"),
-        Direction::Out => Text::new("Terima kasih, sampai jumpa", "Thank you, goodbye"),
-    }
+/// What the gateway itself says at a door.
+fn own_text(snapshot: &Snapshot, reason: &str, door: &DoorId) -> Text {
+    snapshot.policy.texts().own(reason, door.as_str())
 }
 
 /// A reader's time on the gateway's clock.

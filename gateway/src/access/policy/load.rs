@@ -12,6 +12,7 @@ use protocol::Text;
 use super::memo::Memo;
 use super::reads::Reads;
 use super::request::Names;
+use super::texts::{TEXT_FILES, Texts};
 use super::{About, Policy};
 use crate::access::{AccessError, line_of};
 
@@ -21,10 +22,11 @@ const SCHEMA_FILE: &str = "schema.cedarschema";
 type Files = BTreeMap<String, String>;
 
 impl Policy {
-    /// Reads the schema and every `*.cedar` file of `folder`. Hidden files do not count.
+    /// Reads the schema, every `*.cedar` file and the texts of `folder`. Hidden files do not count.
     ///
     /// # Errors
-    /// Names the file, where possible with its line, of what does not parse or does not fit the schema.
+    /// Names the file, where possible with its line, of what does not parse, does not fit the schema, or says something
+    /// in one language only.
     pub fn read(folder: &Path) -> Result<Self, AccessError> {
         let mut files = Files::new();
         let unreadable =
@@ -38,6 +40,14 @@ impl Policy {
                 files.insert(name, text);
             }
         }
+        for name in TEXT_FILES {
+            let path = folder.join(name);
+            match std::fs::read_to_string(&path) {
+                Ok(text) => drop(files.insert(name.into(), text)),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(unreadable(&path, error)),
+            }
+        }
         Self::from_files(folder, &files)
     }
 
@@ -45,7 +55,7 @@ impl Policy {
     pub(in crate::access) fn from_files(folder: &Path, files: &Files) -> Result<Self, AccessError> {
         let schema = schema(folder, files)?;
         let mut loading = Loading::default();
-        for (name, text) in files.iter().filter(|(name, _)| *name != SCHEMA_FILE) {
+        for (name, text) in files.iter().filter(|(name, _)| name.ends_with(".cedar")) {
             loading.add(&folder.join(name), text)?;
         }
         if loading.about.is_empty() {
@@ -54,9 +64,11 @@ impl Policy {
         }
         loading.validate(schema)?;
         let names = Names::new().map_err(|reason| AccessError::new(folder, reason))?;
+        let texts = Texts::of(folder, files)?;
         let Loading { policies, about, .. } = loading;
-        let reads = Reads::of(&policies);
-        Ok(Self { policies, about, set_hash: set_hash(files), names, reads, memo: Mutex::new(Memo::default()) })
+        let reads = Reads::of(&policies).and(texts.reads());
+        let memo = Mutex::new(Memo::default());
+        Ok(Self { policies, about, set_hash: set_hash(files), names, reads, texts, memo })
     }
 }
 
@@ -83,7 +95,7 @@ impl<'a> Loading<'a> {
         let mut in_order: Vec<_> = parsed.policies().collect();
         in_order.sort_by_key(|policy| position(policy.id()));
         for policy in in_order {
-            let about = About::of(policy).map_err(|reason| {
+            let about = About::of(policy, path, text).map_err(|reason| {
                 AccessError::new(path, format!("policy {} of this file {reason}", position(policy.id()) + 1))
             })?;
             let id = PolicyId::new(&about.id);
@@ -116,7 +128,7 @@ impl<'a> Loading<'a> {
 }
 
 impl About {
-    fn of(policy: &cedar_policy::Policy) -> Result<Self, String> {
+    fn of(policy: &cedar_policy::Policy, path: &Path, file: &str) -> Result<Self, String> {
         let annotation = |name: &str| policy.annotation(name).filter(|text| !text.is_empty());
         let id = annotation("id").ok_or("has no @id(\"…\"); every decision names its policies by it")?;
         let assist = match (annotation("outcome"), policy.effect()) {
@@ -128,8 +140,24 @@ impl About {
             }
         };
         let text = Text::new(annotation("text_id").unwrap_or_default(), annotation("text_en").unwrap_or_default());
-        Ok(Self { id: id.into(), reason: annotation("reason").unwrap_or(id).into(), text, assist })
+        Ok(Self {
+            place: place(path, file, id),
+            id: id.into(),
+            reason: annotation("reason").unwrap_or(id).into(),
+            text,
+            assist,
+        })
     }
+}
+
+/// Where a policy stands: its file, with the line of its `@id` where that is written plainly.
+fn place(path: &Path, file: &str, id: &str) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let marked = file.lines().position(|line| {
+        let code = line.split("//").next().unwrap_or_default();
+        code.contains(&format!("@id(\"{id}\")"))
+    });
+    marked.map_or_else(|| name.to_string(), |line| format!("{name}:{}", line + 1))
 }
 
 fn schema(folder: &Path, files: &Files) -> Result<Schema, AccessError> {
@@ -143,9 +171,11 @@ fn schema(folder: &Path, files: &Files) -> Result<Schema, AccessError> {
     }
 }
 
+/// The texts do not count: the hash tells who may pass, not in which words.
 fn set_hash(files: &Files) -> String {
     let mut hasher = blake3::Hasher::new();
-    for part in files.iter().flat_map(|(name, text)| [name, text]) {
+    let rules = files.iter().filter(|(name, _)| *name == SCHEMA_FILE || name.ends_with(".cedar"));
+    for part in rules.flat_map(|(name, text)| [name, text]) {
         // Lengths keep names and contents apart.
         hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
     }

@@ -1,9 +1,12 @@
 //! The policy set: Cedar policies with a schema, checked when they are loaded.
 
+mod cases;
 mod load;
 mod memo;
+mod messages;
 mod reads;
 mod request;
+mod texts;
 
 #[cfg(test)]
 mod tests;
@@ -14,9 +17,12 @@ use std::sync::{Mutex, PoisonError};
 use cedar_policy::{Authorizer, Decision, PolicyId, PolicySet};
 use protocol::{Direction, Outcome, Text};
 
+pub use self::cases::{CASES_FILE, Cases};
+
 use self::memo::Memo;
 use self::reads::Reads;
 use self::request::Names;
+use self::texts::Texts;
 
 /// A policy set that is in force, or could be.
 pub struct Policy {
@@ -25,6 +31,7 @@ pub struct Policy {
     set_hash: String,
     names: Names,
     reads: Reads,
+    texts: Texts,
     /// At a busy door the same kind of person comes many times within a minute.
     memo: Mutex<Memo>,
 }
@@ -102,12 +109,16 @@ pub struct Judgement {
 struct About {
     id: String,
     reason: String,
+    /// The text that its annotations give, perhaps none.
     text: Text,
     assist: bool,
+    /// Its file and line.
+    place: String,
 }
 
 impl Policy {
-    /// The policy set's hash, `b3:` and 32 hexadecimal digits of BLAKE3 over names and contents of its files.
+    /// The policy set's hash, `b3:` and 32 hexadecimal digits of BLAKE3 over names and contents of its policies and schema.
+    /// Who may pass depends on nothing else; texts may change without it.
     pub fn set_hash(&self) -> &str {
         &self.set_hash
     }
@@ -131,11 +142,11 @@ impl Policy {
     /// A policy that fails denies: Cedar would skip it, and it may be the one that forbids.
     fn evaluate(&self, question: &Question<'_>) -> Judgement {
         let Ok((request, entities)) = self.names.request(question) else {
-            return Judgement::policy_error();
+            return self.refusal("policy-error", question);
         };
         let response = Authorizer::new().is_authorized(&request, &self.policies, &entities);
         if response.diagnostics().errors().next().is_some() {
-            return Judgement::policy_error();
+            return self.refusal("policy-error", question);
         }
         let mut reasons: Vec<&About> =
             response.diagnostics().reason().filter_map(|policy| self.about.get(policy)).collect();
@@ -143,36 +154,60 @@ impl Policy {
         let allowed = response.decision() == Decision::Allow;
         // A helper may overrule nothing that a plain forbid says: that one is named first.
         let speaks = reasons.iter().find(|about| !about.assist).or(reasons.first());
-        let Some(speaks) = speaks else {
-            return Judgement::own("no-policy", Text::new("Akses tidak diizinkan", "Access is not permitted"));
-        };
-        let outcome = match (allowed, speaks.assist) {
+        let outcome = match (allowed, speaks) {
             (true, _) => Outcome::Granted,
-            (false, true) => Outcome::Assist,
-            (false, false) => Outcome::Denied,
+            (false, Some(about)) if about.assist => Outcome::Assist,
+            (false, _) => Outcome::Denied,
         };
-        Judgement {
-            outcome,
-            reason: speaks.reason.clone(),
-            text: speaks.text.clone(),
-            policies: reasons.iter().map(|about| about.id.clone()).collect(),
+        let policies = reasons.iter().map(|about| about.id.clone()).collect();
+        // Whoever shows a pass that does not count is told what is wrong with it.
+        let fault = Some(question.pass_fault).filter(|fault| !fault.is_empty() && !allowed);
+        match (fault, speaks) {
+            (Some(fault), _) => Judgement { outcome, policies, ..self.refusal(fault, question) },
+            (None, None) => self.refusal("no-policy", question),
+            (None, Some(about)) => {
+                let text = self.text(about, outcome, question);
+                Judgement { outcome, reason: about.reason.clone(), text, policies }
+            }
         }
     }
 
-    /// What was judged of nobody known, with the reason for which nobody is.
-    pub fn blame(&self, judgement: Judgement, fault: &str, _question: &Question<'_>) -> Judgement {
-        Judgement { reason: fault.into(), ..judgement }
+    /// What the door's display says: the folder's text, the policy's annotations, the built-in text, or what fits the
+    /// outcome.
+    fn text(&self, about: &About, outcome: Outcome, question: &Question<'_>) -> Text {
+        let Self { texts, .. } = self;
+        let of_reason = || texts.of_reason(&about.reason, question);
+        let told = || of_reason().unwrap_or_else(|| texts.of_outcome(outcome, question));
+        let annotated = &about.text;
+        match (annotated.id.is_empty(), annotated.en.is_empty()) {
+            (true, true) => told(),
+            _ if texts.is_of_site(&about.reason) => told(),
+            (false, false) => annotated.clone(),
+            (true, false) => Text { id: told().id, en: annotated.en.clone() },
+            (false, true) => Text { id: annotated.id.clone(), en: told().en },
+        }
     }
-}
 
-impl Judgement {
-    fn policy_error() -> Self {
-        Self::own("policy-error", Text::new("Kesalahan sistem, hubungi petugas", "System error, please see a helper"))
+    /// A refusal whose reason no policy has given.
+    fn refusal(&self, reason: &str, question: &Question<'_>) -> Judgement {
+        let outcome = Outcome::Denied;
+        let text = self.texts.of_reason(reason, question).unwrap_or_else(|| self.texts.of_outcome(outcome, question));
+        Judgement { outcome, reason: reason.into(), text, policies: Vec::new() }
     }
 
-    /// A refusal that no policy has spoken.
-    fn own(reason: &str, text: Text) -> Self {
-        Self { outcome: Outcome::Denied, reason: reason.into(), text, policies: Vec::new() }
+    /// What door displays say.
+    pub(crate) fn texts(&self) -> &Texts {
+        &self.texts
+    }
+
+    /// Every policy, by id: its id, the reason that it gives, and its file and line.
+    pub fn reasons(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.about.values().map(|about| (about.id.as_str(), about.reason.as_str(), about.place.as_str()))
+    }
+
+    /// Number of reasons that have a text, the built-in ones among them.
+    pub fn texts_len(&self) -> usize {
+        self.texts.len()
     }
 }
 

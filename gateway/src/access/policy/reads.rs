@@ -30,6 +30,17 @@ impl Reads {
         Self { minute_of_day: true, occupancy: true, status_age_hours: true, directory_age_hours: true, door: true }
     }
 
+    /// What either reads.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            minute_of_day: self.minute_of_day || other.minute_of_day,
+            occupancy: self.occupancy || other.occupancy,
+            status_age_hours: self.status_age_hours || other.status_age_hours,
+            directory_age_hours: self.directory_age_hours || other.directory_age_hours,
+            door: self.door || other.door,
+        }
+    }
+
     fn look_through(&mut self, json: &Value) {
         match json {
             Value::Object(members) => members.iter().for_each(|(name, value)| {

@@ -69,7 +69,7 @@ fn options_are_checked_before_anything_is_made() {
         (InitOptions { time_zone: "Mars/Olympus".to_owned(), ..options() }, "Asia/Makassar"),
         (InitOptions { host_names: vec!["not a host".to_owned()], ..options() }, "not a host"),
         (InitOptions { policy_files: &[("../policy.cedar", "")], ..options() }, "../policy.cedar"),
-        (InitOptions { policy_files: &[("more/policy.cedar", "")], ..options() }, "more/policy.cedar"),
+        (InitOptions { policy_files: &[("more/of/policy.cedar", "")], ..options() }, "more/of/policy.cedar"),
         (InitOptions { policy_files: &[("", "")], ..options() }, "plain file name"),
     ];
     for (options, named) in bad {

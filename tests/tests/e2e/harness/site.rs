@@ -48,6 +48,8 @@ impl Site {
     pub fn make(doors: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("gapura-e2e-").tempdir().unwrap();
         let mut site = Self { folder, token: String::new(), environment: Vec::new() };
+        // The invented people are few and enter again and again.
+        site.set("GAPURA_ACCESS__PASSBACK_MINUTES", 0);
         let root = site.root().display().to_string();
         let made = site.must(&["init", &root, "--site", SITE, "--json"]);
         let made: serde_json::Value = serde_json::from_str(made.trim()).expect("`init --json` says one JSON object");

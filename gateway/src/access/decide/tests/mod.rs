@@ -1,5 +1,7 @@
 //! Decisions with the default policy: as a table, and as properties that hold whatever is shown.
 
+mod roll_out;
+
 use proptest::prelude::*;
 use protocol::{
     ClockQuality, Direction, HealthStatus, Instant, Mode, Outcome, PersonClass, Scan, ScanId, ScanRecord, Verdict,
