@@ -1,6 +1,8 @@
 //! Builds the stages, starts them, and stops them in one order: doors, then the way upstream, then the log.
 
+mod current;
 mod inputs;
+mod people;
 mod reloads;
 mod words;
 
@@ -32,6 +34,8 @@ use crate::shadow::{self, ShadowReport};
 use crate::tokens::Tokens;
 use crate::{doors, http, monitors, scan};
 
+use self::current::Current;
+use self::people::People;
 pub use inputs::{directory, door_tls, http_tls, open_log, read_snapshot, tokens, upstream_client};
 
 /// How long the stages may take to stop.
@@ -97,9 +101,11 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
         refusals: refusals.clone(),
     });
     let words = words::words(&config, &core, &edge, &clock);
-    let sources = sources(&overview, &core.reader, registry, &edge.tokens, &clock, &words);
+    let current = Current::new(Arc::clone(&core.snapshot));
+    let people = People { path: directory(&config.folder()), current: current.clone(), clock: clock.clone() };
+    let sources = sources(&overview, &core.reader, registry, &edge.tokens, &clock, &words, Arc::new(people));
     let upstream_client = forwarding.as_ref().map(|forwarding| Arc::clone(&forwarding.client));
-    let reloadables = reloads::reloadables(&config, &core.snapshot, &edge, upstream_client);
+    let reloadables = reloads::reloadables(&config, &current, &edge, upstream_client);
     let (http_config, http_tls) = (config.http.clone(), edge.http_tls.clone());
     let http = http::serve(http_config, edge.listeners.http, http_tls, sources, http_metrics, rest_stop.clone());
     let reloads = reload::run(reloadables, refusals, reload_metrics, clock.clone(), signals.reload, rest_stop);
@@ -381,6 +387,7 @@ fn sources(
     tokens: &Arc<ArcSwap<Tokens>>,
     clock: &Clock,
     words: &Arc<Words>,
+    people: Arc<dyn http::People>,
 ) -> http::Sources {
     let (status, ready, reader) = (Arc::clone(overview), Arc::clone(overview), reader.clone());
     http::Sources {
@@ -388,6 +395,7 @@ fn sources(
         ready: Arc::new(move || ready.problems()),
         metrics: Arc::new(registry),
         events: Arc::new(move |after, limit| reader.read(after, limit, usize::MAX).map_err(|error| error.to_string())),
+        people,
         shadow: shadow_report(overview),
         say: words::say(words),
         tokens: Arc::clone(tokens),

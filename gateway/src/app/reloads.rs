@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use arc_swap::ArcSwap;
 
+use super::current::Current;
 use super::{Edge, inputs};
 use crate::access::{Calendar, Directory, Doors, Passes, Policy, Snapshot, Zones};
 use crate::config::Config;
@@ -17,28 +18,22 @@ type ReadPart = Arc<dyn Fn(&Snapshot) -> Result<Snapshot> + Send + Sync>;
 
 pub(super) fn reloadables(
     config: &Config,
-    snapshot: &Arc<ArcSwap<Snapshot>>,
+    current: &Current,
     edge: &Edge,
     upstream_client: Option<Arc<ArcSwap<reqwest::Client>>>,
 ) -> Vec<Reloadable> {
-    let mut reloadables = parts_of_the_snapshot(config, snapshot, &edge.connected);
+    let mut reloadables = parts_of_the_snapshot(config, current, &edge.connected);
     reloadables.extend(certificates(config, edge, upstream_client));
     reloadables.push(tokens(config, edge));
     reloadables
 }
 
-fn parts_of_the_snapshot(
-    config: &Config,
-    snapshot: &Arc<ArcSwap<Snapshot>>,
-    connected: &Arc<doors::Registry>,
-) -> Vec<Reloadable> {
+fn parts_of_the_snapshot(config: &Config, current: &Current, connected: &Arc<doors::Registry>) -> Vec<Reloadable> {
     let folder = config.folder();
     let part = |what, paths, read: ReadPart| {
-        let (snapshot, connected) = (Arc::clone(snapshot), Arc::clone(connected));
+        let (current, connected) = (current.clone(), Arc::clone(connected));
         reloadable(what, paths, move || {
-            // Only the reloader replaces the snapshot, so nothing is lost between the two.
-            let new = read(&snapshot.load())?;
-            snapshot.store(Arc::new(new));
+            current.change(|old| read(old))?;
             connected.send_config();
             Ok(())
         })

@@ -12,6 +12,8 @@
 //! | `GET /metrics` | OpenMetrics text |
 //! | `GET /api/v1/status` | [`SiteStatus`] as JSON |
 //! | `GET /api/v1/events?after=N&limit=M` | [`Event`]s as NDJSON; for the role admin |
+//! | `GET /api/v1/people?after=ID&limit=M` | people as NDJSON; for the role admin |
+//! | `GET`, `PUT`, `DELETE /api/v1/people/{id}` | one person as JSON; for the role admin |
 //! | `GET /api/v1/policy/shadow?since=T` | [`ShadowReport`] as JSON; for the role admin |
 //! | `POST /api/v1/doors/{door}/assist` | an [`Assist`] is kept, its [`Decision`] is the answer; for helper and admin |
 //!
@@ -39,6 +41,7 @@ use arc_swap::ArcSwap;
 use prometheus_client::registry::Registry;
 use protocol::{Assist, Decision, DoorId, Event, Instant};
 use serde::Serialize;
+use serde_json::Value;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -67,6 +70,8 @@ pub struct Sources {
     pub metrics: Arc<Registry>,
     /// At most so many (second) events that come after a number (first), in order. The error is logged, not shown.
     pub events: Arc<dyn Fn(u64, usize) -> Result<Vec<Event>, String> + Send + Sync>,
+    /// The directory's people.
+    pub people: Arc<dyn People>,
     /// What the candidate policy set would have changed since then. The error is logged, not shown.
     pub shadow: Arc<dyn Fn(Option<Instant>) -> Result<ShadowReport, String> + Send + Sync>,
     /// Keeps a helper's word, and passes its decision on to the door; does not block. It does its work also when nobody
@@ -76,6 +81,55 @@ pub struct Sources {
     pub tokens: Arc<ArcSwap<Tokens>>,
     /// The gateway's clock, for tokens that end.
     pub clock: Clock,
+}
+
+/// The directory's people, as HTTP shows and changes them; one is a JSON object. What is changed is in force when a
+/// function returns.
+pub trait People: Send + Sync {
+    /// People in the order of their ids, those behind `after`.
+    ///
+    /// # Errors
+    /// When the directory cannot be used.
+    fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<Value>, PeopleError>;
+
+    /// The person with this id.
+    ///
+    /// # Errors
+    /// When the directory cannot be used.
+    fn read(&self, id: &str) -> Result<Option<Value>, PeopleError>;
+
+    /// Puts a person in, or in the place of the one with this id; whether there was none before, and what is kept.
+    ///
+    /// # Errors
+    /// When a field is wrong, or the directory cannot be used; then nothing is changed.
+    fn put(&self, id: &str, person: Value) -> Result<(bool, Value), PeopleError>;
+
+    /// Takes a person out; whether there was one.
+    ///
+    /// # Errors
+    /// When the directory cannot be used.
+    fn remove(&self, id: &str) -> Result<bool, PeopleError>;
+}
+
+/// Why people are not shown or changed.
+#[derive(Debug)]
+pub enum PeopleError {
+    /// A field is wrong. The reason repeats nothing of it.
+    Field {
+        /// Its JSON path.
+        field: String,
+        /// What is allowed.
+        reason: String,
+    },
+    /// A credential is somebody else's.
+    Taken {
+        /// Where it stands.
+        field: String,
+        /// Whose it is, by id.
+        reason: String,
+    },
+    /// The directory cannot be used now; the reason is for the log.
+    Unavailable(String),
 }
 
 /// A helper's word, as it came over HTTP.

@@ -41,8 +41,8 @@ impl ProblemDetails {
 
     pub(super) fn not_found(path: &str) -> Self {
         let detail = format!(
-            "there is no {} here; there are /, /livez, /readyz, /metrics, /api/v1/status, /api/v1/events and \
-             /api/v1/doors/{{door}}/assist",
+            "there is no {} here; there are /, /livez, /readyz, /metrics, /api/v1/status, /api/v1/events, \
+             /api/v1/people, /api/v1/policy/shadow and /api/v1/doors/{{door}}/assist",
             shown(path)
         );
         Self::new(StatusCode::NOT_FOUND, "not-found", "No such page", detail)
@@ -58,6 +58,21 @@ impl ProblemDetails {
     pub(super) fn no_such_door(door: &str) -> Self {
         let detail = format!("there is no door {}; /api/v1/status lists the doors", shown(door));
         Self::new(StatusCode::NOT_FOUND, "no-such-door", "No such door", detail)
+    }
+
+    pub(super) fn no_such_person() -> Self {
+        let detail = "there is no such person in the directory; /api/v1/people lists them";
+        Self::new(StatusCode::NOT_FOUND, "no-such-person", "No such person", detail)
+    }
+
+    pub(super) fn taken(detail: String) -> Self {
+        Self::new(StatusCode::CONFLICT, "taken", "Belongs to somebody else", detail)
+    }
+
+    pub(super) fn directory_unavailable() -> Self {
+        let detail = "the directory is in use or cannot be used; the reason is in the gateway's own log";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "directory-unavailable", "The directory cannot be used", detail)
+            .with(RETRY_AFTER, "5")
     }
 
     pub(super) fn bad_query(detail: impl Into<String>) -> Self {

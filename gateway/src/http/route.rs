@@ -19,6 +19,7 @@ pub(super) enum Route {
     status,
     events,
     assist,
+    people,
     shadow,
     unknown,
 }
@@ -42,7 +43,7 @@ const ADMIN: &[TokenRole] = &[TokenRole::Admin];
 const HELPERS: &[TokenRole] = &[TokenRole::Helper, TokenRole::Admin];
 
 /// Every rule; no two allow the same.
-pub(super) const RULES: [Rule; 11] = [
+pub(super) const RULES: [Rule; 13] = [
     Rule::open("/", Route::page),
     Rule::open("/page.css", Route::page),
     Rule::open("/page.js", Route::page),
@@ -58,6 +59,14 @@ pub(super) const RULES: [Rule; 11] = [
         methods: "POST",
         roles: HELPERS,
         body_bytes_max: protocol::PAYLOAD_BYTES_MAX,
+    },
+    Rule { path: "/api/v1/people", route: Route::people, methods: LOOK, roles: ADMIN, body_bytes_max: 0 },
+    Rule {
+        path: "/api/v1/people/{id}",
+        route: Route::people,
+        methods: "GET, HEAD, PUT, DELETE",
+        roles: ADMIN,
+        body_bytes_max: 65_536,
     },
     Rule { path: "/api/v1/policy/shadow", route: Route::shadow, methods: LOOK, roles: ADMIN, body_bytes_max: 0 },
 ];

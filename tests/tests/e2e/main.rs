@@ -17,6 +17,7 @@ mod disk;
 mod house;
 mod mistakes;
 mod passes;
+mod people;
 mod reload;
 mod rollout;
 mod satgas;

@@ -78,6 +78,9 @@ pub enum PersonError {
     /// A field is wrong. The reason repeats nothing of it.
     #[error(transparent)]
     Field(#[from] FieldError),
+    /// A credential is somebody else's.
+    #[error(transparent)]
+    Taken(FieldError),
     /// The directory cannot be used.
     #[error(transparent)]
     Directory(#[from] AccessError),

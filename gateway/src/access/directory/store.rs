@@ -44,7 +44,8 @@ pub fn put_person(
         for credential in record.all_credentials() {
             if let Some(owner) = tables.owner(&credential)?.filter(|owner| owner != id) {
                 let reason = format!("belongs to {owner}; take it from there first");
-                return Err(FieldError { field: person.field_of(&record, &credential), reason }.into());
+                let field = person.field_of(&record, &credential);
+                return Err(PersonError::Taken(FieldError { field, reason }));
             }
         }
         before.iter().flat_map(|before| before.all_credentials()).try_for_each(|old| tables.take(&old))?;

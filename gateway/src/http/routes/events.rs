@@ -6,16 +6,13 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 
-use super::{aside, parameters};
+use super::{aside, limited, lines, parameters};
 use crate::http::front::{Bearer, Front, Permit};
 use crate::http::problem::{ProblemDetails, shown};
 
-/// The most events that one answer holds.
-const EVENTS_MAX: usize = 10_000;
-/// How many events one answer holds when the request does not say.
-const EVENTS_DEFAULT: usize = 1_000;
+/// The most events that one answer holds, and how many when the request does not say.
+const EVENTS: (usize, usize) = (10_000, 1_000);
 
 pub(super) async fn events(
     State(front): State<Arc<Front>>,
@@ -31,12 +28,7 @@ pub(super) async fn events(
             ProblemDetails::bad_query(detail)
         })?,
     };
-    let limit = match limit {
-        None => EVENTS_DEFAULT,
-        Some(text) => text.parse().ok().filter(|limit| (1..=EVENTS_MAX).contains(limit)).ok_or_else(|| {
-            ProblemDetails::bad_query(format!("limit is {}, allowed are 1 to {EVENTS_MAX}", shown(&text)))
-        })?,
-    };
+    let limit = limited(limit, EVENTS)?;
 
     let read = aside(permit, move || {
         let events = (front.sources.events)(after, limit)?;
@@ -57,13 +49,4 @@ pub(super) async fn events(
             Err(ProblemDetails::log_unreadable())
         }
     }
-}
-
-fn lines(rows: &[impl Serialize]) -> Result<Vec<u8>, serde_json::Error> {
-    let mut lines = Vec::new();
-    for row in rows {
-        serde_json::to_writer(&mut lines, row)?;
-        lines.push(b'\n');
-    }
-    Ok(lines)
 }

@@ -4,6 +4,7 @@ mod assist;
 mod body;
 mod events;
 mod health;
+mod people;
 mod shadow;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use axum::http::Uri;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use serde::Serialize;
 
 use super::front::{self, Front, Permit};
 use super::problem::{ProblemDetails, shown};
@@ -31,6 +33,8 @@ pub(super) fn router(front: Arc<Front>) -> Router {
         .route("/api/v1/status", get(health::status))
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/doors/{door}/assist", post(assist::assist))
+        .route("/api/v1/people", get(people::list))
+        .route("/api/v1/people/{id}", get(people::show).put(people::put).delete(people::remove))
         .route("/api/v1/policy/shadow", get(shadow::shadow))
         .fallback(|request: Request| async move { ProblemDetails::not_found(request.uri().path()) })
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&front), front::pass))
@@ -72,4 +76,23 @@ fn parameters(uri: &Uri, known: &[&str]) -> Result<Vec<Option<String>>, ProblemD
         }
     }
     Ok(values)
+}
+
+/// How many rows an answer holds: what was asked for, up to the first of `most_and_default`, or else the second.
+fn limited(asked: Option<String>, (most, default): (usize, usize)) -> Result<usize, ProblemDetails> {
+    let Some(text) = asked else { return Ok(default) };
+    text.parse()
+        .ok()
+        .filter(|limit| (1..=most).contains(limit))
+        .ok_or_else(|| ProblemDetails::bad_query(format!("limit is {}, allowed are 1 to {most}", shown(&text))))
+}
+
+/// JSON, a row a line.
+fn lines(rows: &[impl Serialize]) -> Result<Vec<u8>, serde_json::Error> {
+    let mut lines = Vec::new();
+    for row in rows {
+        serde_json::to_writer(&mut lines, row)?;
+        lines.push(b'\n');
+    }
+    Ok(lines)
 }

@@ -170,13 +170,13 @@ async fn a_source_that_panics_is_an_internal_error_and_the_next_request_is_answe
 #[tokio::test]
 async fn what_is_not_there_and_what_is_not_offered_are_problems() {
     let site = Site::start().await;
-    for path in ["/nowhere", "/livez/", "/api/v1", "/api/v1/people", "/page.html", "/..%2f..%2fetc/passwd"] {
+    for path in ["/nowhere", "/livez/", "/api/v1", "/api/v1/persons", "/page.html", "/..%2f..%2fetc/passwd"] {
         let reply = site.get(path).await;
         assert_eq!((reply.code, reply.problem().0.as_str()), (404, "not-found"), "{path}");
         assert!(reply.problem().1.contains(path));
     }
     for rule in super::super::route::RULES {
-        let path = rule.path.replace("{door}", "main-in");
+        let path = rule.path.replace("{door}", "main-in").replace("{id}", "P-1");
         for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS", "TRACE"] {
             let token = format!("Authorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n");
             let reply = site.send(&format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{token}\r\n")).await;

@@ -4,6 +4,7 @@ mod answers;
 mod assist;
 mod limits;
 mod page;
+mod people;
 mod tls;
 
 use std::net::SocketAddr;
@@ -75,6 +76,7 @@ impl Site {
             ready: Arc::new(Vec::new),
             metrics: Arc::clone(&registry),
             events: Arc::new(|after, limit| Ok((after + 1..=50.min(after + limit as u64)).map(event).collect())),
+            people: Arc::new(people::One),
             shadow: Arc::new(|_| Err("no log".into())),
             say: Arc::new(|_| Box::pin(async { Err(NotSaid::Unavailable) })),
             tokens: Arc::new(ArcSwap::from_pointee(tokens())),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
-use reqwest::{Client, Response};
+use reqwest::{Client, Method, Response};
 use rustix::process::{Pid, Signal, kill_process};
 use rustls::RootCertStore;
 use serde_json::Value;
@@ -209,6 +209,16 @@ impl Gateway {
     pub async fn post(&self, path: &str, token: &str, json: Vec<u8>) -> Response {
         let request = self.client.post(format!("http://{}{path}", self.http)).bearer_auth(token);
         request.header("content-type", "application/json").body(json).send().await.unwrap()
+    }
+
+    /// What it answers to the administrator's request with this JSON.
+    pub async fn ask(&self, method: Method, path: &str, json: Option<Value>) -> Response {
+        let request = self.client.request(method, format!("http://{}{path}", self.http)).bearer_auth(&self.token);
+        let request = match json {
+            Some(json) => request.header("content-type", "application/json").body(json.to_string()),
+            None => request,
+        };
+        request.send().await.unwrap()
     }
 
     /// What it answers to a GET without a token.

@@ -1,0 +1,89 @@
+//! People over HTTP: what is written is in force before the answer.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::current::Current;
+use crate::access::{
+    AccessError, Directory, PersonError, PersonRecord, Put, Snapshot, list_people, put_person, read_person,
+    remove_person,
+};
+use crate::clock::Clock;
+use crate::http::{self, PeopleError};
+
+/// The directory's file, and the snapshot that follows it.
+pub(super) struct People {
+    pub(super) path: PathBuf,
+    pub(super) current: Current,
+    pub(super) clock: Clock,
+}
+
+impl People {
+    /// Reads the directory anew, so that the next scan is decided by it.
+    fn put_in_force(&self) -> Result<(), PeopleError> {
+        let read = |old: &Snapshot| Ok(Snapshot { directory: Arc::new(Directory::read(&self.path)?), ..old.clone() });
+        // It is written: should this fail, the watch over the file tries again.
+        self.current.change(read).map_err(|error| PeopleError::Unavailable(format!("{error:#}")))
+    }
+}
+
+impl http::People for People {
+    fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<Value>, PeopleError> {
+        list_people(&self.path, after, limit)?.iter().map(value).collect()
+    }
+
+    fn read(&self, id: &str) -> Result<Option<Value>, PeopleError> {
+        read_person(&self.path, id)?.as_ref().map(value).transpose()
+    }
+
+    fn put(&self, id: &str, person: Value) -> Result<(bool, Value), PeopleError> {
+        let mut record: PersonRecord = serde_path_to_error::deserialize(person).map_err(|error| {
+            let field = error.path().to_string();
+            let reason = "is not what is expected here; GET of a person shows the fields".into();
+            PeopleError::Field { field, reason }
+        })?;
+        if !record.id.is_empty() && record.id != id {
+            let reason = "must be the one of the address, or absent".into();
+            return Err(PeopleError::Field { field: "id".into(), reason });
+        }
+        record.id = id.to_owned();
+        let snapshot = self.current.load();
+        let put = put_person(&self.path, &snapshot.key, &snapshot.rules.time_zone, &record, self.clock.now())?;
+        if put != Put::Unchanged {
+            self.put_in_force()?;
+        }
+        let kept = self.read(id)?.unwrap_or_default();
+        Ok((put == Put::Added, kept))
+    }
+
+    fn remove(&self, id: &str) -> Result<bool, PeopleError> {
+        let removed = remove_person(&self.path, id, self.clock.now())?;
+        if removed {
+            self.put_in_force()?;
+        }
+        Ok(removed)
+    }
+}
+
+impl From<AccessError> for PeopleError {
+    fn from(error: AccessError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<PersonError> for PeopleError {
+    fn from(error: PersonError) -> Self {
+        match error {
+            PersonError::Field(wrong) => Self::Field { field: wrong.field.to_owned(), reason: wrong.reason },
+            PersonError::Taken(wrong) => Self::Taken { field: wrong.field.to_owned(), reason: wrong.reason },
+            PersonError::Directory(error) => error.into(),
+        }
+    }
+}
+
+fn value(person: &PersonRecord) -> Result<Value, PeopleError> {
+    serde_json::to_value(person).map_err(|error| PeopleError::Unavailable(error.to_string()))
+}

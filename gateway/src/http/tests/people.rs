@@ -1,0 +1,85 @@
+//! People over HTTP: who may see and change them, and what is said of mistakes.
+
+use serde_json::{Value, json};
+
+use super::super::{People, PeopleError};
+use super::*;
+
+/// A directory of one person, P-1.
+pub(super) struct One;
+
+impl People for One {
+    fn list(&self, _: Option<&str>, _: usize) -> Result<Vec<Value>, PeopleError> {
+        Ok(Vec::new())
+    }
+
+    fn read(&self, id: &str) -> Result<Option<Value>, PeopleError> {
+        Ok((id == "P-1").then(|| json!({ "id": id, "class": "asn" })))
+    }
+
+    fn put(&self, id: &str, person: Value) -> Result<(bool, Value), PeopleError> {
+        match person["class"].as_str() {
+            Some("asn") => Ok((person["name"].is_null(), json!({ "id": id, "class": "asn" }))),
+            Some("taken") => Err(PeopleError::Taken { field: "badges".into(), reason: "belongs to P-1".into() }),
+            Some("away") => Err(PeopleError::Unavailable("in use".into())),
+            _ => Err(PeopleError::Field { field: "class".into(), reason: "must be asn, non-asn or visitor".into() }),
+        }
+    }
+
+    fn remove(&self, id: &str) -> Result<bool, PeopleError> {
+        Ok(id == "P-1")
+    }
+}
+
+async fn ask(site: &Site, method: &str, path: &str, token: &str, body: &str) -> Reply {
+    let head = if body.is_empty() {
+        String::new()
+    } else {
+        format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())
+    };
+    let authorization = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
+    site.send(&format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}{head}\r\n{body}")).await
+}
+
+#[tokio::test]
+async fn only_administrators_see_and_change_people() {
+    let site = Site::with(Config { token_delay_ms: 0, ..Config::default() }, |_| {}).await;
+    for (method, path, body) in [
+        ("GET", "/api/v1/people", ""),
+        ("GET", "/api/v1/people/P-1", ""),
+        ("PUT", "/api/v1/people/P-1", "{\"class\":\"asn\"}"),
+        ("DELETE", "/api/v1/people/P-1", ""),
+    ] {
+        for (token, code) in [("", 401), ("wrong", 401), (HELPER, 403)] {
+            assert_eq!(ask(&site, method, path, token, body).await.code, code, "{method} {path} {token:?}");
+        }
+    }
+    assert_eq!(ask(&site, "POST", "/api/v1/people", TOKEN, "").await.code, 405);
+    let reply = ask(&site, "POST", "/api/v1/people/P-1", TOKEN, "").await;
+    assert_eq!((reply.code, reply.header("allow")), (405, "GET, HEAD, PUT, DELETE"));
+}
+
+#[tokio::test]
+async fn what_becomes_of_a_person_is_told() {
+    let site = Site::start().await;
+    for (method, path, body, code, words) in [
+        ("GET", "/api/v1/people", "", 200, ""),
+        ("GET", "/api/v1/people?limit=0", "", 400, "1 to 10000"),
+        ("GET", "/api/v1/people?first=1", "", 400, "after"),
+        ("GET", "/api/v1/people/P-1", "", 200, "P-1"),
+        ("GET", "/api/v1/people/P-2", "", 404, "no such person"),
+        ("PUT", "/api/v1/people/P-1", "{\"class\":\"asn\"}", 201, "P-1"),
+        ("PUT", "/api/v1/people/P-1", "{\"class\":\"asn\",\"name\":\"Contoh\"}", 200, "P-1"),
+        ("PUT", "/api/v1/people/P-1", "{\"class\":\"martian\"}", 400, "\"field\":\"class\""),
+        ("PUT", "/api/v1/people/P-1", "{\"class\":\"taken\"}", 409, "belongs to P-1"),
+        ("PUT", "/api/v1/people/P-1", "{\"class\":\"away\"}", 503, "own log"),
+        ("PUT", "/api/v1/people/P-1", "{\"class\":", 400, "not one JSON"),
+        ("DELETE", "/api/v1/people/P-1", "", 204, ""),
+        ("DELETE", "/api/v1/people/P-2", "", 404, "no such person"),
+    ] {
+        let reply = ask(&site, method, path, TOKEN, body).await;
+        assert_eq!(reply.code, code, "{method} {path} {body}");
+        let text = &reply.body;
+        assert!(text.contains(words) && !text.contains("martian"), "{method} {path} {body}: {text}");
+    }
+}
