@@ -1,6 +1,7 @@
 //! Builds the stages, starts them, and stops them in one order: doors, then the way upstream, then the log.
 
 mod inputs;
+mod mode_changes;
 mod reloads;
 mod words;
 
@@ -102,6 +103,10 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
     let reloadables = reloads::reloadables(&config, &core.snapshot, &edge, upstream_client);
     let (http_config, http_tls) = (config.http.clone(), edge.http_tls.clone());
     let http = http::serve(http_config, edge.listeners.http, http_tls, sources, http_metrics, rest_stop.clone());
+    let connected = Arc::clone(&edge.connected);
+    let told = move || connected.send_config();
+    let interval = mode_changes::INTERVAL;
+    let mode_changes = mode_changes::run(Arc::clone(&core.snapshot), clock.clone(), interval, told, rest_stop.clone());
     let reloads = reload::run(reloadables, refusals, reload_metrics, clock.clone(), signals.reload, rest_stop);
 
     let Core { snapshot, monitors, scans, spine_end, .. } = core;
@@ -118,7 +123,7 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
         config: edge.mqtt,
     };
     let stages = Stages {
-        rest: vec![http_task(tokio::spawn(http)), tokio::spawn(reloads)],
+        rest: vec![http_task(tokio::spawn(http)), tokio::spawn(reloads), tokio::spawn(mode_changes)],
         doors: tokio::spawn(doors::serve(parts, edge.listeners.mqtt, edge.listeners.plaintext, doors_stop)),
         stop_doors,
         forwarding,
