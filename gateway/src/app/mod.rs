@@ -30,6 +30,7 @@ use crate::overview::Overview;
 use crate::reload::{self, Refusals};
 use crate::scan::{Figures, ScanQueue, Spine, SpineParts, State, UPSTREAM, UpstreamNote};
 use crate::shadow::{self, ShadowReport};
+use crate::status::PolicyStatus;
 use crate::tokens::Tokens;
 use crate::{doors, http, monitors, scan};
 
@@ -363,6 +364,18 @@ fn start_forwarder(
     Ok(Some(Forwarding { task: tokio::spawn(forwarder.run(stop)), progress, client }))
 }
 
+/// Looks at the policy sets when it is asked.
+fn policy_status(overview: &Arc<Overview>) -> Arc<dyn Fn() -> PolicyStatus + Send + Sync> {
+    let overview = Arc::clone(overview);
+    Arc::new(move || {
+        let snapshot = overview.snapshot.load();
+        PolicyStatus {
+            in_force: snapshot.policy.status(),
+            candidate: snapshot.shadow.as_ref().map(|candidate| candidate.status()),
+        }
+    })
+}
+
 /// Reads the report's part of the log when it is asked for.
 fn shadow_report(
     overview: &Arc<Overview>,
@@ -393,6 +406,7 @@ fn sources(
         ready: Arc::new(move || ready.problems()),
         metrics: Arc::new(registry),
         events: Arc::new(move |after, limit| reader.read(after, limit, usize::MAX).map_err(|error| error.to_string())),
+        policy: policy_status(overview),
         shadow: shadow_report(overview),
         say: words::say(words),
         tokens: Arc::clone(tokens),

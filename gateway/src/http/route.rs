@@ -19,6 +19,7 @@ pub(super) enum Route {
     status,
     events,
     assist,
+    policy,
     shadow,
     unknown,
 }
@@ -42,7 +43,7 @@ const ADMIN: &[TokenRole] = &[TokenRole::Admin];
 const HELPERS: &[TokenRole] = &[TokenRole::Helper, TokenRole::Admin];
 
 /// Every rule; no two allow the same.
-pub(super) const RULES: [Rule; 11] = [
+pub(super) const RULES: [Rule; 12] = [
     Rule::open("/", Route::page),
     Rule::open("/page.css", Route::page),
     Rule::open("/page.js", Route::page),
@@ -59,6 +60,7 @@ pub(super) const RULES: [Rule; 11] = [
         roles: HELPERS,
         body_bytes_max: protocol::PAYLOAD_BYTES_MAX,
     },
+    Rule { path: "/api/v1/policy", route: Route::policy, methods: LOOK, roles: ADMIN, body_bytes_max: 0 },
     Rule { path: "/api/v1/policy/shadow", route: Route::shadow, methods: LOOK, roles: ADMIN, body_bytes_max: 0 },
 ];
 

@@ -4,7 +4,7 @@ mod assist;
 mod body;
 mod events;
 mod health;
-mod shadow;
+mod policy;
 
 use std::sync::Arc;
 
@@ -31,7 +31,8 @@ pub(super) fn router(front: Arc<Front>) -> Router {
         .route("/api/v1/status", get(health::status))
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/doors/{door}/assist", post(assist::assist))
-        .route("/api/v1/policy/shadow", get(shadow::shadow))
+        .route("/api/v1/policy", get(policy::policy))
+        .route("/api/v1/policy/shadow", get(policy::shadow))
         .fallback(|request: Request| async move { ProblemDetails::not_found(request.uri().path()) })
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&front), front::pass))
         .with_state(front)
