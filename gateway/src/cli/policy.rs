@@ -153,6 +153,9 @@ fn test(folder: &Path, files: Vec<PathBuf>, json: bool) -> Result<()> {
 fn explain(config: &Config, wanted: &Explain, now: Instant) -> Result<()> {
     let mut snapshot = app::read_snapshot(config)?;
     snapshot.policy = PolicySet::read(&wanted.set.folder(config))?.into();
+    if snapshot.doors.get(&wanted.door).is_none() {
+        bail!("there is no door {} in doors.toml; gapura door list shows them", wanted.door);
+    }
     let at = wanted.at.unwrap_or(now);
     let credential = match &wanted.person {
         Some(_) => "-".to_owned(),

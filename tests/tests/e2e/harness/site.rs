@@ -48,8 +48,6 @@ impl Site {
     pub fn make(doors: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("gapura-e2e-").tempdir().unwrap();
         let mut site = Self { folder, token: String::new(), environment: Vec::new() };
-        // The invented people are few and enter again and again.
-        site.set("GAPURA_ACCESS__PASSBACK_MINUTES", 0);
         let root = site.root().display().to_string();
         let made = site.must(&["init", &root, "--site", SITE, "--json"]);
         let made: serde_json::Value = serde_json::from_str(made.trim()).expect("`init --json` says one JSON object");
@@ -58,6 +56,11 @@ impl Site {
         site.must(&[&add[..], doors].concat());
         site.must(&["monitor", "add", "watch"]);
         site.import(&people());
+        // The invented people are few and enter again and again.
+        let text = fs::read_to_string(site.configuration()).unwrap();
+        let changed = text.replace("# passback_minutes = 15\n", "passback_minutes = 0\n");
+        assert_ne!(text, changed, "the sample shows the setting");
+        fs::write(site.configuration(), changed).unwrap();
         site
     }
 
