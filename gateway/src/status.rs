@@ -42,6 +42,37 @@ pub struct SiteStatus {
     pub trusted_keys: u64,
 }
 
+/// The policy set in force, and the candidate for the next one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PolicyStatus {
+    /// What decides.
+    pub in_force: PolicySetRow,
+    /// What is tried beside it, where there is something.
+    pub candidate: Option<PolicySetRow>,
+}
+
+/// One policy set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PolicySetRow {
+    /// Its hash, `b3:…`: over policies and schema, not over texts.
+    pub policy_set: String,
+    /// Reasons that have a text for displays, the built-in ones among them.
+    pub texts: u64,
+    /// Its policies, by id.
+    pub policies: Vec<PolicyRow>,
+}
+
+/// One policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PolicyRow {
+    /// What decisions name it by.
+    pub id: String,
+    /// The reason that it gives.
+    pub reason: String,
+    /// Its file and line.
+    pub place: String,
+}
+
 /// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {

@@ -22,6 +22,7 @@ use jiff::tz::TimeZone;
 use protocol::{Instant, Mode};
 use thiserror::Error;
 
+use crate::door_list::ModePlan;
 pub use crate::door_list::{Door, Doors, Zones};
 pub use crate::passes::Passes;
 pub use calendar::Calendar;
@@ -92,10 +93,28 @@ pub struct Rules {
 impl Snapshot {
     /// How far decisions bind at a door: as it says itself, else as its zone or the nearest around that does, else not.
     pub fn mode_at(&self, door: &Door, now: Instant) -> Mode {
-        let zones = std::iter::once(door.zone.as_str()).chain(self.zones.around(&door.zone).iter().map(String::as_str));
-        let plans = zones.filter_map(|zone| self.zones.get(zone)?.mode.as_ref());
-        let in_force = door.mode.iter().chain(plans).find_map(|plan| plan.at(now, &self.rules.time_zone));
+        let in_force = self.plans(door).find_map(|plan| plan.at(now, &self.rules.time_zone));
         in_force.unwrap_or_default()
+    }
+
+    /// When the mode at a door changes next, and to what, as long as nobody changes the plans.
+    pub fn next_mode_change(&self, door: &Door, now: Instant) -> Option<(Instant, Mode)> {
+        let mode = self.mode_at(door, now);
+        let mut at = now;
+        loop {
+            // Most plans that begin a step leave the door as it is: a nearer one says otherwise.
+            at = self.plans(door).filter_map(|plan| plan.next_change(at, &self.rules.time_zone)).min()?;
+            let next = self.mode_at(door, at);
+            if next != mode {
+                return Some((at, next));
+            }
+        }
+    }
+
+    /// What may say how far decisions bind at a door, the nearest first.
+    fn plans<'a>(&'a self, door: &'a Door) -> impl Iterator<Item = &'a ModePlan> {
+        let zones = std::iter::once(door.zone.as_str()).chain(self.zones.around(&door.zone).iter().map(String::as_str));
+        door.mode.iter().chain(zones.filter_map(|zone| self.zones.get(zone)?.mode.as_ref()))
     }
 }
 

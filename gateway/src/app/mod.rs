@@ -2,6 +2,7 @@
 
 mod current;
 mod inputs;
+mod mode_changes;
 mod people;
 mod reloads;
 mod words;
@@ -31,6 +32,7 @@ use crate::overview::Overview;
 use crate::reload::{self, Refusals};
 use crate::scan::{Figures, ScanQueue, Spine, SpineParts, State, UPSTREAM, UpstreamNote};
 use crate::shadow::{self, ShadowReport};
+use crate::status::PolicyStatus;
 use crate::tokens::Tokens;
 use crate::{doors, http, monitors, scan};
 
@@ -108,6 +110,10 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
     let reloadables = reloads::reloadables(&config, &current, &edge, upstream_client);
     let (http_config, http_tls) = (config.http.clone(), edge.http_tls.clone());
     let http = http::serve(http_config, edge.listeners.http, http_tls, sources, http_metrics, rest_stop.clone());
+    let connected = Arc::clone(&edge.connected);
+    let told = move || connected.send_config();
+    let interval = mode_changes::INTERVAL;
+    let mode_changes = mode_changes::run(Arc::clone(&core.snapshot), clock.clone(), interval, told, rest_stop.clone());
     let reloads = reload::run(reloadables, refusals, reload_metrics, clock.clone(), signals.reload, rest_stop);
 
     let Core { snapshot, monitors, scans, spine_end, .. } = core;
@@ -124,7 +130,7 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
         config: edge.mqtt,
     };
     let stages = Stages {
-        rest: vec![http_task(tokio::spawn(http)), tokio::spawn(reloads)],
+        rest: vec![http_task(tokio::spawn(http)), tokio::spawn(reloads), tokio::spawn(mode_changes)],
         doors: tokio::spawn(doors::serve(parts, edge.listeners.mqtt, edge.listeners.plaintext, doors_stop)),
         stop_doors,
         forwarding,
@@ -364,6 +370,18 @@ fn start_forwarder(
     Ok(Some(Forwarding { task: tokio::spawn(forwarder.run(stop)), progress, client }))
 }
 
+/// Looks at the policy sets when it is asked.
+fn policy_status(overview: &Arc<Overview>) -> Arc<dyn Fn() -> PolicyStatus + Send + Sync> {
+    let overview = Arc::clone(overview);
+    Arc::new(move || {
+        let snapshot = overview.snapshot.load();
+        PolicyStatus {
+            in_force: snapshot.policy.status(),
+            candidate: snapshot.shadow.as_ref().map(|candidate| candidate.status()),
+        }
+    })
+}
+
 /// Reads the report's part of the log when it is asked for.
 fn shadow_report(
     overview: &Arc<Overview>,
@@ -396,6 +414,7 @@ fn sources(
         metrics: Arc::new(registry),
         events: Arc::new(move |after, limit| reader.read(after, limit, usize::MAX).map_err(|error| error.to_string())),
         people,
+        policy: policy_status(overview),
         shadow: shadow_report(overview),
         say: words::say(words),
         tokens: Arc::clone(tokens),

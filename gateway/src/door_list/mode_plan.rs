@@ -1,6 +1,6 @@
 //! How far decisions bind, and from when: a mode, or a list of modes with the days from which they hold.
 
-use jiff::civil::Date;
+use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use protocol::{Instant, Mode};
 use serde::de::{Error, SeqAccess, Visitor};
@@ -46,6 +46,16 @@ impl ModePlan {
             From::Moment(moment) => moment <= now,
         };
         self.0.iter().rev().find(begun).map(|step| step.mode)
+    }
+
+    /// The moment after `now` at which the next step begins; `None` when the last has begun.
+    pub fn next_change(&self, now: Instant, time_zone: &TimeZone) -> Option<Instant> {
+        let begins = |step: &Step| match step.from {
+            From::Start => None,
+            From::Day(day) => time_zone.to_timestamp(day.to_datetime(Time::midnight())).ok().map(Instant::from),
+            From::Moment(moment) => Some(moment),
+        };
+        self.0.iter().filter_map(begins).filter(|begin| *begin > now).min()
     }
 }
 
@@ -146,7 +156,16 @@ mod tests {
         ] {
             assert_eq!(plan.at(now.parse().unwrap(), &wita), mode, "{now}");
         }
+        for (now, next) in [
+            ("2026-11-30T23:59:59.999+08:00", Some("2026-12-01T00:00:00+08:00")),
+            ("2026-12-01T00:00:00+08:00", Some("2026-12-15T00:00:00+08:00")),
+            ("2026-12-15T00:00:00+08:00", Some("2027-01-01T12:00:00+08:00")),
+            ("2027-01-01T12:00:00+08:00", None),
+        ] {
+            assert_eq!(plan.next_change(now.parse().unwrap(), &wita), next.map(|next| next.parse().unwrap()), "{now}");
+        }
         for mode in Mode::ALL {
+            assert_eq!(ModePlan::always(mode).next_change(Instant::from_unix_ms(0), &wita), None);
             let always = super::tests::plan(&format!("\"{}\"", mode.as_str())).unwrap();
             assert_eq!(always.at(Instant::from_unix_ms(0), &wita), Some(mode));
         }

@@ -14,6 +14,7 @@
 //! | `GET /api/v1/events?after=N&limit=M` | [`Event`]s as NDJSON; for the role admin |
 //! | `GET /api/v1/people?after=ID&limit=M` | people as NDJSON; for the role admin |
 //! | `GET`, `PUT`, `DELETE /api/v1/people/{id}` | one person as JSON; for the role admin |
+//! | `GET /api/v1/policy` | [`PolicyStatus`] as JSON; for the role admin |
 //! | `GET /api/v1/policy/shadow?since=T` | [`ShadowReport`] as JSON; for the role admin |
 //! | `POST /api/v1/doors/{door}/assist` | an [`Assist`] is kept, its [`Decision`] is the answer; for helper and admin |
 //!
@@ -54,7 +55,7 @@ use self::front::Front;
 use self::listener::HttpListener;
 use crate::clock::Clock;
 use crate::shadow::ShadowReport;
-use crate::status::{Problem, SiteStatus};
+use crate::status::{PolicyStatus, Problem, SiteStatus};
 use crate::tokens::Tokens;
 
 /// Where the answers come from. The functions may block: they run on threads for that, and one that hangs holds back
@@ -72,6 +73,8 @@ pub struct Sources {
     pub events: Arc<dyn Fn(u64, usize) -> Result<Vec<Event>, String> + Send + Sync>,
     /// The directory's people.
     pub people: Arc<dyn People>,
+    /// The policy set in force, and its candidate.
+    pub policy: Arc<dyn Fn() -> PolicyStatus + Send + Sync>,
     /// What the candidate policy set would have changed since then. The error is logged, not shown.
     pub shadow: Arc<dyn Fn(Option<Instant>) -> Result<ShadowReport, String> + Send + Sync>,
     /// Keeps a helper's word, and passes its decision on to the door; does not block. It does its work also when nobody

@@ -20,6 +20,7 @@ pub(super) enum Route {
     events,
     assist,
     people,
+    policy,
     shadow,
     unknown,
 }
@@ -43,7 +44,7 @@ const ADMIN: &[TokenRole] = &[TokenRole::Admin];
 const HELPERS: &[TokenRole] = &[TokenRole::Helper, TokenRole::Admin];
 
 /// Every rule; no two allow the same.
-pub(super) const RULES: [Rule; 13] = [
+pub(super) const RULES: [Rule; 14] = [
     Rule::open("/", Route::page),
     Rule::open("/page.css", Route::page),
     Rule::open("/page.js", Route::page),
@@ -68,6 +69,7 @@ pub(super) const RULES: [Rule; 13] = [
         roles: ADMIN,
         body_bytes_max: 65_536,
     },
+    Rule { path: "/api/v1/policy", route: Route::policy, methods: LOOK, roles: ADMIN, body_bytes_max: 0 },
     Rule { path: "/api/v1/policy/shadow", route: Route::shadow, methods: LOOK, roles: ADMIN, body_bytes_max: 0 },
 ];
 

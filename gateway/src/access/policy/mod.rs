@@ -23,6 +23,7 @@ use self::memo::Memo;
 use self::reads::Reads;
 use self::request::Names;
 use self::texts::Texts;
+use crate::status::{PolicyRow, PolicySetRow};
 
 /// A policy set that is in force, or could be.
 pub struct Policy {
@@ -131,6 +132,20 @@ impl Policy {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.about.is_empty()
+    }
+
+    /// What IT sees of it.
+    pub fn status(&self) -> PolicySetRow {
+        let policies = self.reasons().map(|(id, reason, place)| PolicyRow {
+            id: id.to_owned(),
+            reason: reason.to_owned(),
+            place: place.to_owned(),
+        });
+        PolicySetRow {
+            policy_set: self.set_hash.clone(),
+            texts: u64::try_from(self.texts.len()).unwrap_or(u64::MAX),
+            policies: policies.collect(),
+        }
     }
 
     /// Asks the policy set. The same question gets the same answer for as long as the set lives.

@@ -5,7 +5,7 @@ mod body;
 mod events;
 mod health;
 mod people;
-mod shadow;
+mod policy;
 
 use std::sync::Arc;
 
@@ -35,7 +35,8 @@ pub(super) fn router(front: Arc<Front>) -> Router {
         .route("/api/v1/doors/{door}/assist", post(assist::assist))
         .route("/api/v1/people", get(people::list))
         .route("/api/v1/people/{id}", get(people::show).put(people::put).delete(people::remove))
-        .route("/api/v1/policy/shadow", get(shadow::shadow))
+        .route("/api/v1/policy", get(policy::policy))
+        .route("/api/v1/policy/shadow", get(policy::shadow))
         .fallback(|request: Request| async move { ProblemDetails::not_found(request.uri().path()) })
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&front), front::pass))
         .with_state(front)

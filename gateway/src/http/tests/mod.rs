@@ -5,6 +5,7 @@ mod assist;
 mod limits;
 mod page;
 mod people;
+mod policy;
 mod tls;
 
 use std::net::SocketAddr;
@@ -24,7 +25,8 @@ use tokio::time::timeout;
 use super::{Config, HttpError, Metrics, NotSaid, Sources, serve};
 use crate::clock::Clock;
 use crate::status::{
-    CertificateFigures, DoorRow, LogFigures, Percentiles, Problem, ScanFigures, Severity, SiteStatus, UpstreamFigures,
+    CertificateFigures, DoorRow, LogFigures, Percentiles, PolicyRow, PolicySetRow, PolicyStatus, Problem, ScanFigures,
+    Severity, SiteStatus, UpstreamFigures,
 };
 use crate::tokens::{Token, TokenRole, Tokens};
 
@@ -77,6 +79,7 @@ impl Site {
             metrics: Arc::clone(&registry),
             events: Arc::new(|after, limit| Ok((after + 1..=50.min(after + limit as u64)).map(event).collect())),
             people: Arc::new(people::One),
+            policy: Arc::new(policy_status),
             shadow: Arc::new(|_| Err("no log".into())),
             say: Arc::new(|_| Box::pin(async { Err(NotSaid::Unavailable) })),
             tokens: Arc::new(ArcSwap::from_pointee(tokens())),
@@ -225,6 +228,12 @@ fn tokens() -> Tokens {
 
 fn problem(severity: Severity, what: &'static str) -> Problem {
     Problem { severity, what, message: format!("the {what}\nneeds help"), since: Some(at(-60)) }
+}
+
+fn policy_status() -> PolicyStatus {
+    let red = PolicyRow { id: "red".into(), reason: "status-red".into(), place: "default.cedar:64".into() };
+    let in_force = PolicySetRow { policy_set: "b3:9f2c".into(), texts: 52, policies: vec![red] };
+    PolicyStatus { in_force, candidate: None }
 }
 
 fn status() -> SiteStatus {

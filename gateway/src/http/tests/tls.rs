@@ -112,6 +112,7 @@ async fn another_machine_is_served_through_tls_only() {
         metrics: Arc::new(registry),
         events: Arc::new(|_, _| Ok(Vec::new())),
         people: Arc::new(super::people::One),
+        policy: Arc::new(policy_status),
         shadow: Arc::new(|_| Err("no log".into())),
         say: Arc::new(|_| Box::pin(async { Err(NotSaid::Unavailable) })),
         tokens: Arc::default(),

@@ -153,28 +153,35 @@ impl Packet {
         Some((Self::of(version, input[0], body), end))
     }
 
+    /// What is no packet of MQTT, such as the bytes of a TLS server, is kept as it came.
     fn of(version: Version, head: u8, body: &[u8]) -> Self {
-        let id = || u16::from_be_bytes([body[0], body[1]]);
+        Self::parsed(version, head, body).unwrap_or_else(|| Self::Other(head, body.to_vec()))
+    }
+
+    fn parsed(version: Version, head: u8, body: &[u8]) -> Option<Self> {
+        let id = || number(body);
         let reason = || body.get(2).copied().unwrap_or(0);
-        match head >> 4 {
+        Some(match head >> 4 {
             2 => {
-                let properties = if version == Version::V5 { properties(&body[2..]).0.to_vec() } else { Vec::new() };
-                Self::ConnAck { session_present: body[0] & 1 == 1, code: body[1], properties }
+                let (session, code) = (*body.first()?, *body.get(1)?);
+                let properties = if version == Version::V5 { properties(&body[2..])?.0.to_vec() } else { Vec::new() };
+                Self::ConnAck { session_present: session & 1 == 1, code, properties }
             }
-            3 => Self::Publish(published(version, head, body)),
-            4 => Self::PubAck { id: id(), reason: reason() },
-            5 => Self::PubRec { id: id(), reason: reason() },
-            6 => Self::PubRel { id: id() },
-            7 => Self::PubComp { id: id(), reason: reason() },
+            3 => Self::Publish(published(version, head, body)?),
+            4 => Self::PubAck { id: id()?, reason: reason() },
+            5 => Self::PubRec { id: id()?, reason: reason() },
+            6 => Self::PubRel { id: id()? },
+            7 => Self::PubComp { id: id()?, reason: reason() },
             9 => {
-                let codes = if version == Version::V5 { properties(&body[2..]).1 } else { &body[2..] };
-                Self::SubAck { id: id(), codes: codes.to_vec() }
+                let (id, rest) = (id()?, &body[2..]);
+                let codes = if version == Version::V5 { properties(rest)?.1 } else { rest };
+                Self::SubAck { id, codes: codes.to_vec() }
             }
-            11 => Self::UnsubAck { id: id() },
+            11 => Self::UnsubAck { id: id()? },
             13 => Self::PingResp,
             14 => Self::Disconnect { reason: body.first().copied().unwrap_or(0) },
-            _ => Self::Other(head, body.to_vec()),
-        }
+            _ => return None,
+        })
     }
 }
 
@@ -199,31 +206,35 @@ pub fn text(text: &str) -> Vec<u8> {
     [&u16::try_from(text.len()).unwrap().to_be_bytes()[..], text.as_bytes()].concat()
 }
 
-fn published(version: Version, head: u8, body: &[u8]) -> Publish {
+fn published(version: Version, head: u8, body: &[u8]) -> Option<Publish> {
     let qos = QoS::of(head >> 1);
-    let topic_len = usize::from(u16::from_be_bytes([body[0], body[1]]));
-    let (topic, mut rest) = body[2..].split_at(topic_len);
+    let (topic, mut rest) = body.get(2..)?.split_at_checked(usize::from(number(body)?))?;
     let mut id = 0;
     if qos > QoS::AtMostOnce {
-        id = u16::from_be_bytes([rest[0], rest[1]]);
+        id = number(rest)?;
         rest = &rest[2..];
     }
-    let (properties, payload) = if version == Version::V5 { properties(rest) } else { (&rest[..0], rest) };
-    Publish {
-        topic: String::from_utf8(topic.to_vec()).expect("a topic in UTF-8"),
+    let (properties, payload) = if version == Version::V5 { properties(rest)? } else { (&rest[..0], rest) };
+    Some(Publish {
+        topic: String::from_utf8(topic.to_vec()).ok()?,
         qos,
         dup: head & 8 != 0,
         retain: head & 1 != 0,
         id,
         properties: properties.to_vec(),
         payload: payload.to_vec(),
-    }
+    })
+}
+
+/// A number of two bytes at the start.
+fn number(bytes: &[u8]) -> Option<u16> {
+    Some(u16::from_be_bytes([*bytes.first()?, *bytes.get(1)?]))
 }
 
 /// The properties at the start of `bytes`, without their length, and what follows.
-fn properties(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let (len, len_bytes) = variable(bytes).expect("the length of properties");
-    bytes[len_bytes..].split_at(len)
+fn properties(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, len_bytes) = variable(bytes)?;
+    bytes.get(len_bytes..)?.split_at_checked(len)
 }
 
 fn block(properties: &[u8]) -> Vec<u8> {

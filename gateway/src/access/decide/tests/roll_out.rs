@@ -51,6 +51,35 @@ fn modes_bind_each_in_its_own_way_whatever_is_judged_and_whichever_way() {
 }
 
 #[test]
+fn the_nearest_plan_that_has_begun_holds_and_the_next_change_is_foretold() {
+    let zones = "[complex]\nmode = [{ mode = \"off\" }, { mode = \"warn\", from = \"2026-11-10\" }, { mode = \"enforce\", from = \"2026-11-20\" }]\n\
+                 [tax]\nparent = \"complex\"\nmode = [{ mode = \"observe\", from = \"2026-11-15\" }, { mode = \"enforce\", from = \"2026-11-25\" }]\n";
+    let doors = "[a]\nzone = \"tax\"\n[b]\nzone = \"complex\"\n[c]\nzone = \"tax\"\nmode = \"observe\"\n";
+    let (zones, doors) = (Zones::parse(zones).unwrap(), Doors::parse(doors).unwrap());
+    let snapshot = Snapshot { zones: zones.into(), doors: doors.into(), ..snapshot(&people()) };
+    for (door, day, mode, next) in [
+        // The zone's own plan has not begun: the one around holds.
+        ("a", 9, Mode::Off, Some((10, Mode::Warn))),
+        ("a", 10, Mode::Warn, Some((15, Mode::Observe))),
+        // What changes around makes no difference any more.
+        ("a", 15, Mode::Observe, Some((25, Mode::Enforce))),
+        ("a", 25, Mode::Enforce, None),
+        ("b", 15, Mode::Warn, Some((20, Mode::Enforce))),
+        ("b", 20, Mode::Enforce, None),
+        ("c", 9, Mode::Observe, None),
+    ] {
+        let settings = snapshot.doors.get(&door.parse().unwrap()).unwrap();
+        let at = |day: u8| format!("2026-11-{day:02}T00:00:00+08:00").parse::<Instant>().unwrap();
+        assert_eq!(snapshot.mode_at(settings, at(day)), mode, "{door} {day}");
+        assert_eq!(
+            snapshot.next_mode_change(settings, at(day)),
+            next.map(|(day, mode)| (at(day), mode)),
+            "{door} {day}"
+        );
+    }
+}
+
+#[test]
 fn a_candidate_is_recorded_beside_the_verdict_and_never_binds() {
     let nobody = "@id(\"nobody\") forbid (principal, action, resource);";
     let failing = "@id(\"fails\") permit (principal, action, resource)\

@@ -1,4 +1,4 @@
-//! What a candidate policy set would change.
+//! The policy set in force, and what a candidate for the next one would change.
 
 use std::sync::Arc;
 
@@ -11,6 +11,15 @@ use protocol::Instant;
 use super::{aside, parameters};
 use crate::http::front::{Bearer, Front, Permit};
 use crate::http::problem::{ProblemDetails, shown};
+
+pub(super) async fn policy(
+    State(front): State<Arc<Front>>,
+    Extension(permit): Extension<Permit>,
+    uri: Uri,
+) -> Result<Response, ProblemDetails> {
+    parameters(&uri, &[])?;
+    Ok(Json(aside(permit, move || (front.sources.policy)()).await?).into_response())
+}
 
 pub(super) async fn shadow(
     State(front): State<Arc<Front>>,
