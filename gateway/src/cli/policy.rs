@@ -1,5 +1,6 @@
 //! The commands about policies.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
@@ -9,7 +10,7 @@ use serde_json::json;
 
 use super::api::Api;
 use super::say;
-use crate::access::{self, CASES_FILE, Cases, Policy as PolicySet, Presence, Shown, Snapshot};
+use crate::access::{self, CASES_FILE, Cases, Explained, Policy as PolicySet, Presence, Shown, Snapshot};
 use crate::app;
 use crate::config::Config;
 use crate::shadow::{Change, Said, ShadowReport};
@@ -169,22 +170,34 @@ fn explain(config: &Config, wanted: &Explain, now: Instant) -> Result<()> {
         .map_err(|error| anyhow!("standard input shows nothing that could be scanned: {error}"))?;
     let shown = Shown { door: &wanted.door, received_at: at, clock_offset_ms: Some(0), scan: &scan };
     let presence = Presence::default();
-    let (record, verdict) = match &wanted.person {
-        Some(id) => access::decide_person(&snapshot, &presence, &shown, id, at)
-            .ok_or_else(|| anyhow!("no person {id} is in the directory"))?,
-        None => access::decide(&snapshot, &presence, &shown, at),
-    };
+    let person = wanted.person.as_deref();
+    let explained = access::explain(&snapshot, &presence, &shown, person, at)
+        .ok_or_else(|| anyhow!("no person {} is in the directory", person.unwrap_or_default()))?;
+    let settings = snapshot.doors.get(&wanted.door);
+    let next = settings.and_then(|door| snapshot.next_mode_change(door, at));
+    let Explained { record, verdict, facts } = explained;
     if wanted.json {
-        let told = json!({ "at": at, "door": wanted.door, "subject": Subject::Scan(record), "verdict": verdict });
+        let facts: BTreeMap<_, _> = facts.into_iter().collect();
+        let next = next.map(|(at, mode)| json!({ "at": at, "mode": mode }));
+        let told = json!({ "at": at, "door": wanted.door, "subject": Subject::Scan(record), "verdict": verdict,
+            "facts": facts, "next_mode": next });
         return say(format_args!("{told}"));
     }
-    tell_verdict(&snapshot, &verdict, record.kind)
+    let zoned = |at: Instant| at.timestamp().to_zoned_datetime(snapshot.rules.time_zone.clone());
+    let later = next.map(|(at, mode)| format!("; from {} on {mode}", zoned(at).strftime("%F %R")));
+    tell_verdict(&snapshot, &verdict, record.kind, &later.unwrap_or_default())?;
+    say(format_args!("\nWhat the policies are told, with everybody outside:"))?;
+    facts
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .try_for_each(|(name, value)| say(format_args!("  {name:<21}{value}")))
 }
 
 fn tell_verdict(
     snapshot: &Snapshot,
     verdict: &protocol::Verdict,
     kind: Option<protocol::CredentialKind>,
+    later: &str,
 ) -> Result<()> {
     let known = |text: Option<&str>| text.unwrap_or("not known").to_owned();
     let (class, status) = (verdict.class.map(PersonClass::as_str), verdict.status.map(HealthStatus::as_str));
@@ -194,7 +207,7 @@ fn tell_verdict(
         ("status", known(status)),
         ("shown", known(kind.map(protocol::CredentialKind::as_str))),
         ("zone", known(verdict.zone.as_deref())),
-        ("mode", verdict.mode.to_string()),
+        ("mode", format!("{}{later}", verdict.mode)),
         ("judged", format!("{}: {}", verdict.judged(), verdict.reason)),
         ("the door", if verdict.open { "opens".into() } else { "stays shut".to_owned() }),
         ("display", format!("{} / {}", verdict.text.id, verdict.text.en)),

@@ -60,19 +60,22 @@ fn the_gateways_modules_import_only_what_they_may() {
 
 #[test]
 fn deciding_touches_neither_disk_nor_network_nor_clock() {
-    let decide = fs::read_to_string(repository().join("gateway/src/access/decide/mod.rs")).unwrap();
+    let read = |file: &str| shipped(&fs::read_to_string(repository().join("gateway/src/access").join(file)).unwrap());
+    let pure = [
+        "decide/mod.rs",
+        "decide/holder.rs",
+        "presence.rs",
+        "policy/memo.rs",
+        "policy/request.rs",
+        "policy/texts.rs",
+        "policy/messages.rs",
+        "policy/facts.rs",
+    ];
     let policy = fs::read_to_string(repository().join("gateway/src/access/policy/mod.rs")).unwrap();
     // `judge` and, right behind it, `evaluate`, which it falls back on.
     let judge: String = policy.split("pub fn judge").nth(1).unwrap().split("\n    }\n").take(2).collect();
     assert!(judge.contains("is_authorized"), "the evaluation has moved: look for it where it is now");
-    let holder = fs::read_to_string(repository().join("gateway/src/access/decide/holder.rs")).unwrap();
-    let presence = fs::read_to_string(repository().join("gateway/src/access/presence.rs")).unwrap();
-    for (name, code) in [
-        ("decide", shipped(&decide)),
-        ("holder", shipped(&holder)),
-        ("presence", shipped(&presence)),
-        ("Policy::judge", judge),
-    ] {
+    for (name, code) in pure.map(|file| (file, read(file))).into_iter().chain([("Policy::judge", judge)]) {
         for forbidden in [
             "std::fs",
             "std::io",

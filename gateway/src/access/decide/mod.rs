@@ -41,17 +41,39 @@ pub fn decide(snapshot: &Snapshot, presence: &Presence, shown: &Shown<'_>, now: 
     decide_of(snapshot, presence, shown, holder, (at, late), now)
 }
 
-/// The same of a person whom the directory knows, whatever was shown: to explain what would be decided.
-pub fn decide_person(
+/// A decision that nobody waits for, and what it was made from.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// The scan.
+    pub record: ScanRecord,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// What the policy set was told, by name; empty where the door is not registered.
+    pub facts: Vec<(&'static str, String)>,
+}
+
+/// Decides one scan and says on what grounds: of `person`, an id of the directory, whatever was shown, or else of whom the
+/// scan shows. `None` when the directory does not know the person.
+pub fn explain(
     snapshot: &Snapshot,
     presence: &Presence,
     shown: &Shown<'_>,
-    person: &str,
+    person: Option<&str>,
     now: Instant,
-) -> Option<(ScanRecord, Verdict)> {
+) -> Option<Explained> {
     let (at, late) = moment(snapshot, shown, now);
-    let holder = Holder::of_person(snapshot.directory.person(person)?, snapshot.key.hash(&shown.scan.credential), at);
-    Some(decide_of(snapshot, presence, shown, holder, (at, late), now))
+    let (credential, pass_id) = (&shown.scan.credential, |id: &[u8; 16]| snapshot.key.hash_pass(id));
+    let (checked, hash) = (snapshot.passes.check(credential, at), snapshot.key.hash(credential));
+    let holder = match person {
+        Some(id) => Holder::of_person(snapshot.directory.person(id)?, hash, at),
+        None => Holder::of(&snapshot.directory, credential, hash, checked.as_ref(), pass_id, at),
+    };
+    let (record, verdict) = decide_of(snapshot, presence, shown, holder, (at, late), now);
+    let facts = snapshot.doors.get(shown.door).map(|door| {
+        let asked = Asked { snapshot, presence, shown, door, holder, record: &record, at };
+        asked.question(asked.fault()).facts()
+    });
+    Some(Explained { facts: facts.unwrap_or_default(), record, verdict })
 }
 
 /// The time by which a scan is judged, and whether it is late.

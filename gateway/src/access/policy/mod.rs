@@ -1,6 +1,7 @@
 //! The policy set: Cedar policies with a schema, checked when they are loaded.
 
 mod cases;
+mod facts;
 mod load;
 mod memo;
 mod messages;

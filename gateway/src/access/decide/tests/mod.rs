@@ -1,6 +1,7 @@
 //! Decisions with the default policy: as a table, and as properties that hold whatever is shown.
 
 mod roll_out;
+mod sequences;
 
 use proptest::prelude::*;
 use protocol::{
