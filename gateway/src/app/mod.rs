@@ -4,6 +4,7 @@ mod current;
 mod inputs;
 mod mode_changes;
 mod people;
+mod policies;
 mod reloads;
 mod words;
 
@@ -15,7 +16,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use arc_swap::ArcSwap;
 use prometheus_client::registry::Registry;
-use protocol::Instant;
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{oneshot, watch};
@@ -31,8 +31,6 @@ use crate::monitors::Monitors;
 use crate::overview::Overview;
 use crate::reload::{self, Refusals};
 use crate::scan::{Figures, ScanQueue, Spine, SpineParts, State, UPSTREAM, UpstreamNote};
-use crate::shadow::{self, ShadowReport};
-use crate::status::PolicyStatus;
 use crate::tokens::Tokens;
 use crate::{doors, http, monitors, scan};
 
@@ -46,12 +44,6 @@ const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
 /// Connections that wait to be accepted; the kernel may allow fewer (`net.core.somaxconn`). When all doors come back at
 /// once, or a flood does, one that finds no room here tries again only after a second.
 const BACKLOG: u32 = 4096;
-
-/// How far back a report on a candidate policy set looks when nothing else is asked for: seven days.
-const SHADOW_MS: i64 = 7 * 86_400_000;
-
-/// Bytes of the log that such a report reads at once.
-const SHADOW_READ_BYTES: usize = 4 << 20;
 
 /// Where the gateway listens, told when it does.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -370,34 +362,6 @@ fn start_forwarder(
     Ok(Some(Forwarding { task: tokio::spawn(forwarder.run(stop)), progress, client }))
 }
 
-/// Looks at the policy sets when it is asked.
-fn policy_status(overview: &Arc<Overview>) -> Arc<dyn Fn() -> PolicyStatus + Send + Sync> {
-    let overview = Arc::clone(overview);
-    Arc::new(move || {
-        let snapshot = overview.snapshot.load();
-        PolicyStatus {
-            in_force: snapshot.policy.status(),
-            candidate: snapshot.shadow.as_ref().map(|candidate| candidate.status()),
-        }
-    })
-}
-
-/// Reads the report's part of the log when it is asked for.
-fn shadow_report(
-    overview: &Arc<Overview>,
-) -> Arc<dyn Fn(Option<Instant>) -> std::result::Result<ShadowReport, String> + Send + Sync> {
-    let overview = Arc::clone(overview);
-    Arc::new(move |since| {
-        let (snapshot, reader, now) = (overview.snapshot.load(), &overview.reader, overview.clock.now());
-        let candidate = snapshot.shadow.as_ref().map(|candidate| candidate.set_hash());
-        let since = since.unwrap_or_else(|| Instant::from_unix_ms(now.unix_ms() - SHADOW_MS));
-        let read =
-            |after, events_max| reader.read(after, events_max, SHADOW_READ_BYTES).map_err(|error| error.to_string());
-        let events = shadow::Events { newest: reader.last_event(), read: &read };
-        ShadowReport::of(&events, snapshot.policy.set_hash(), candidate, since, now)
-    })
-}
-
 fn sources(
     overview: &Arc<Overview>,
     reader: &LogReader,
@@ -414,8 +378,8 @@ fn sources(
         metrics: Arc::new(registry),
         events: Arc::new(move |after, limit| reader.read(after, limit, usize::MAX).map_err(|error| error.to_string())),
         people,
-        policy: policy_status(overview),
-        shadow: shadow_report(overview),
+        policy: policies::status(overview),
+        shadow: policies::shadow_report(overview),
         say: words::say(words),
         tokens: Arc::clone(tokens),
         clock: clock.clone(),
