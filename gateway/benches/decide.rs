@@ -1,4 +1,5 @@
-//! What a decision costs: with remembered answers and with every question new, with 10 and with 100 policies.
+//! What a decision costs: with remembered answers and with every question new, with badges and with passes that were verified
+//! before or never, with 10 and with 100 policies.
 //!
 //! `cargo bench -p gateway --bench decide`
 
@@ -14,15 +15,17 @@ use gateway::access::{
     Config, CredentialKey, DEFAULT_POLICY, Directory, Doors, ImportOptions, Passes, Policy, Presence, Rules, Shown,
     Snapshot, decide, import_people,
 };
-use gateway::passes::HealthRules;
+use gateway::passes::{HealthRules, NewPass, SigningAlgorithm, SigningKey};
 use jiff::tz::TimeZone;
-use protocol::{Direction, DoorId, Instant, Scan, ScanId};
+use protocol::{Direction, DoorId, Instant, PersonClass, Scan, ScanId};
 
 /// People with a badge each.
 const PEOPLE: usize = 7_000;
 /// Decisions of one round; the median round counts.
 const DECISIONS: usize = 5_000;
 const ROUNDS: usize = 9;
+/// Passes that were verified before; each round shows them again and again.
+const KNOWN_PASSES: usize = 1_000;
 /// Minutes of a week: more different questions than are remembered.
 const MINUTES: usize = 7 * 24 * 60;
 
@@ -38,21 +41,37 @@ fn main() {
         fs::create_dir_all(place.join("texts")).unwrap();
         let snapshot = site(&place, policies);
         let count = snapshot.policy.len();
-        let remembered = median(&snapshot, false);
-        let new = median(&snapshot, true);
-        let base = *first.get_or_insert(remembered);
-        println!(
-            "{name:<16} {count:>4} policies   remembered {:>8.2} µs ({:>6.1}x)   every question new {:>8.2} µs ({:>6.1}x)",
-            remembered / 1e3,
-            remembered / base,
-            new / 1e3,
-            new / base,
-        );
+        for (questions, new) in [("remembered", false), ("every one new", true)] {
+            for shown in [Shows::Badges, Shows::KnownPasses, Shows::NewPasses] {
+                let cost = median(&snapshot, shown, new);
+                let base = *first.get_or_insert(cost);
+                println!(
+                    "{name:<16} {count:>4} policies   questions {questions:<14} {shown:<12?} {:>8.2} µs ({:>6.1}x)",
+                    cost / 1e3,
+                    cost / base
+                );
+            }
+        }
     }
 }
 
+/// What people show.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Shows {
+    Badges,
+    KnownPasses,
+    NewPasses,
+}
+
 /// Nanoseconds of a decision, the median of the rounds.
-fn median(snapshot: &Snapshot, new: bool) -> f64 {
+fn median(snapshot: &Snapshot, shows: Shows, new: bool) -> f64 {
+    let key = issuer();
+    let known: Vec<_> = (0..KNOWN_PASSES).map(|number| pass(&key, number)).collect();
+    let credential = |number: usize| match shows {
+        Shows::Badges => format!("BADGE-{}", number % PEOPLE),
+        Shows::KnownPasses => known[number % KNOWN_PASSES].clone(),
+        Shows::NewPasses => pass(&key, PEOPLE + number),
+    };
     let door: DoorId = "main-in".parse().unwrap();
     let monday = monday().unix_ms();
     let presence = Presence::default();
@@ -63,9 +82,8 @@ fn median(snapshot: &Snapshot, new: bool) -> f64 {
                 number += 1;
                 let minute = if new { number % MINUTES } else { 8 * 60 };
                 let now = Instant::from_unix_ms(monday + i64::try_from(minute).unwrap() * 60_000);
-                let badge = format!("BADGE-{}", number % PEOPLE);
                 let id = ScanId { epoch: 1, seq: number as u64 };
-                (Scan::new(id, now, Direction::In, badge).unwrap(), now)
+                (Scan::new(id, now, Direction::In, credential(number)).unwrap(), now)
             })
             .collect();
         let started = Stopwatch::now();
@@ -79,6 +97,32 @@ fn median(snapshot: &Snapshot, new: bool) -> f64 {
     let mut rounds: Vec<f64> = (0..ROUNDS).map(|_| round()).collect();
     rounds.sort_by(f64::total_cmp);
     rounds[ROUNDS / 2]
+}
+
+/// The key that the sites trust, always the same.
+fn issuer() -> SigningKey {
+    static KEY: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    let der = KEY.get_or_init(|| SigningKey::generate(SigningAlgorithm::Ed25519).unwrap());
+    SigningKey::from_pkcs8(der, None).unwrap()
+}
+
+/// A pass of a person of the directory, another one for each number.
+fn pass(key: &SigningKey, number: usize) -> String {
+    let from = Instant::from_unix_ms(monday().unix_ms() - 60_000);
+    key.issue(&NewPass {
+        issuer: "regency".into(),
+        subject: format!("P-{}", number % PEOPLE),
+        id: (number as u64).to_be_bytes().to_vec(),
+        issued: from,
+        valid_from: None,
+        valid_until: "2027-01-01T00:00:00Z".parse().unwrap(),
+        class: Some(PersonClass::Asn),
+        opd: None,
+        host: None,
+        status: None,
+        one_time: false,
+    })
+    .unwrap()
 }
 
 fn monday() -> Instant {
@@ -104,6 +148,9 @@ fn site(place: &Path, policies: Option<usize>) -> Snapshot {
     let directory = place.join("directory.redb");
     import_people(&directory, &key, &time_zone, people.as_bytes(), "people", &ImportOptions::default(), monday())
         .unwrap();
+    fs::create_dir_all(place.join("trust/passes")).unwrap();
+    let jwks = issuer().public_jwks(None).to_string();
+    fs::write(place.join("trust/passes/issuer.jwks"), jwks).unwrap();
     let doors = "[main-in]\nzone = \"main\"\nmode = \"enforce\"\n";
     Snapshot {
         directory: Directory::read(&directory).unwrap().into(),
