@@ -55,8 +55,7 @@ impl<'a> Holder<'a> {
         let person = directory.find(&hash).or_else(named);
         let fault = checked.and_then(|checked| checked.fault).map(|fault| fault.as_str());
         let of_directory = person.as_ref().map(|person| Health::of_person(person, at)).unwrap_or_default();
-        // A pass that does not count says nothing of anybody's health.
-        let of_pass = claims.filter(|_| fault.is_none()).map(Health::of_pass).unwrap_or_default();
+        let of_pass = claims.map(Health::of_pass).unwrap_or_default();
         Self {
             credential: hash,
             kind: kind(credential, checked),
@@ -68,7 +67,8 @@ impl<'a> Holder<'a> {
                 || claims.is_some_and(|claims| claims.host.is_some()),
             language: person.and_then(|person| person.language),
             validity: person.as_ref().map_or("open", |person| validity(person, at)),
-            health: of_directory.worse(of_pass),
+            // Whoever shows a pass that does not count is told nothing of anybody's health.
+            health: if fault.is_none() { of_directory.worse(of_pass) } else { Health::default() },
             pass: claims.map(|claims| PassRecord {
                 id: pass_id(&claims.id),
                 one_time_until: claims.one_time.then_some(claims.valid_until),

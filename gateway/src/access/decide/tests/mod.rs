@@ -1,5 +1,6 @@
 //! Decisions with the default policy: as a table, and as properties that hold whatever is shown.
 
+mod passes;
 mod roll_out;
 mod sequences;
 
