@@ -314,13 +314,7 @@ function drawDoors(doors, now) {
 }
 
 function makeRow() {
-  const row = make('tr');
-  row.setAttribute('role', 'row');
-  const cell = (kind, className) => {
-    const made = make(kind, className, row);
-    made.setAttribute('role', kind === 'th' ? 'rowheader' : 'cell');
-    return made;
-  };
+  const [row, cell] = makeCells();
   const head = cell('th', '');
   head.scope = 'row';
   row.door = make('span', '', head);
@@ -369,13 +363,7 @@ function nested(zones, parent = null, depth = 0) {
 }
 
 function makeZone() {
-  const row = make('tr');
-  row.setAttribute('role', 'row');
-  const cell = (kind, className) => {
-    const made = make(kind, className, row);
-    made.setAttribute('role', kind === 'th' ? 'rowheader' : 'cell');
-    return made;
-  };
+  const [row, cell] = makeCells();
   const head = cell('th', '');
   head.scope = 'row';
   row.name = make('span', '', head);
@@ -383,9 +371,20 @@ function makeZone() {
   row.sign = make('span', 'sign', row.level);
   row.sign.setAttribute('aria-hidden', 'true');
   row.word = make('span', '', row.level);
-  row.people = cell('td', 'number');
-  row.most = cell('td', 'number');
+  row.people = cell('td', 'number people');
+  row.most = cell('td', 'number most');
   return row;
+}
+
+/* A row, and what makes its cells. Their roles stay when the style sheet lays tables out in another way. */
+function makeCells() {
+  const row = make('tr');
+  row.setAttribute('role', 'row');
+  return [row, (kind, className) => {
+    const cell = make(kind, className, row);
+    cell.setAttribute('role', kind === 'th' ? 'rowheader' : 'cell');
+    return cell;
+  }];
 }
 
 function drawAbout(now) {
