@@ -41,7 +41,10 @@ impl http::People for People {
 
     fn put(&self, id: &str, person: Value) -> Result<(bool, Value), PeopleError> {
         let mut record: PersonRecord = serde_path_to_error::deserialize(person).map_err(|error| {
-            let field = error.path().to_string();
+            // A name that is unknown here may be anything, even a badge: it is not repeated.
+            let path = error.path().to_string();
+            let unknown = error.inner().to_string().starts_with("unknown field");
+            let field = if unknown { "person".to_owned() } else { path };
             let reason = "is not what is expected here; GET of a person shows the fields".into();
             PeopleError::Field { field, reason }
         })?;
@@ -52,18 +55,15 @@ impl http::People for People {
         record.id = id.to_owned();
         let snapshot = self.current.load();
         let put = put_person(&self.path, &snapshot.key, &snapshot.rules.time_zone, &record, self.clock.now())?;
-        if put != Put::Unchanged {
-            self.put_in_force()?;
-        }
+        // Also when nothing was written now: what was written before may not be in force yet.
+        self.put_in_force()?;
         let kept = self.read(id)?.unwrap_or_default();
         Ok((put == Put::Added, kept))
     }
 
     fn remove(&self, id: &str) -> Result<bool, PeopleError> {
         let removed = remove_person(&self.path, id, self.clock.now())?;
-        if removed {
-            self.put_in_force()?;
-        }
+        self.put_in_force()?;
         Ok(removed)
     }
 }

@@ -37,10 +37,15 @@ async fn somebody_who_is_put_in_may_enter_at_once_and_who_is_taken_out_may_not()
     assert_eq!(refused.status(), 409);
     let refused = refused.text().await.unwrap();
     assert!(refused.contains("badges") && !refused.contains(BADGE), "{refused}");
-    let unknown = json!({ "class": "asn", "colour": "red" });
-    assert_eq!(ask(&gateway, Method::PUT, "C-5002", Some(unknown)).await.status(), 400);
+    let refused = ask(&gateway, Method::PUT, "C-5002", Some(json!({ "class": "asn", BADGE: "red" }))).await;
+    assert_eq!(refused.status(), 400);
+    let refused = refused.text().await.unwrap();
+    assert!(!refused.contains(BADGE), "{refused}");
+    let other = json!({ "class": "asn", "id": "C-5009" });
+    assert_eq!(ask(&gateway, Method::PUT, "C-5002", Some(other)).await.status(), 400);
+    assert_eq!(ask(&gateway, Method::PUT, "no%20id", Some(json!({ "class": "asn" }))).await.status(), 400);
 
-    // An import at the same time and a change over HTTP do not undo each other.
+    // An import and a change over HTTP right after it do not undo each other.
     site.import("C-5003,Contoh Baru,asn,Dinas Contoh,CONTOH-BADGE-IMPORTED,green,\n");
     assert_eq!(ask(&gateway, Method::DELETE, "C-5001", None).await.status(), 204);
     assert_eq!(reader.scan(4, BADGE).await.decision.reason, "unknown-credential");
