@@ -324,6 +324,26 @@ impl Event {
 }
 
 impl Verdict {
+    /// A verdict of the gateway's own, about nobody and of no policy: it binds, and the door opens when it grants.
+    pub fn own(outcome: Outcome, reason: impl Into<String>, text: Text) -> Self {
+        Self {
+            outcome,
+            open: outcome == Outcome::Granted,
+            reason: reason.into(),
+            text,
+            mode: Mode::Enforce,
+            would_be: None,
+            person: None,
+            class: None,
+            status: None,
+            policies: Vec::new(),
+            policy_set: None,
+            zone: None,
+            shadow: None,
+            language: None,
+        }
+    }
+
     /// What the policy said: the outcome, unless the door's mode or the scan's age made something else of it.
     pub fn judged(&self) -> Outcome {
         self.would_be.unwrap_or(self.outcome)

@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use minicbor::{Decode, Encode};
 use protocol::{
     AnsweredScan, AssistAction, AssistRecord, CredentialHash, Direction, DoorId, Event, HealthStatus, Instant,
-    Language, Mode, Outcome, PassRecord, PersonClass, ScanId, ScanRecord, Subject, Text, Verdict, Via,
+    Language, Outcome, PassRecord, PersonClass, ScanId, ScanRecord, Subject, Text, Verdict, Via,
 };
 
 use super::Word;
@@ -301,23 +301,8 @@ impl Finding {
     }
 
     fn verdict(self, direction: Direction) -> Verdict {
-        let admitted = self == Self::Admitted;
-        Verdict {
-            outcome: if admitted { Outcome::Granted } else { Outcome::Denied },
-            open: admitted,
-            reason: self.reason().into(),
-            text: self.text(direction),
-            mode: Mode::Enforce,
-            would_be: None,
-            person: None,
-            class: None,
-            status: None,
-            policies: Vec::new(),
-            policy_set: None,
-            zone: None,
-            shadow: None,
-            language: None,
-        }
+        let outcome = if self == Self::Admitted { Outcome::Granted } else { Outcome::Denied };
+        Verdict::own(outcome, self.reason(), self.text(direction))
     }
 }
 

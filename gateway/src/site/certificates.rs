@@ -45,9 +45,7 @@ pub fn add_monitor(
     csr: Option<&Path>,
     now: Instant,
 ) -> Result<HandedOut, SiteError> {
-    let lock = Lock::wait(folder)?;
-    let authority = Authority::open(folder, &folder.site()?)?;
-    hand_out_one(&lock, folder, &authority, Order { role: Role::Monitor(name.clone()), csr }, now)
+    add(folder, Order { role: Role::Monitor(name.clone()), csr }, now)
 }
 
 /// Revokes every certificate that was issued for a monitor, and tells how many were not revoked before.
@@ -55,9 +53,7 @@ pub fn add_monitor(
 /// # Errors
 /// When there is none, or the revocation list cannot be read or written.
 pub fn revoke_monitor(folder: &SiteFolder, name: &DoorId, now: Instant) -> Result<usize, SiteError> {
-    let lock = Lock::wait(folder)?;
-    let authority = Authority::open(folder, &folder.site()?)?;
-    take_back(&lock, folder, &authority, &Role::Monitor(name.clone()), now)
+    revoke(folder, &Role::Monitor(name.clone()), now)
 }
 
 /// Makes a certificate for the device of a helper, `helpers/{name}.pem` and `.key`. An earlier one stays valid.
@@ -70,9 +66,7 @@ pub fn add_helper(
     csr: Option<&Path>,
     now: Instant,
 ) -> Result<HandedOut, SiteError> {
-    let lock = Lock::wait(folder)?;
-    let authority = Authority::open(folder, &folder.site()?)?;
-    hand_out_one(&lock, folder, &authority, Order { role: Role::Helper(name.clone()), csr }, now)
+    add(folder, Order { role: Role::Helper(name.clone()), csr }, now)
 }
 
 /// Revokes every certificate that was issued for the device of a helper, and tells how many were not revoked before.
@@ -80,9 +74,19 @@ pub fn add_helper(
 /// # Errors
 /// When there is none, or the revocation list cannot be read or written.
 pub fn revoke_helper(folder: &SiteFolder, name: &DoorId, now: Instant) -> Result<usize, SiteError> {
+    revoke(folder, &Role::Helper(name.clone()), now)
+}
+
+fn add(folder: &SiteFolder, order: Order<'_>, now: Instant) -> Result<HandedOut, SiteError> {
     let lock = Lock::wait(folder)?;
     let authority = Authority::open(folder, &folder.site()?)?;
-    take_back(&lock, folder, &authority, &Role::Helper(name.clone()), now)
+    hand_out_one(&lock, folder, &authority, order, now)
+}
+
+fn revoke(folder: &SiteFolder, role: &Role, now: Instant) -> Result<usize, SiteError> {
+    let lock = Lock::wait(folder)?;
+    let authority = Authority::open(folder, &folder.site()?)?;
+    take_back(&lock, folder, &authority, role, now)
 }
 
 /// Issues the gateway's certificate again, for the key that it has, under the names that it has and `host_names`.

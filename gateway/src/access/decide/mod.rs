@@ -71,7 +71,7 @@ pub fn explain(
     let (record, verdict) = decide_of(snapshot, presence, shown, holder, (at, late), now);
     let facts = snapshot.doors.get(shown.door).map(|door| {
         let asked = Asked { snapshot, presence, shown, door, holder, record: &record, at };
-        asked.question(asked.fault()).facts()
+        asked.question().facts()
     });
     Some(Explained { facts: facts.unwrap_or_default(), record, verdict })
 }
@@ -164,7 +164,7 @@ impl<'a> Asked<'a> {
     /// What the policy set says, and its candidate where there is one. A late scan shows nobody who could be let in.
     fn judgements(&self, late: bool) -> (Judgement, Option<ShadowVerdict>) {
         let Snapshot { policy, shadow, .. } = self.snapshot;
-        let question = self.question(self.fault());
+        let question = self.question();
         let shadow = shadow.as_ref().filter(|_| !late).map(|candidate| {
             let Judgement { outcome, reason, .. } = candidate.judge(&question);
             ShadowVerdict { policy_set: candidate.set_hash().to_owned(), outcome, reason }
@@ -173,24 +173,26 @@ impl<'a> Asked<'a> {
     }
 
     /// Why the pass that was shown does not count: what it is, or that it was shown before.
-    fn fault(&self) -> Option<&'static str> {
-        let (holder, rules, attempt) = (&self.holder, &self.snapshot.rules, self.attempt());
+    fn fault(&self, attempt: &Attempt<'_>) -> Option<&'static str> {
+        let (holder, rules) = (&self.holder, &self.snapshot.rules);
         holder.fault.or_else(|| {
             let pass = holder.pass?;
-            if self.presence.is_elsewhere(pass.id, &attempt, rules.pass_replay_ms) {
+            if self.presence.is_elsewhere(pass.id, attempt, rules.pass_replay_ms) {
                 return Some("pass-replayed");
             }
-            let used = pass.one_time_until.is_some() && self.presence.is_used(pass.id, &attempt, rules.double_scan_ms);
+            let used = pass.one_time_until.is_some() && self.presence.is_used(pass.id, attempt, rules.double_scan_ms);
             used.then_some("pass-used")
         })
     }
 
-    fn question(&self, fault: Option<&'a str>) -> Question<'a> {
+    /// What the policy set is asked.
+    fn question(&self) -> Question<'a> {
         let Snapshot { zones, calendar, rules, directory, .. } = self.snapshot;
         let (holder, zone, at) = (&self.holder, self.door.zone.as_str(), self.at);
         let listed = zones.get(zone);
         let local = at.timestamp().to_zoned_datetime(rules.time_zone.clone());
         let attempt = self.attempt();
+        let fault = self.fault(&attempt);
         let known = holder.is_known() && fault.is_none();
         let health = if fault.is_none() { holder.health } else { Health::default() };
         let directory_age_ms = directory.synced_at().map_or(0, |synced| at.ms_since(synced).max(0));
@@ -309,20 +311,5 @@ fn clock_quality(shown: &Shown<'_>, tolerance_ms: u64) -> ClockQuality {
 
 /// A refusal by the gateway itself.
 fn refused(reason: &str, text: Text) -> Verdict {
-    Verdict {
-        outcome: Outcome::Denied,
-        open: false,
-        reason: reason.into(),
-        text,
-        mode: Mode::Enforce,
-        would_be: None,
-        person: None,
-        class: None,
-        status: None,
-        policies: Vec::new(),
-        policy_set: None,
-        zone: None,
-        shadow: None,
-        language: None,
-    }
+    Verdict::own(Outcome::Denied, reason, text)
 }
