@@ -65,6 +65,8 @@ pub mod monitors;
 
 pub mod forward;
 
+pub mod views;
+
 pub mod http;
 pub mod status;
 
