@@ -4,14 +4,14 @@
 //! building or complex too. A contact counts when the minutes of any 24 hours reach the threshold: for certain, when
 //! what the scans prove is enough; possibly, when it takes what they leave open.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use protocol::Instant;
 use serde::Serialize;
 
 use super::overlap::{Interval, overlaps, reached_at, rolling_max, union};
-use super::stays::{Bounds, Evidence, Stay};
+use super::stays::{Bounds, Evidence, Stay, goes_on};
 use super::{Person, Rules};
 
 /// Whom to trace.
@@ -287,22 +287,18 @@ fn spans(query: &ContactQuery, everybody: &Stays, rules: &Rules) -> BTreeMap<Arc
     zones
 }
 
-/// Calls `each` with every zone, inner or outer, and the stays in it that follow each other without a break.
+/// Calls `each` with every zone, inner or outer, and the stays in it between which nobody has left it.
 fn runs(stays: &[Stay], rules: &Rules, mut each: impl FnMut(&Arc<str>, &[Stay])) {
-    for unbroken in stays.chunk_by(|one, next| one.to.latest == next.from.latest) {
-        let paths = unbroken.iter().flat_map(|stay| {
-            std::iter::once(&*stay.zone).chain(rules.zones.around(&stay.zone).iter().map(String::as_str))
-        });
-        let mut zones: Vec<&str> = paths.collect();
-        zones.sort_unstable();
-        zones.dedup();
-        for zone in zones {
-            let name: Arc<str> = zone.into();
-            let within = |stay: &Stay| rules.is_within(&stay.zone, zone);
-            for run in unbroken.chunk_by(|one, next| within(one) == within(next)) {
-                if run.first().is_some_and(within) {
-                    each(&name, run);
-                }
+    let paths = stays.iter().flat_map(|stay| {
+        std::iter::once(&*stay.zone).chain(rules.zones.around(&stay.zone).iter().map(String::as_str))
+    });
+    let zones: BTreeSet<&str> = paths.collect();
+    for zone in zones {
+        let name: Arc<str> = zone.into();
+        let within = |stay: &Stay| rules.is_within(&stay.zone, zone);
+        for run in stays.chunk_by(|one, next| within(one) && within(next) && goes_on(one, next, zone)) {
+            if run.first().is_some_and(within) {
+                each(&name, run);
             }
         }
     }

@@ -46,4 +46,4 @@ pub use hours::{Group, Shift, ShiftError, Week, WorkingHours};
 pub use passage::{Passage, Person, Sighting};
 pub use presence::{Muster, Occupancy, PresenceNow, Present, present};
 pub use rules::Rules;
-pub use stays::{Bounds, Evidence, Session, Stay, sessions};
+pub use stays::{Arrival, Bounds, Evidence, Session, Stay, sessions};

@@ -35,6 +35,18 @@ pub enum Evidence {
     Inside,
 }
 
+/// How the beginning of a stay is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arrival {
+    /// Seen going in.
+    Entry,
+    /// Seen coming out of a zone inside it.
+    Return,
+    /// Not seen.
+    Unseen,
+}
+
 /// One person in one zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Stay {
@@ -42,6 +54,8 @@ pub struct Stay {
     pub zone: Arc<str>,
     /// When it began.
     pub from: Bounds,
+    /// How its beginning is known.
+    pub arrival: Arrival,
     /// When it ended.
     pub to: Bounds,
     /// How its end is known.
@@ -95,6 +109,12 @@ pub fn without_doubles<'a>(passages: &'a [Passage], rules: &Rules) -> impl Itera
     before
         .zip(passages)
         .filter_map(|(before, next)| (!before.is_some_and(|before| rules.is_double(before, next))).then_some(next))
+}
+
+/// Whether `next` goes on where `before` ended, so that nobody has left `zone`, which is around both, in between.
+pub fn goes_on(before: &Stay, next: &Stay, zone: &str) -> bool {
+    // Who goes in at a door was outside before.
+    before.to.latest == next.from.latest && (next.arrival != Arrival::Entry || &*next.zone != zone)
 }
 
 /// Whether a new session begins with `next` whatever was before `last`, and nothing of an older one lasts until then.
@@ -251,6 +271,10 @@ impl Open<'_> {
         self.session.stays.push(Stay {
             zone: Arc::clone(&self.zone),
             from: Bounds::at(self.last.at),
+            arrival: match self.last.direction {
+                Direction::In => Arrival::Entry,
+                Direction::Out => Arrival::Return,
+            },
             to,
             evidence,
             entry: Some(self.last.number),
@@ -266,6 +290,7 @@ fn unseen_entry(from: Bounds, exit: &Passage) -> Stay {
     Stay {
         zone: Arc::clone(&exit.zone),
         from,
+        arrival: Arrival::Unseen,
         to: Bounds::at(exit.at),
         evidence: Evidence::Exit,
         entry: None,
