@@ -72,6 +72,8 @@ pub mod monitors;
 
 pub mod forward;
 
+pub mod views;
+
 pub mod http;
 pub mod status;
 

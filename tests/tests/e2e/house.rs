@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each stage of the gateway may import of the others. Everything may use the leaves, and `protocol`.
-const MAY_IMPORT: [(&str, &[&str]); 19] = [
+const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ("clock", &[]),
     ("door_list", &[]),
     ("identity", &[]),
@@ -19,6 +19,7 @@ const MAY_IMPORT: [(&str, &[&str]); 19] = [
     ("passes", &[]),
     ("shadow", &[]),
     ("forward", &[]),
+    ("views", &["log"]),
     ("http", &["shadow"]),
     ("scan", &["access", "log", "monitors"]),
     ("doors", &["scan", "monitors", "tls"]),

@@ -1,0 +1,49 @@
+//! What follows the log: who is where, who came to work when, who met whom.
+//!
+//! # From an event to an answer
+//!
+//! ```text
+//!  event ─▶ Passage ─▶ sessions and stays of one person ─┬─▶ Attendance   a person's working day, a day's table
+//!           passage    stays (by Rules, rules and hours) ├─▶ PresenceNow  who is in which zone, the list for an evacuation
+//!                                                        └─▶ Contact      who shared a zone with whom, for how long
+//! ```
+//!
+//! All of that is pure: passages and [`Rules`] in, answers out, and the same ones whenever it is asked again.
+//!
+//! # Words
+//!
+//! - A *passage* is one person through one door. Who was turned away has not passed; a late scan has.
+//! - A *stay* is one person in one zone, the innermost that is known. Its beginning and end have [`Bounds`]: equal where
+//!   they were seen, apart where a scan was missed. [`Evidence`] says how the end is known.
+//! - A *session* is one person in the site without a break, from coming to going. Ways between zones are no breaks.
+//! - A *working day* has the sessions that began on it; a night shift is one session of the evening's day.
+//!
+//! # When scans are missed
+//!
+//! | seen | taken for |
+//! | --- | --- |
+//! | the same door, the same way, within `double_scan_seconds` | one scan too many |
+//! | in, and in again at an outermost zone | left unseen in between, by rule at the end of the shift |
+//! | in, and then in or out at another zone | left the first zone somewhere in between; still the same session |
+//! | out without in | came unseen, by rule at the start of the shift |
+//! | in, and nothing for `stay_hours_max` | left unseen, by rule at the end of the shift, never on the next day |
+
+mod attendance;
+mod contacts;
+mod hours;
+mod overlap;
+mod passage;
+mod presence;
+mod rules;
+mod stays;
+
+#[cfg(test)]
+mod tests;
+
+pub use attendance::{Attendance, DayTable, Flags, OpdSummary, Presence, attendance, working_days};
+pub use contacts::{Contact, ContactQuery, Depth, Encounter, Grade, Line, Scope, Stays, contacts};
+pub use hours::{Group, Shift, ShiftError, Week, WorkingHours};
+pub use passage::{Passage, Person, Sighting};
+pub use presence::{Muster, Occupancy, PresenceNow, Present, present};
+pub use rules::Rules;
+pub use stays::{Arrival, Bounds, Evidence, Session, Stay, sessions};
