@@ -36,5 +36,6 @@ pub fn event(number: u64) -> Event {
             language: None,
             zone: None,
         },
+        sealed: None,
     }
 }

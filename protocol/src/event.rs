@@ -34,6 +34,34 @@ pub struct Event {
     /// What was decided.
     #[n(5)]
     pub verdict: Verdict,
+    /// What tells who the event was about, as it is on disk. Absent in an event that can be read as a whole: one that still
+    /// has it tells nothing of anybody, because the keys were destroyed.
+    #[n(6)]
+    #[serde(rename = "erased", skip_serializing_if = "Option::is_none", serialize_with = "erased")]
+    pub sealed: Option<Sealed>,
+}
+
+/// The fields of an event that tell who it was about, encrypted under keys of these people's own.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Sealed {
+    /// About whoever stood at the door.
+    #[n(0)]
+    pub person: Option<SealedPart>,
+    /// About the helper whose word it is.
+    #[n(1)]
+    pub helper: Option<SealedPart>,
+}
+
+/// Encrypted fields about one person.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct SealedPart {
+    /// The person's number in the vault of keys, which alone knows whose it is.
+    #[n(0)]
+    pub of: u64,
+    /// The fields.
+    #[n(1)]
+    #[cbor(with = "minicbor::bytes")]
+    pub bytes: Vec<u8>,
 }
 
 /// What was received of a door.
@@ -392,6 +420,12 @@ impl fmt::Debug for AssistRecord {
     }
 }
 
+impl fmt::Debug for SealedPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealedPart").field("bytes", &self.bytes.len()).finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for MalformedScan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MalformedScan")
@@ -431,6 +465,11 @@ fn scan_id<S: serde::Serializer>(id: &ScanId, serializer: S) -> Result<S::Ok, S:
 
 fn maybe_scan_id<S: serde::Serializer>(id: &Option<ScanId>, serializer: S) -> Result<S::Ok, S::Error> {
     id.map(|id| ScanIdFields { epoch: id.epoch, seq: id.seq }).serialize(serializer)
+}
+
+/// Sealed fields mean nothing to anybody else.
+fn erased<S: serde::Serializer>(_: &Option<Sealed>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bool(true)
 }
 
 #[cfg(test)]
@@ -474,7 +513,20 @@ mod tests {
                 }),
                 language: Some(Language::En),
             },
+            sealed: None,
         }
+    }
+
+    #[test]
+    fn an_event_whose_keys_are_gone_says_so_and_shows_no_sealed_bytes() {
+        let part = SealedPart { of: 41, bytes: vec![0xab; 40] };
+        let event = Event { sealed: Some(Sealed { person: Some(part), helper: None }), ..sample() };
+        let read: Event = minicbor::decode(&minicbor::to_vec(&event).unwrap()).unwrap();
+        assert_eq!(read, event);
+        let json = serde_json::to_value(&event).unwrap();
+        assert_eq!((json["erased"].as_bool(), json.get("sealed")), (Some(true), None));
+        assert!(serde_json::to_value(sample()).unwrap().get("erased").is_none());
+        assert!(!format!("{event:?}").contains("171"));
     }
 
     #[test]
@@ -488,10 +540,10 @@ mod tests {
     fn an_event_with_a_field_of_a_later_version_is_read() {
         let event = sample();
         let mut bytes = minicbor::to_vec(&event).unwrap();
-        // The outer array gets a seventh element.
+        // The outer array ends before what is absent; it gets that, and an eighth element.
         assert_eq!(bytes[0], 0x86);
-        bytes[0] = 0x87;
-        bytes.push(0x2a);
+        bytes[0] = 0x88;
+        bytes.extend([0xf6, 0x2a]);
         assert_eq!(minicbor::decode::<Event>(&bytes).unwrap(), event);
     }
 

@@ -42,7 +42,7 @@ pub use document::{DocumentError, Fault};
 pub use door_config::DoorConfig;
 pub use event::{
     AnsweredScan, AssistRecord, ClockQuality, CredentialHash, CredentialKind, Event, MalformedScan, PassRecord,
-    PersonClass, ScanRecord, ShadowVerdict, Subject, Verdict, Via,
+    PersonClass, ScanRecord, Sealed, SealedPart, ShadowVerdict, Subject, Verdict, Via,
 };
 pub use instant::Instant;
 pub use scan::{Direction, Scan, ScanError, ScanId};

@@ -369,5 +369,5 @@ fn decided(
             (Subject::Assist(record), verdict)
         }
     };
-    Event { number, door: door.clone(), received_at: *received_at, decided_at, subject, verdict }
+    Event { number, door: door.clone(), received_at: *received_at, decided_at, subject, verdict, sealed: None }
 }

@@ -124,6 +124,7 @@ fn event(number: u64) -> Event {
             shadow: None,
             language: None,
         },
+        sealed: None,
     }
 }
 

@@ -53,7 +53,8 @@ impl Site {
         let shown = Shown { door: &door, received_at: self.now, clock_offset_ms: Some(0), scan: &scan };
         let (record, verdict) = decide(&self.snapshot, &self.presence, &shown, self.now);
         let (received_at, decided_at) = (self.now, self.now);
-        let event = Event { number: 1, door, received_at, decided_at, subject: Subject::Scan(record), verdict };
+        let event =
+            Event { number: 1, door, received_at, decided_at, subject: Subject::Scan(record), verdict, sealed: None };
         self.presence.remember(&event);
         event
     }

@@ -30,7 +30,8 @@ impl Day {
         let (record, verdict) = decide(&self.snapshot, &self.presence, &shown, at);
         let told = (verdict.outcome, verdict.open, verdict.reason.clone());
         let subject = Subject::Scan(record);
-        let event = Event { number: self.number, door, received_at: at, decided_at: at, subject, verdict };
+        let event =
+            Event { number: self.number, door, received_at: at, decided_at: at, subject, verdict, sealed: None };
         self.presence.remember(&event);
         told
     }
