@@ -306,6 +306,7 @@ fn revoke_door(folder: &SiteFolder, door: &DoorId, reissue: bool, now: Instant) 
 /// Everything that `run` would read, read once.
 fn check(config: &Config) -> Result<()> {
     let snapshot = app::read_snapshot(config)?;
+    app::view_rules(config, &snapshot)?;
     app::door_tls(&config.folder())?;
     app::http_tls(config)?;
     let tokens = app::tokens(&config.folder())?;

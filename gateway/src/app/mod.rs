@@ -6,6 +6,7 @@ mod mode_changes;
 mod people;
 mod policies;
 mod reloads;
+mod rules;
 mod words;
 
 use std::net::SocketAddr;
@@ -37,6 +38,7 @@ use crate::{doors, http, monitors, scan};
 use self::current::Current;
 use self::people::People;
 pub use inputs::{directory, door_tls, http_tls, open_log, read_snapshot, tokens, upstream_client};
+pub use rules::{view_rules, working_hours};
 
 /// How long the stages may take to stop.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
@@ -148,7 +150,9 @@ struct Core {
 
 impl Core {
     fn start(config: &Config, clock: &Clock, registry: &mut Registry) -> Result<Self> {
-        let snapshot = Arc::new(ArcSwap::from_pointee(read_snapshot(config)?));
+        let snapshot = read_snapshot(config)?;
+        view_rules(config, &snapshot)?;
+        let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let (log, reader) = open_log(config, registry, clock)?;
         let state = State::rebuild(&reader, config.access.presence_ms()).context("the log cannot be read")?;
         let monitors = Monitors::start(config.monitors.clone(), monitors::Metrics::new(registry))?;
