@@ -28,7 +28,7 @@ pub use crate::door_list::{Door, Doors, Zones};
 pub use crate::passes::Passes;
 pub use config::Config;
 pub use credential::CredentialKey;
-pub use decide::{Explained, Shown, decide, explain, refuse_malformed};
+pub use decide::{Explained, Shown, decide, explain, pass_faults, refuse_malformed};
 pub use directory::{
     Directory, FieldError, Person, PersonError, PersonRecord, Put, erase_person, list_people, names_of, put_person,
     read_person, remove_person,

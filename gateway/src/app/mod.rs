@@ -29,7 +29,7 @@ use crate::doors::{DoorSettings, Parts, Words};
 use crate::forward::{self, Forwarder};
 use crate::log::{LogReader, Quarantined};
 use crate::monitors::Monitors;
-use crate::overview::Overview;
+use crate::overview::{self, Overview};
 use crate::reload::{self, Refusals};
 use crate::scan::{Figures, ScanQueue, Spine, SpineParts, State, UPSTREAM, UpstreamNote};
 use crate::tokens::Tokens;
@@ -96,6 +96,7 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
         monitors: core.monitors.clone(),
         refusals: refusals.clone(),
     });
+    overview::register(&overview, &mut registry);
     let words = words::words(&config, &core, &edge, &clock);
     let current = Current::new(Arc::clone(&core.snapshot));
     let people = People { path: directory(&config.folder()), current: current.clone(), clock: clock.clone() };
