@@ -62,8 +62,8 @@ pub(super) struct Request {
 pub(super) struct Answer {
     /// How many events of the log it leaves out, and the last one that it takes into account.
     pub(super) behind: Option<(u64, u64)>,
-    /// Where the next page begins.
-    pub(super) last_event: Option<u64>,
+    /// Number of the event or look behind which the next page begins.
+    pub(super) last: Option<u64>,
     /// Whether there is a next page.
     pub(super) more: Option<bool>,
     base: String,
@@ -164,7 +164,7 @@ impl Gateway {
         let (through, behind) = (number("gapura-through").unwrap_or(0), number("gapura-behind").unwrap_or(0));
         let answer = Answer {
             behind: (behind > 0).then_some((behind, through)),
-            last_event: number("gapura-last-event"),
+            last: number("gapura-last-event").or_else(|| number("gapura-last-look")),
             more: header(response.headers(), "gapura-more").and_then(|more| more.parse().ok()),
             base: base.clone(),
             runtime: Rc::clone(&self.runtime),

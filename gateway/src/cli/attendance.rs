@@ -38,6 +38,9 @@ pub(super) struct AttendanceCommand {
     /// Only what each day comes to, OPD by OPD, without people.
     #[arg(long)]
     summary: bool,
+    /// Why you look; kept on the record.
+    #[arg(long, value_name = "WHY", conflicts_with = "summary")]
+    purpose: Option<String>,
     /// How it is written; ndjson and csv are not for --summary.
     #[arg(long, value_parser = one_of(&[Format::Table, Format::Json, Format::Ndjson, Format::Csv]))]
     format: Option<Format>,
@@ -129,6 +132,7 @@ pub(super) fn perform(ledger: &mut Ledger, out: &mut dyn Write, command: &Attend
             .with("person", command.person.as_ref())
             .with("opd", command.opd.as_ref())
             .with("format", Some(asked.as_str()))
+            .with("purpose", command.purpose.as_ref())
     };
     let answer = ledger.ask(request)?;
     if format != Format::Table {

@@ -40,13 +40,13 @@ pub(super) fn read(
     loop {
         let limit = if span.all { PAGE_LINES } else { PAGE_LINES.min(span.limit - read) };
         let answer = ledger.ask(request.clone().with("after", Some(after)).with("limit", Some(limit)))?;
-        let (last_event, more) = (answer.last_event, answer.more);
+        let (last, more) = (answer.last, answer.more);
         let body = answer.bytes()?;
         let lines: Vec<&[u8]> = body.split_inclusive(|byte| *byte == b'\n').filter(|line| *line != b"\n").collect();
         page(&lines)?;
         read += lines.len() as u64;
         let last_line = lines.last().map(|line| parse::<Numbered>(line)).transpose()?;
-        let last = last_event.or(last_line.map(|line| line.number)).unwrap_or(after);
+        let last = last.or(last_line.map(|line| line.number)).unwrap_or(after);
         if !more.unwrap_or(lines.len() as u64 >= limit) {
             return Ok(read);
         }

@@ -214,7 +214,12 @@ fn look(ledger: &mut Ledger, out: &mut dyn Write, command: &Looks) -> Result<()>
             }
             for line in lines {
                 let Look { number, at, token, role, what, purpose, person, status } = parse(line)?;
-                let answer = if status < 400 { "shown".to_owned() } else { format!("refused ({status})") };
+                let answer = match status {
+                    100 => "begun".to_owned(),
+                    101..=399 => "done".to_owned(),
+                    401 | 403 => format!("refused ({status})"),
+                    _ => format!("failed ({status})"),
+                };
                 let (person, purpose) = (person.unwrap_or_default(), purpose.unwrap_or_default());
                 table.row([number.to_string(), zone.second(at), token, role, what, person, purpose, answer]);
             }
@@ -234,17 +239,7 @@ fn export(ledger: &mut Ledger, out: &mut dyn Write, command: &Export) -> Result<
         return command.output.write(out, |out| answer.copy_to(out));
     }
     let everything: Map<String, Value> = answer.json()?;
-    for (name, value) in &everything {
-        match value {
-            Value::Array(records) => tell(out, name, &count(records.len() as u64, "record", "records"))?,
-            Value::Object(fields) => {
-                for (field, value) in fields {
-                    tell(out, &format!("{name} {field}"), &words(value, &ledger.zone))?;
-                }
-            }
-            value => tell(out, name, &words(value, &ledger.zone))?,
-        }
-    }
+    everything.iter().try_for_each(|(name, value)| tell(out, name, value, &ledger.zone))?;
     Ok(writeln!(out, "\nthe whole: with --out FILE, or --json")?)
 }
 
@@ -272,9 +267,7 @@ fn erase(ledger: &mut Ledger, out: &mut dyn Write, typed: Option<&mut dyn BufRea
     }
     let done: Map<String, Value> = answer.json()?;
     writeln!(out, "{}: erased", printable(person))?;
-    done.iter()
-        .filter(|(name, _)| *name != "person")
-        .try_for_each(|(name, value)| tell(out, name, &words(value, &ledger.zone)))
+    done.iter().filter(|(name, _)| *name != "person").try_for_each(|(name, value)| tell(out, name, value, &ledger.zone))
 }
 
 fn retention(ledger: &mut Ledger, out: &mut dyn Write, json: bool) -> Result<()> {
@@ -289,15 +282,23 @@ fn retention(ledger: &mut Ledger, out: &mut dyn Write, json: bool) -> Result<()>
     writeln!(out)?;
     match &last_run {
         Value::Null => Ok(writeln!(out, "nothing was cleared away yet")?),
-        Value::Object(fields) => fields
-            .iter()
-            .try_for_each(|(name, value)| tell(out, &format!("last run {name}"), &words(value, &ledger.zone))),
-        value => tell(out, "last run", &words(value, &ledger.zone)),
+        run => tell(out, "last run", run, &ledger.zone),
     }
 }
 
-fn tell(out: &mut dyn Write, name: &str, value: &str) -> Result<()> {
-    Ok(writeln!(out, "{:<24}{}", printable(&name.replace('_', " ")), printable(value))?)
+/// One line for each field, however deep it stands; of records, how many there are.
+fn tell(out: &mut dyn Write, name: &str, value: &Value, zone: &Zone) -> Result<()> {
+    let value = match value {
+        Value::Object(fields) => {
+            let deeper = |(field, value): (&String, &Value)| tell(out, &format!("{name} {field}"), value, zone);
+            return fields.iter().try_for_each(deeper);
+        }
+        Value::Array(records) if records.iter().all(Value::is_object) => {
+            count(records.len() as u64, "record", "records")
+        }
+        value => words(value, zone),
+    };
+    Ok(writeln!(out, "{:<28}  {}", printable(&name.replace('_', " ")), printable(&value))?)
 }
 
 /// A value of the answer as people read it; times in the site's time zone.

@@ -55,8 +55,8 @@ DAY         PERSON  NAME        OPD         IN        OUT  PROVED  BY RULE  LATE
 #[test]
 fn the_gateway_is_left_to_say_what_today_is() {
     let gateway = Fake::new([Canned::json(r#"{"from":"2026-11-23","to":"2026-11-23","rows":[]}"#)]);
-    assert_eq!(gateway.gapura("attendance --person C-0001").well(), "2026-11-23\n\nnobody came\n");
-    assert_eq!(gateway.asked(), ["GET /api/v1/attendance?person=C-0001&format=json"]);
+    assert_eq!(gateway.gapura("attendance --person C-0001 --purpose an_appeal").well(), "2026-11-23\n\nnobody came\n");
+    assert_eq!(gateway.asked(), ["GET /api/v1/attendance?person=C-0001&format=json&purpose=an+appeal"]);
 }
 
 #[test]

@@ -10,23 +10,27 @@ fn looks_are_shown_with_those_that_were_refused() {
         r#"{"number":4,"at":"2026-11-23T01:00:00Z","token":"desk","role":"operator","what":"presence/people","query":"zone=main","status":200}"#,
         "\n",
         r#"{"number":5,"at":"2026-11-23T01:01:00Z","token":"door-7","role":"viewer","what":"contacts","query":"","purpose":"a case","person":"C-0001","status":403}"#,
+        "\n",
+        r#"{"number":6,"at":"2026-11-23T01:02:00Z","token":"dpo","role":"privacy-officer","what":"privacy-delete","query":"","status":100}"#,
         "\n"
     );
-    let gateway = Fake::new([Canned::json(lines), Canned::json(lines)]);
+    let page = |more: &str| Canned::json(lines).with("gapura-last-look", "6").with("gapura-more", more);
+    let gateway = Fake::new([page("true"), Canned::json("").with("gapura-more", "false"), Canned::json(lines)]);
     let line = "privacy looks --token desk --person C-0001 --from 2026-11-23 --to 2026-11-23 --after 3";
     assert_eq!(
         gateway.gapura(line).well(),
         "\
-LOOK  TIME                 TOKEN   ROLE      WHAT             PERSON  PURPOSE  ANSWER
-   4  2026-11-23 09:00:00  desk    operator  presence/people                   shown
-   5  2026-11-23 09:01:00  door-7  viewer    contacts         C-0001  a case   refused (403)
+LOOK  TIME                 TOKEN   ROLE             WHAT             PERSON  PURPOSE  ANSWER
+   4  2026-11-23 09:00:00  desk    operator         presence/people                   done
+   5  2026-11-23 09:01:00  door-7  viewer           contacts         C-0001  a case   refused (403)
+   6  2026-11-23 09:02:00  dpo     privacy-officer  privacy-delete                    begun
 
-2 looks
+3 looks
 "
     );
     let asked = "GET /api/v1/privacy/looks?token=desk&person=C-0001&from=2026-11-22T16%3A00%3A00.000Z\
-                 &to=2026-11-23T16%3A00%3A00.000Z&after=3&limit=1000";
-    assert_eq!(gateway.asked(), [asked]);
+                 &to=2026-11-23T16%3A00%3A00.000Z";
+    assert_eq!(gateway.asked(), [format!("{asked}&after=3&limit=1000"), format!("{asked}&after=6&limit=997")]);
     assert_eq!(gateway.gapura("privacy looks --json").well(), lines);
 }
 
@@ -38,14 +42,14 @@ fn everything_about_a_person_is_an_overview_or_a_file() {
     assert_eq!(
         gateway.gapura("privacy export C-0001 --purpose her_request").well(),
         "\
-person                  C-0001
-directory class         asn
-directory valid from    2026-01-01 08:00:00 +08:00
-directory groups        a, b
-restriction             none
-events                  2 records
-attendance              1 record
-looks                   0 records
+person                        C-0001
+directory class               asn
+directory valid from          2026-01-01 08:00:00 +08:00
+directory groups              a, b
+restriction                   none
+events                        2 records
+attendance                    1 record
+looks                         0 records
 
 the whole: with --out FILE, or --json
 "
@@ -91,7 +95,7 @@ fn an_erasure_wants_the_id_typed_again() {
     assert_eq!(told.ended, Ok(()));
     assert_eq!(
         told.out,
-        "C-0001: erased\nkeys destroyed          3\nviews rows              40\ndirectory removed       yes\n"
+        "C-0001: erased\nkeys destroyed                3\nviews rows                    40\ndirectory removed             yes\n"
     );
     assert_eq!(gateway.asked(), ["DELETE /api/v1/privacy/people/C-0001?purpose=her+request"]);
 }
@@ -119,13 +123,17 @@ fn no_other_path_is_reached_by_an_id() {
 fn retention_shows_days_and_the_last_run() {
     let purposes = r#"{"purposes":[{"purpose":"events","days":90},{"purpose":"looks","days":730}],"last_run":"#;
     let never = Canned::json(&format!("{purposes}null}}"));
-    let ran = Canned::json(&format!(r#"{purposes}{{"at":"2026-11-23T01:00:00Z","keys_destroyed":7}}}}"#));
+    let ran =
+        Canned::json(&format!(r#"{purposes}{{"at":"2026-11-23T01:00:00Z","removed":{{"events":7,"looks":0}}}}}}"#));
     let gateway = Fake::new([never, ran]);
     let table = "KEPT FOR  DAYS\nevents      90\nlooks      730\n\n";
     assert_eq!(gateway.gapura("privacy retention").well(), format!("{table}nothing was cleared away yet\n"));
     assert_eq!(
         gateway.gapura("privacy retention").well(),
-        format!("{table}last run at             2026-11-23 09:00:00 +08:00\nlast run keys destroyed 7\n")
+        format!(
+            "{table}last run at                   2026-11-23 09:00:00 +08:00\n\
+             last run removed events       7\nlast run removed looks        0\n"
+        )
     );
     assert_eq!(gateway.asked(), ["GET /api/v1/privacy/retention"; 2]);
 }
