@@ -1,5 +1,6 @@
 //! The directory: people and their credentials, in a file for imports and in memory for decisions.
 
+mod erase;
 mod file;
 mod memory;
 mod person;
@@ -9,6 +10,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use erase::erase_person;
 pub use memory::{Directory, Person};
 pub use person::{FieldError, PersonError, PersonRecord};
 pub use store::{Put, list_people, put_person, read_person, remove_person};
