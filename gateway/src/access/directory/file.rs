@@ -3,8 +3,8 @@
 //! It is opened for one piece of work at a time, so that the gateway, an import and the API take turns. Every commit keeps what
 //! redb needs to open the file at once after a crash.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant as Monotonic};
 
@@ -20,7 +20,7 @@ use crate::access::AccessError;
 /// People by id, as CBOR.
 pub(in crate::access) const PEOPLE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("people");
 /// Whose each credential is. Derived from the people; made anew in a file that was written before it existed.
-const OWNERS: TableDefinition<'_, &[u8; 16], &str> = TableDefinition::new("owners");
+pub(super) const OWNERS: TableDefinition<'_, &[u8; 16], &str> = TableDefinition::new("owners");
 /// What is known of the whole, by name.
 pub(super) const META: TableDefinition<'_, &str, i64> = TableDefinition::new("meta");
 /// When the last import or change was made, Unix milliseconds.
@@ -82,7 +82,12 @@ pub(in crate::access) fn open_to_write(path: &Path) -> Result<Database, AccessEr
     open()?;
     with_patience(|| {
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(redb::StorageError::from)?;
+        let inode = file.metadata().map_err(redb::StorageError::from)?.ino();
         let backend = redb::backends::FileBackend::new(file)?;
+        // An erasure has put another file in its place before this one was locked: what is written here would be lost.
+        if fs::metadata(path).map_err(redb::StorageError::from)?.ino() != inode {
+            return Err(DatabaseError::DatabaseAlreadyOpen);
+        }
         redb::Builder::new().set_cache_size(WRITE_CACHE_BYTES).create_with_backend(backend)
     })
     .map_err(|error| unusable(path, &error))

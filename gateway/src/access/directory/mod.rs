@@ -1,5 +1,6 @@
 //! The directory: people and their credentials, in a file for imports and in memory for decisions.
 
+mod erase;
 mod file;
 mod memory;
 mod person;
@@ -9,9 +10,10 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use erase::erase_person;
 pub use memory::{Directory, Person};
 pub use person::{FieldError, PersonError, PersonRecord};
-pub use store::{Put, list_people, put_person, read_person, remove_person};
+pub use store::{Put, list_people, names_of, put_person, read_person, remove_person};
 
 pub(super) use file::{Tables, decode, encode, in_memory, open_to_write, unreadable};
 pub(super) use person::is_id;

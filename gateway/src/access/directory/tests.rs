@@ -259,6 +259,60 @@ fn whoever_is_removed_is_gone() {
 }
 
 #[test]
+fn whoever_is_erased_has_left_nothing_in_the_folder() {
+    let site = Site::new();
+    let traces = |text: &str| {
+        let files =
+            std::fs::read_dir(site.folder.path()).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
+        files.filter(|bytes| bytes.windows(text.len()).any(|piece| piece == text.as_bytes())).count()
+    };
+    for number in 1..=50 {
+        let (id, badge) = (format!("P-{number:04}"), format!("B-{number:04}"));
+        site.put(&PersonRecord { name: Some(format!("Contoh {number:04}")), ..person(&id, &[&badge]) }).unwrap();
+    }
+    // Removed only, the name stays in a page that is free.
+    remove_person(&site.path(), "P-0007", at(8)).unwrap();
+    assert_eq!(traces("Contoh 0007"), 1);
+    std::fs::write(site.path().with_extension("redb.new"), "left by an erasure that was cut off").unwrap();
+    assert_eq!(erase_person(&site.path(), "P-0007", at(9)).unwrap(), None);
+    assert_eq!(erase_person(&site.path(), "P-0008", at(9)).unwrap(), Some(vec![site.key.hash("B-0008")]));
+    for id in ["0007", "0008"] {
+        assert_eq!((traces(&format!("P-{id}")), traces(&format!("Contoh {id}"))), (0, 0));
+        assert_eq!(site.owner(&format!("B-{id}")), None);
+    }
+    assert_eq!((traces("P-0009"), site.owner("B-0009").as_deref()), (1, Some("P-0009")));
+    assert_eq!((site.read().people(), site.read().synced_at()), (48, Some(at(9))));
+    assert_eq!(std::fs::metadata(site.path()).unwrap().permissions().mode() & 0o777, 0o600);
+    site.put(&person("P-0051", &["B-0008"])).unwrap();
+    assert_eq!(std::fs::read_dir(site.folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn groups_offices_and_names_are_found_for_many_at_once() {
+    let site = Site::new();
+    for (id, class, opd, groups, name) in [
+        ("P-1", "asn", "dinkes", &["night", "press"][..], Some("Contoh Satu")),
+        ("P-2", "non-asn", "", &["press"][..], None),
+        ("P-3", "visitor", "dinkes", &[][..], Some("Contoh Tiga")),
+        ("P-4", "asn", "dinkes", &["other"][..], None),
+    ] {
+        let (class, opd, name) = (class.into(), Some(opd.into()), name.map(Into::into));
+        site.put(&PersonRecord { class, opd, groups: badges(groups), name, ..person(id, &[]) }).unwrap();
+    }
+    let directory = site.read();
+    let members =
+        |groups: &[&str]| directory.members(groups).map(|(id, group)| format!("{id} {group}")).collect::<Vec<_>>();
+    assert_eq!(members(&["press", "night"]), ["P-1 press", "P-2 press"]);
+    assert_eq!(members(&["night", "press"]), ["P-1 night", "P-2 press"]);
+    assert!(members(&[]).is_empty());
+    assert_eq!(directory.staff().collect::<Vec<_>>(), [("P-1", "dinkes"), ("P-2", ""), ("P-4", "dinkes")]);
+    let names = names_of(&site.path(), ["P-3", "P-2", "P-9", "P-1"]).unwrap();
+    let expected = [("P-1", "Contoh Satu".to_owned()), ("P-3", "Contoh Tiga".to_owned())];
+    assert_eq!(BTreeMap::from_iter(names), BTreeMap::from(expected));
+    assert!(names_of(Path::new("nowhere.redb"), ["P-1"]).unwrap().is_empty());
+}
+
+#[test]
 fn people_are_listed_in_pages_by_id() {
     let site = Site::new();
     let list = |after: Option<&str>, limit| {

@@ -3,3 +3,4 @@
 mod agree;
 pub(super) mod naive;
 pub(super) mod site;
+mod tables;
