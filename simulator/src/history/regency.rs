@@ -147,30 +147,25 @@ impl Regency {
     /// `calendar.toml`: the holiday, and when people work.
     pub fn calendar_toml(&self) -> String {
         let mut toml = format!("[holidays]\n{} = \"Hari Jadi Contoh\"\n", self.month.holiday());
-        if LEDGERS {
-            toml += "\n[hours]\n";
-            for day in ["monday", "tuesday", "wednesday", "thursday", "friday"] {
-                writeln!(toml, "{day} = \"07:30-16:00\"").unwrap_or_default();
-            }
-            toml += "\n[groups.guards]\nholidays_off = false\n";
-            for day in ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] {
-                writeln!(toml, "{day} = \"22:00-06:00\"").unwrap_or_default();
-            }
+        toml += "\n[hours]\n";
+        for day in ["monday", "tuesday", "wednesday", "thursday", "friday"] {
+            writeln!(toml, "{day} = \"07:30-16:00\"").unwrap_or_default();
+        }
+        toml += "\n[groups.guards]\nholidays_off = false\n";
+        for day in ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] {
+            writeln!(toml, "{day} = \"22:00-06:00\"").unwrap_or_default();
         }
         toml
     }
 
     /// Settings of the gateway, as environment variables: a month's scans arrive within a minute, and none is too old.
-    pub fn settings(&self) -> Vec<(&'static str, String)> {
-        let mut settings = vec![
-            ("GAPURA_SITE__TIME_ZONE", TIME_ZONE.to_owned()),
-            ("GAPURA_MQTT__SCANS_PER_SECOND_MAX", "100000".into()),
-        ];
-        if LEDGERS {
-            settings.push(("GAPURA_PRIVACY__CONTACTS_DAYS", "3650".into()));
-            settings.push(("GAPURA_PRIVACY__ATTENDANCE_DAYS", "3650".into()));
-        }
-        settings
+    pub fn settings(&self) -> [(&'static str, &'static str); 4] {
+        [
+            ("GAPURA_SITE__TIME_ZONE", TIME_ZONE),
+            ("GAPURA_MQTT__SCANS_PER_SECOND_MAX", "100000"),
+            ("GAPURA_PRIVACY__CONTACTS_DAYS", "3650"),
+            ("GAPURA_PRIVACY__ATTENDANCE_DAYS", "3650"),
+        ]
     }
 
     /// The people, as `gapura import people` reads them.
@@ -186,9 +181,6 @@ impl Regency {
         csv
     }
 }
-
-/// Whether the gateway knows working hours and how long what may be kept.
-const LEDGERS: bool = false;
 
 fn opd(zone: u16) -> String {
     format!("Dinas Contoh {zone:02}")

@@ -1,9 +1,8 @@
 //! The gateway's own ledgers, without a gateway around them, beside the truth of a small month.
 
+use gateway::calendar::Calendar;
 use gateway::door_list::Zones;
-use gateway::views::{
-    self, ContactQuery, Group, Passage as Scanned, Person, Rules, Session, Shift, Stay as Stayed, Week,
-};
+use gateway::views::{self, ContactQuery, Passage as Scanned, Person, Rules, Session, Stay as Stayed, WorkingHours};
 use jiff::tz::TimeZone;
 use protocol::{Direction, Instant};
 
@@ -18,14 +17,9 @@ use super::testing::regency;
 fn rules(regency: &Regency) -> Rules {
     let mut rules = Rules::new(TimeZone::get(TIME_ZONE).unwrap());
     rules.zones = Zones::parse(&regency.zones_toml()).unwrap();
-    rules.hours.week = Week::workdays("07:30-16:00".parse().unwrap());
-    rules.hours.holidays.insert(regency.month.holiday());
-    let shift: Shift = "22:00-06:00".parse().unwrap();
-    let night = Week { saturday: Some(shift), sunday: Some(shift), ..Week::workdays(shift) };
-    rules.hours.groups.insert("guards".into(), Group { week: night, holidays_off: false });
-    for guard in 0..regency.guards() {
-        rules.hours.members.insert(Person::new(&regency.person_id(guard)), "guards".into());
-    }
+    let calendar = Calendar::parse(&regency.calendar_toml()).unwrap();
+    let guards: Vec<String> = (0..regency.guards()).map(|guard| regency.person_id(guard)).collect();
+    rules.hours = WorkingHours::new(&calendar, guards.iter().map(|guard| (guard.as_str(), "guards")));
     rules
 }
 
