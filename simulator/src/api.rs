@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use reqwest::{Client, Response};
+use reqwest::{Client, Response, StatusCode};
 use rustls::RootCertStore;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::audit::LoggedEvent;
 use crate::tls;
@@ -48,9 +49,20 @@ pub struct UpstreamStatus {
     pub error: Option<String>,
 }
 
+/// What a ledger answers.
+#[derive(Clone, Debug)]
+pub enum Ledger<T> {
+    /// The answer, and how many events of the log are not in it yet.
+    Answer(T, u64),
+    /// It is being made anew: the gateway's own words.
+    Rebuilding(String),
+}
+
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Events asked for at once.
 const PAGE: u32 = 10_000;
+/// Longest question to a ledger.
+const LEDGER_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl GatewayApi {
     /// The API at `url`, with the administrator's token, and the site's CA for `https`.
@@ -90,18 +102,49 @@ impl GatewayApi {
             .collect()
     }
 
+    /// What a ledger answers.
+    ///
+    /// # Errors
+    /// When the gateway does not answer as expected.
+    pub async fn ledger<T: DeserializeOwned>(&self, path: &str) -> Result<Ledger<T>> {
+        let answer = self.send(path, LEDGER_TIMEOUT).await?;
+        if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
+            return Ok(Ledger::Rebuilding(words(answer).await));
+        }
+        let answer = expected(path, answer).await?;
+        let behind = answer.headers().get("gapura-behind").and_then(|behind| behind.to_str().ok()?.parse().ok());
+        let behind = behind.with_context(|| format!("the answer to GET {path} has no header gapura-behind"))?;
+        let body = answer.bytes().await.with_context(|| format!("the answer to GET {path} broke off"))?;
+        // Only where: the error's own words repeat what was read.
+        let read = serde_json::from_slice(&body).map_err(|error| (error.line(), error.column()));
+        match read {
+            Ok(read) => Ok(Ledger::Answer(read, behind)),
+            Err((line, column)) => bail!("the answer to GET {path} cannot be read, line {line} column {column}"),
+        }
+    }
+
     async fn get(&self, path: &str) -> Result<Response> {
-        let request = self.client.get(format!("{}{path}", self.base));
+        expected(path, self.send(path, TIMEOUT).await?).await
+    }
+
+    async fn send(&self, path: &str, timeout: Duration) -> Result<Response> {
+        let request = self.client.get(format!("{}{path}", self.base)).timeout(timeout);
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
         };
-        let answer = request.send().await.with_context(|| format!("no answer from the gateway at {}", self.base))?;
-        let status = answer.status();
-        if !status.is_success() {
-            let words: String = answer.text().await.unwrap_or_default().chars().take(500).collect();
-            bail!("the gateway answered GET {path} with {status}: {words}");
-        }
-        Ok(answer)
+        request.send().await.with_context(|| format!("no answer from the gateway at {}", self.base))
     }
+}
+
+async fn expected(path: &str, answer: Response) -> Result<Response> {
+    let status = answer.status();
+    if !status.is_success() {
+        bail!("the gateway answered GET {path} with {status}: {}", words(answer).await);
+    }
+    Ok(answer)
+}
+
+async fn words(answer: Response) -> String {
+    answer.text().await.unwrap_or_default().chars().take(500).collect()
 }

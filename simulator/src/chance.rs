@@ -29,6 +29,16 @@ pub enum Purpose {
     Person,
     /// Whether the upstream does something wrong.
     Fault,
+    /// What somebody of the staff is, for the whole of a history.
+    Staff,
+    /// What somebody does on one day of a history.
+    Day,
+    /// Which scans of a history are missed, and which are made twice.
+    Slip,
+    /// Which readers of a history have a clock that is off.
+    ReaderClock,
+    /// Whom a history is asked about.
+    Question,
 }
 
 impl Chance {

@@ -12,6 +12,7 @@ use tokio::runtime::Runtime;
 
 use crate::audit::command::AuditArgs;
 use crate::demo::{self, DemoArgs};
+use crate::history::{self, HistoryArgs};
 use crate::load::args::LoadArgs;
 use crate::load::idle::Idle;
 use crate::load::{Fleet, Report};
@@ -36,6 +37,8 @@ enum Command {
     Upstream(upstream::Arguments),
     /// All of that on loopback, with a gateway and a temporary site of its own
     Demo(DemoArgs),
+    /// A month of a regency of which everything is known, sent through a gateway of its own, and its answers compared
+    History(HistoryArgs),
     /// The gateway's own command line, for the demo
     #[command(hide = true, disable_help_flag = true)]
     Gapura {
@@ -54,6 +57,11 @@ pub fn run(cli: Cli) -> ExitCode {
             // Both ends of every connection: the gateway inherits the limit.
             files_for(args.doors.saturating_mul(2));
             in_runtime(demo::run(&args))
+        }
+        Command::History(args) => {
+            // Two doors for each zone and gate, and both ends of every connection.
+            files_for(4 * (u32::from(args.zones) + args.staff / 500));
+            in_runtime(history::run(&args))
         }
         Command::Gapura { arguments } => Ok(gapura(arguments)),
     };

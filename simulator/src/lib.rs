@@ -4,6 +4,7 @@
 //! - [`upstream`]: head office's end of the upstream feed, with a ledger and faults
 //! - [`audit`]: compares what readers had acknowledged, the gateway's log and the upstream's ledger
 //! - [`demo`]: all of that around a gateway of its own, on loopback, with a temporary site
+//! - [`history`]: a month of which everything is known, and the gateway's ledgers beside the truth
 //!
 //! Whatever is left to chance is hashed from a seed ([`chance`]): the same arguments give the same scans.
 
@@ -17,6 +18,8 @@ pub mod upstream;
 pub mod audit;
 
 pub mod demo;
+
+pub mod history;
 
 pub mod api;
 pub mod signals;

@@ -89,7 +89,7 @@ pub async fn run(args: &DemoArgs) -> Result<ExitCode> {
     })
     .await?;
 
-    let (mut gateway, listening) = GatewayProcess::start(site.run(upstream.address())?).await?;
+    let (mut gateway, listening) = GatewayProcess::start(site.run_with_upstream(upstream.address())?).await?;
     eprintln!("dashboard: http://{}/", listening.http);
     let plan = plan(args, &site, &listening, doors);
     let done = tokio::select! {

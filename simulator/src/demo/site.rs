@@ -36,25 +36,56 @@ impl DemoSite {
     /// # Errors
     /// When the folder cannot be written, or a command of the gateway does not work; with what it said.
     pub fn make(doors: &[DoorId], chance: Chance) -> Result<Self> {
+        let site = Self::empty(Badges::invented(PEOPLE))?;
+        site.add_doors(doors, "main", "enforce")?;
+        site.import(&people_csv(&site.badges, chance))?;
+        Ok(site)
+    }
+
+    /// Makes a site without doors and people.
+    ///
+    /// # Errors
+    /// When the folder cannot be written, or the gateway's command does not work; with what it said.
+    pub fn empty(badges: Badges) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("gapura-demo-").tempdir().context("cannot make a folder")?;
         let name: SiteId = "demo".parse()?;
-        let mut site = Self { folder, name, token: String::new(), badges: Badges::invented(PEOPLE) };
-
+        let mut site = Self { folder, name, token: String::new(), badges };
         let mut init = gapura()?;
         init.arg("init").arg(site.root()).args(["--site", site.name.as_str(), "--json"]);
         site.token = token(&said(init)?)?;
-
-        let mut add = gapura()?;
-        add.args(["door", "add", "--config"]).arg(site.configuration()).args(["--zone", "main", "--mode", "enforce"]);
-        add.args(doors.iter().map(DoorId::as_str));
-        said(add)?;
-
-        let people = site.folder.path().join("people.csv");
-        std::fs::write(&people, people_csv(&site.badges, chance)).context("cannot write the invented people")?;
-        let mut import = gapura()?;
-        import.args(["import", "people", "--config"]).arg(site.configuration()).arg(people);
-        said(import)?;
         Ok(site)
+    }
+
+    /// Adds doors that lead into `zone`, with certificates for their readers.
+    ///
+    /// # Errors
+    /// When the gateway's command does not work; with what it said.
+    pub fn add_doors(&self, doors: &[DoorId], zone: &str, mode: &str) -> Result<()> {
+        let mut add = gapura()?;
+        add.args(["door", "add", "--config"]).arg(self.configuration()).args(["--zone", zone, "--mode", mode]);
+        add.args(doors.iter().map(DoorId::as_str));
+        said(add).map(drop)
+    }
+
+    /// Imports people.
+    ///
+    /// # Errors
+    /// When the list cannot be written, or the gateway's command does not work; with what it said.
+    pub fn import(&self, people_csv: &str) -> Result<()> {
+        let people = self.record("people.csv");
+        fs::write(&people, people_csv).context("cannot write the invented people")?;
+        let mut import = gapura()?;
+        import.args(["import", "people", "--config"]).arg(self.configuration()).arg(people);
+        said(import).map(drop)
+    }
+
+    /// Writes a file of the site's folder, in the place of the one that is there.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.root().join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 
     /// The site's own folder.
@@ -82,19 +113,28 @@ impl DemoSite {
         self.folder.path().join(name)
     }
 
-    /// The command that runs the gateway, with free ports and this upstream.
+    /// The command that runs the gateway, with free ports.
     ///
     /// # Errors
     /// When this program does not know where it is.
-    pub fn run(&self, upstream: std::net::SocketAddr) -> Result<Command> {
-        let pki = self.root().join("pki");
+    pub fn run(&self) -> Result<Command> {
         let mut run = gapura()?;
         run.args(["run", "--config"])
             .arg(self.configuration())
             .env("GAPURA_MQTT__LISTEN", "127.0.0.1:0")
-            .env("GAPURA_HTTP__LISTEN", "127.0.0.1:0")
-            // The invented people are few and enter again and again.
-            .env("GAPURA_ACCESS__PASSBACK_MINUTES", "0")
+            .env("GAPURA_HTTP__LISTEN", "127.0.0.1:0");
+        Ok(run)
+    }
+
+    /// The same with this upstream.
+    ///
+    /// # Errors
+    /// When this program does not know where it is.
+    pub fn run_with_upstream(&self, upstream: std::net::SocketAddr) -> Result<Command> {
+        let pki = self.root().join("pki");
+        let mut run = self.run()?;
+        // The invented people are few and enter again and again.
+        run.env("GAPURA_ACCESS__PASSBACK_MINUTES", "0")
             .env("GAPURA_UPSTREAM__URL", format!("https://{upstream}/events"))
             .env("GAPURA_UPSTREAM__CA", self.ca())
             .env("GAPURA_UPSTREAM__CERTIFICATE", pki.join("gateway.pem"))

@@ -6,6 +6,7 @@
 pub mod args;
 pub mod schedule;
 
+pub mod backlog;
 pub mod mix;
 
 mod connection;
@@ -40,6 +41,7 @@ use tokio::time::{Instant, interval, timeout_at};
 
 use crate::chance::Chance;
 use crate::tls;
+use backlog::Backlog;
 use connection::Topics;
 use hand::Hand;
 use ledger::AckedLedger;
@@ -101,12 +103,14 @@ pub struct Identity {
 }
 
 /// How much is scanned.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Amount {
     /// So many distinct scans; duplicates come on top.
     Scans(u64),
     /// For so long.
     For(Duration),
+    /// What the readers have kept from while they were offline, as fast as it is answered, whatever the mix says.
+    Backlog(Arc<Backlog>),
 }
 
 /// A running fleet.
@@ -205,17 +209,19 @@ fn share(plan: &Plan) -> Result<Shared> {
     ensure!(plan.in_flight > 0, "--in-flight must be 1 or more");
     let chance = Chance::new(plan.seed);
     let distinct_rate = plan.rate.map(|rate| rate * plan.mix.distinct_share());
-    let scans = match (plan.amount, distinct_rate) {
-        (Amount::Scans(scans), _) => Some(scans),
-        (Amount::For(time), Some(rate)) => Some(schedule::arrivals(rate, time)),
-        (Amount::For(_), None) => None,
+    let (scans, backlog) = match (&plan.amount, distinct_rate) {
+        (Amount::Scans(scans), _) => (Some(*scans), None),
+        (Amount::For(time), Some(rate)) => (Some(schedule::arrivals(rate, *time)), None),
+        (Amount::For(_), None) => (None, None),
+        (Amount::Backlog(backlog), _) => (Some(backlog.len()), Some(backlog.clone())),
     };
-    let (pace, length) = match (scans, distinct_rate, plan.amount) {
+    let (pace, length) = match (scans, distinct_rate, &plan.amount) {
+        (_, _, Amount::Backlog(_)) => (Pace::Saturated, Duration::ZERO),
         (Some(scans), Some(rate), _) => {
             let schedule = Schedule::new(scans, rate, plan.profile, chance);
             (Pace::Scheduled(schedule), schedule.length())
         }
-        (_, _, Amount::For(time)) => (Pace::Saturated, time),
+        (_, _, Amount::For(time)) => (Pace::Saturated, *time),
         _ => (Pace::Saturated, Duration::ZERO),
     };
     let ledger = plan
@@ -231,6 +237,7 @@ fn share(plan: &Plan) -> Result<Shared> {
         in_flight: plan.in_flight,
         mix: plan.mix,
         badges: plan.badges.clone(),
+        backlog,
         chance,
         reconnects_per_minute: plan.reconnects_per_minute,
         pace,

@@ -1,12 +1,13 @@
 //! What all readers of a fleet share.
 
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rumqttc::QoS;
 use tokio::sync::Notify;
 
+use super::backlog::Backlog;
 use super::ledger::AckedLedger;
 use super::mix::{Badges, Mix};
 use super::schedule::Schedule;
@@ -22,6 +23,8 @@ pub(super) struct Shared {
     pub(super) in_flight: u16,
     pub(super) mix: Mix,
     pub(super) badges: Badges,
+    /// What is sent instead of a mix.
+    pub(super) backlog: Option<Arc<Backlog>>,
     pub(super) chance: Chance,
     pub(super) reconnects_per_minute: f64,
     pub(super) pace: Pace,

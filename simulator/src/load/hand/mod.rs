@@ -77,7 +77,10 @@ const RETRIES_COUNTED: u32 = 10;
 impl Hand {
     pub(super) fn new(shared: Arc<Shared>, reader: usize, door: DoorId, topics: Topics, client: AsyncClient) -> Self {
         let readers = shared.readers as u64;
-        let left = shared.scans.map(|scans| share(scans, reader as u64, readers));
+        let left = match &shared.backlog {
+            Some(backlog) => Some(backlog.of(reader)),
+            None => shared.scans.map(|scans| share(scans, reader as u64, readers)),
+        };
         let mut hand = Self {
             shared,
             reader,
@@ -173,7 +176,9 @@ impl Hand {
     }
 
     fn say(&mut self, state: DoorState) {
-        let mut status = DoorStatus::new(state, Some(jiff::Timestamp::now().into()));
+        let ahead_ms = self.shared.backlog.as_ref().map_or(0, |backlog| backlog.clock_ahead_ms(self.reader));
+        let shown = Instant::from_unix_ms(jiff::Timestamp::now().as_millisecond().saturating_add(ahead_ms));
+        let mut status = DoorStatus::new(state, Some(shown));
         status.buffered_scans = Some(self.book.unsettled() as u64);
         status.firmware = Some(concat!("gapura-sim ", env!("CARGO_PKG_VERSION")).into());
         match self.client.try_publish(&self.topics.status, QoS::AtLeastOnce, true, status.to_json()) {
@@ -252,9 +257,14 @@ impl Hand {
     fn make(&mut self, due: u64, now: u64) {
         let seq = self.book.next_seq();
         let shared = &self.shared;
-        let kind = shared.mix.kind(shared.chance, self.reader as u64, seq);
-        self.owed += shared.mix.duplicates_with(shared.chance, self.reader as u64, seq);
-        self.book.enter(kind, due, shared.wall_ms(due));
+        let (kind, scanned_at_ms) = match &shared.backlog {
+            Some(backlog) => (Kind::Good, backlog.scanned_at_ms(self.reader, seq)),
+            None => (shared.mix.kind(shared.chance, self.reader as u64, seq), shared.wall_ms(due)),
+        };
+        if shared.backlog.is_none() {
+            self.owed += shared.mix.duplicates_with(shared.chance, self.reader as u64, seq);
+        }
+        self.book.enter(kind, due, scanned_at_ms);
         self.made += 1;
         self.left = self.left.map(|left| left.saturating_sub(1));
         if let Some(mut tally) = self.shared.tallies.of(self.reader) {
@@ -270,7 +280,10 @@ impl Hand {
         let scanned_at = Instant::from_unix_ms(page.scanned_at_ms);
         let shared = &self.shared;
         let id = ScanId { epoch: shared.epoch, seq };
-        let payload = payload(page.kind, id, scanned_at, &shared.badges, shared.chance, self.reader as u64);
+        let payload = match &shared.backlog {
+            Some(backlog) => backlog.payload(self.reader, id),
+            None => payload(page.kind, id, scanned_at, &shared.badges, shared.chance, self.reader as u64),
+        };
         match self.client.try_publish(&self.topics.scan, shared.qos, false, payload) {
             Ok(()) => self.packets.requested(Message::Scan { seq, why }),
             Err(_) => {
