@@ -68,6 +68,8 @@ pub mod shadow;
 
 pub mod log;
 
+pub mod vault;
+
 pub mod monitors;
 
 pub mod forward;
