@@ -41,6 +41,8 @@ pub(crate) mod faulty_disk;
 mod model_tests;
 #[cfg(test)]
 mod reader_tests;
+#[cfg(test)]
+mod sealed_tests;
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
