@@ -70,6 +70,8 @@ pub mod shadow;
 
 pub mod log;
 
+pub mod vault;
+
 pub mod monitors;
 
 pub mod forward;

@@ -349,6 +349,16 @@ impl Event {
             Subject::Assist(_) => None,
         }
     }
+
+    /// Whether it does not tell any more who stood at the door, because that person's keys were destroyed.
+    pub fn is_erased(&self) -> bool {
+        self.sealed.as_ref().is_some_and(|sealed| sealed.person.is_some())
+    }
+}
+
+impl CredentialHash {
+    /// Stands in an event in place of a credential that is sealed.
+    pub const SEALED: Self = Self([0; 16]);
 }
 
 impl Verdict {
@@ -525,6 +535,9 @@ mod tests {
         assert_eq!(read, event);
         let json = serde_json::to_value(&event).unwrap();
         assert_eq!((json["erased"].as_bool(), json.get("sealed")), (Some(true), None));
+        assert!(event.is_erased() && !sample().is_erased());
+        let of_helper = Sealed { person: None, helper: event.sealed.clone().unwrap().person };
+        assert!(!Event { sealed: Some(of_helper), ..sample() }.is_erased());
         assert!(serde_json::to_value(sample()).unwrap().get("erased").is_none());
         assert!(!format!("{event:?}").contains("171"));
     }

@@ -117,14 +117,15 @@ impl Presence {
         self
     }
 
-    /// Takes note of an event: who has passed, or was recorded late, is where the door leads.
+    /// Takes note of an event: who has passed, or was recorded late, is where the door leads. Nobody has, where the event does
+    /// not tell any more who it was.
     pub fn remember(&mut self, event: &Event) {
         let now = event.decided_at;
         if self.purged_at.is_none_or(|before| now.ms_since(before) >= PURGE_INTERVAL_MS) {
             self.purge(now);
         }
         let verdict = &event.verdict;
-        let Some(zone) = &verdict.zone else { return };
+        let Some(zone) = verdict.zone.as_ref().filter(|_| !event.is_erased()) else { return };
         let scan = match &event.subject {
             Subject::Scan(scan) => scan,
             Subject::Malformed(_) => return,
@@ -166,6 +167,17 @@ impl Presence {
         attempt.direction == Direction::In
             && before
                 .is_some_and(|before| before.door != *attempt.door || attempt.at.ms_since(before.at) > double_scan_ms)
+    }
+
+    /// Forgets a person, and credentials and passes with these hashes, as if they had never been seen.
+    pub fn forget(&mut self, person: &str, credentials: &[CredentialHash]) {
+        let carriers = credentials.iter().map(|credential| Who::carrier(*credential));
+        for who in carriers.chain([Who::person(person)]) {
+            if let Some(place) = self.people.remove(&who.0) {
+                self.occupancy.count(&place, -1);
+            }
+            self.passes.remove(&who.0);
+        }
     }
 
     /// How many people are where.

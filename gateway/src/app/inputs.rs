@@ -13,10 +13,17 @@ use crate::log::{Log, LogReader};
 use crate::site::{self, SiteFolder};
 use crate::tls::{self, ServerFiles};
 use crate::tokens::Tokens;
+use crate::vault::Vault;
 use crate::{forward, log};
 
 /// The file of the directory, in the site's data folder.
 const DIRECTORY: &str = "directory.redb";
+
+/// The file of the vault of keys, in the site's data folder.
+const VAULT: &str = "vault.redb";
+
+/// Keys that are in use are remembered besides.
+const VAULT_CACHE_BYTES: usize = 8 << 20;
 
 /// What decisions are made from, read from the site's files.
 ///
@@ -91,13 +98,58 @@ pub fn upstream_client(upstream: &forward::Config) -> Result<reqwest::Client> {
     Ok(forward::client(upstream, tls)?)
 }
 
-/// Opens the site's log.
+/// Opens the site's vault of keys. One that is not there is made: doors must work, also without the keys of old events.
 ///
 /// # Errors
 /// When it is damaged or in use.
-pub fn open_log(config: &Config, registry: &mut Registry, clock: &Clock) -> Result<(Log, LogReader)> {
+pub fn open_vault(config: &Config) -> Result<Vault> {
+    Ok(Vault::open(&config.folder().data().join(VAULT), VAULT_CACHE_BYTES)?)
+}
+
+/// Opens the site's log, and says when keys of its events were lost.
+///
+/// # Errors
+/// When it is damaged or in use.
+pub fn open_log(config: &Config, registry: &mut Registry, clock: &Clock, vault: &Vault) -> Result<(Log, LogReader)> {
+    let (log, reader) = open_log_with(config, registry, clock, vault.clone())?;
+    if let Some(through) = reader.look_for_lost_keys()? {
+        tracing::error!(
+            through,
+            "vault.redb was missing: events up to this number do not tell who they are about; put the file back from a backup"
+        );
+    }
+    Ok((log, reader))
+}
+
+/// Opens the site's log to look at it. Where there is no vault none is made, and events do not tell who they are about.
+///
+/// # Errors
+/// When one of them is damaged or in use.
+pub fn open_log_to_look(config: &Config, keys: Keys) -> Result<(Log, LogReader)> {
+    let path = config.folder().data().join(VAULT);
+    let vault = match keys {
+        Keys::Wanted if path.exists() => open_vault(config)?,
+        Keys::Wanted => {
+            tracing::warn!(path = %path.display(), "there is no vault of keys: events do not tell who they are about");
+            Vault::in_memory()?
+        }
+        Keys::NotNeeded => Vault::in_memory()?,
+    };
+    open_log_with(config, &mut Registry::default(), &Clock::system(), vault)
+}
+
+/// Whether whoever looks at the log wants to know who its events are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// The vault is opened, where there is one.
+    Wanted,
+    /// The vault is left alone.
+    NotNeeded,
+}
+
+fn open_log_with(config: &Config, registry: &mut Registry, clock: &Clock, vault: Vault) -> Result<(Log, LogReader)> {
     let path = config.folder().data().join("log.redb");
-    Ok(Log::open(&path, &config.log, log::Metrics::new(registry), clock.clone())?)
+    Ok(Log::open(&path, &config.log, log::Metrics::new(registry), clock.clone(), vault)?)
 }
 
 /// The path of a site's directory.

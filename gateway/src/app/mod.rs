@@ -37,7 +37,9 @@ use crate::{doors, http, monitors, scan};
 
 use self::current::Current;
 use self::people::People;
-pub use inputs::{directory, door_tls, http_tls, open_log, read_snapshot, tokens, upstream_client};
+pub use inputs::{
+    Keys, directory, door_tls, http_tls, open_log, open_log_to_look, open_vault, read_snapshot, tokens, upstream_client,
+};
 pub use rules::{view_rules, working_hours};
 
 /// How long the stages may take to stop.
@@ -154,7 +156,8 @@ impl Core {
         let snapshot = read_snapshot(config)?;
         view_rules(config, &snapshot)?;
         let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
-        let (log, reader) = open_log(config, registry, clock)?;
+        let vault = open_vault(config)?;
+        let (log, reader) = open_log(config, registry, clock, &vault)?;
         let state = State::rebuild(&reader, config.access.presence_ms()).context("the log cannot be read")?;
         let monitors = Monitors::start(config.monitors.clone(), monitors::Metrics::new(registry))?;
         let figures = Figures::new(&state, clock.now());

@@ -47,7 +47,7 @@ fn after_a_crash_at_any_point_every_confirmed_event_is_there_once() {
                 let mut image = synced.clone();
                 let left = unsynced.iter().enumerate().filter(|(nth, _)| survives(*nth));
                 left.for_each(|(_, done)| done.apply(&mut image));
-                let (mut log, reader) = Disk::with(image).open().unwrap();
+                let (mut log, reader) = disk.with(image).open().unwrap();
                 let last = reader.last_event();
                 assert!(possible.contains(&last), "cut {cut}: {last} is none of {possible:?}");
                 assert_whole(&reader, last);

@@ -12,16 +12,18 @@ use super::store::Opener;
 use super::{Config, Log, LogError, LogReader, Metrics};
 use crate::clock::Clock;
 use crate::testing;
+use crate::vault::Vault;
 
 /// Less than most tests write, so that pages are read again and written early.
 const CACHE_BYTES: usize = 32 << 10;
 
-/// A disk with one file. Clones share it.
-#[derive(Clone, Debug, Default)]
+/// A disk with one file, and the vault of a log on it. Clones share both.
+#[derive(Clone, Debug)]
 pub struct Disk {
     state: Arc<Mutex<State>>,
     /// Held while syncs are to wait.
     stalled: Arc<RwLock<()>>,
+    pub vault: Vault,
 }
 
 #[derive(Debug, Default)]
@@ -58,16 +60,23 @@ pub enum Call {
 }
 
 impl Disk {
-    pub fn with(file: Vec<u8>) -> Self {
-        let disk = Self::default();
+    /// Another disk, with this file and the same vault.
+    pub fn with(&self, file: Vec<u8>) -> Self {
+        let disk = Self { vault: self.vault.clone(), ..Self::default() };
         disk.state().file = file;
         disk
+    }
+
+    /// A vault on this disk, instead of a log.
+    pub fn open_vault(&self) -> Vault {
+        let disk = self.clone();
+        Vault::made(move || Database::builder().create_with_backend(disk.clone())).unwrap()
     }
 
     /// Opens the log on this disk.
     pub fn open(&self) -> Result<(Log, LogReader), LogError> {
         let metrics = Metrics::new(&mut Registry::default());
-        Log::open_with(self.opener(), Path::new("log.redb"), &Config::default(), metrics, clock())
+        Log::open_with(self.opener(), Path::new("log.redb"), &Config::default(), metrics, clock(), self.vault.clone())
     }
 
     pub fn opener(&self) -> Opener {
@@ -108,6 +117,12 @@ impl Disk {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self { state: Arc::default(), stalled: Arc::default(), vault: vault() }
     }
 }
 
@@ -191,6 +206,11 @@ impl StorageBackend for Disk {
         state.done(Done::Write(usize::try_from(offset).unwrap(), data.to_vec()));
         Ok(())
     }
+}
+
+/// A vault of its own.
+pub fn vault() -> Vault {
+    Vault::in_memory().unwrap()
 }
 
 /// A clock that stands still.

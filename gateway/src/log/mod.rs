@@ -6,10 +6,10 @@
 //!
 //! | table | key | value |
 //! | --- | --- | --- |
-//! | `segments` | number of its first event | one commit's events, sealed and chained, see `segment.rs` |
+//! | `segments` | number of its first event | one commit's events, sealed and chained, see `segment.rs`; what tells who they are about is encrypted, see [`vault`](crate::vault) |
 //! | `cursors` | a follower's name | number of the last event that it is done with |
 //! | `quarantine` | number of its first event | a range that the upstream refused for good, see [`Quarantined`] |
-//! | `checkpoints` | number of the last event that it covers | BLAKE3 hash, then the bytes; the newest two are kept |
+//! | `checkpoints` | number of the last event that it covers | the bytes, encrypted; the newest two are kept |
 //! | `meta` | `format` | [`FORMAT`] |
 //!
 //! # Who may touch it
@@ -24,6 +24,8 @@
 //!   [`LogError::EventsLost`]).
 //! - Each segment is sealed with a hash that covers the seal of the one before it: whatever is flipped, cut off,
 //!   swapped or taken out of the middle is found by [`LogReader::verify`], and by every read that meets it.
+//! - What tells who an event is about is never on disk in the clear. When the keys of a person are destroyed, the segments and
+//!   their seals stay as they are.
 //! - After a failed commit nothing is written until [`Log::reopen`] has looked at what really is on disk.
 
 mod reader;
@@ -39,6 +41,8 @@ pub(crate) mod faulty_disk;
 mod model_tests;
 #[cfg(test)]
 mod reader_tests;
+#[cfg(test)]
+mod sealed_tests;
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
@@ -54,6 +58,8 @@ pub use reader::{LogReader, Verified};
 pub use segment::{Seal, SegmentFault};
 pub use store::FORMAT;
 pub use writer::{Commit, Log, Quarantined};
+
+use crate::vault::VaultError;
 
 /// How the log is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -224,8 +230,8 @@ pub enum LogError {
         /// Number of the first missing event.
         number: u64,
     },
-    /// A checkpoint's bytes are not what was written. An older one may do.
-    #[error("the checkpoint that covers events up to {covers} is damaged; use an older one")]
+    /// A checkpoint's bytes are not what was written, or its key was destroyed. An older one may do.
+    #[error("the checkpoint that covers events up to {covers} is damaged, or its key was destroyed; use an older one")]
     DamagedCheckpoint {
         /// Number of the last event that it covers.
         covers: u64,
@@ -263,6 +269,9 @@ pub enum LogError {
         /// Most events of a commit.
         events_max: usize,
     },
+    /// The keys of events cannot be had. Nothing was written to the log; it takes no commit until it is reopened.
+    #[error("the keys for what the log keeps cannot be had")]
+    Vault(#[from] VaultError),
     /// A value cannot be written as CBOR. Nothing was written.
     #[error("cannot encode what was to be kept: {0}")]
     Encode(String),

@@ -17,6 +17,9 @@ use crate::status::{LogFigures, Problem, Severity};
 /// Segments that a long walk looks at in one transaction.
 pub(super) const WALK_SEGMENTS: usize = 64;
 
+/// Newest events among which one is looked for that is sealed: hardly any is not.
+const NEWEST_EVENTS: usize = 1000;
+
 /// A reader's end of the log. Cheap to clone; calls that touch the disk block the thread for about as long as the disk
 /// takes.
 #[derive(Clone)]
@@ -56,11 +59,21 @@ impl LogReader {
     }
 
     /// Events with a greater number than `after`, in order: at most `events_max`, and no more than `bytes_max` as they
-    /// are encoded, but at least one if there is one.
+    /// are encoded, but at least one if there is one. An event whose keys were destroyed tells so by [`Event::sealed`].
+    ///
+    /// # Errors
+    /// When the log or the vault cannot be read, the log is damaged there, or is being reopened.
+    pub fn read(&self, after: u64, events_max: usize, bytes_max: usize) -> Result<Vec<Event>, LogError> {
+        let mut events = self.read_sealed(after, events_max, bytes_max)?;
+        events.iter_mut().try_for_each(|event| self.store.vault.open_event(event))?;
+        Ok(events)
+    }
+
+    /// The same as they are on disk: who they are about stays encrypted.
     ///
     /// # Errors
     /// When the log cannot be read, is damaged there, or is being reopened.
-    pub fn read(&self, after: u64, events_max: usize, bytes_max: usize) -> Result<Vec<Event>, LogError> {
+    pub fn read_sealed(&self, after: u64, events_max: usize, bytes_max: usize) -> Result<Vec<Event>, LogError> {
         let mut wanted = after.saturating_add(1);
         let (mut events, mut bytes) = (Vec::new(), 0usize);
         let segments = self.segments()?;
@@ -121,8 +134,9 @@ impl LogReader {
                         newest = Some(event);
                     }
                 }
-                if newest.is_some() {
-                    return Ok(newest);
+                if let Some(mut event) = newest {
+                    self.store.vault.open_event(&mut event)?;
+                    return Ok(Some(event));
                 }
             }
             if before == walked_from {
@@ -156,12 +170,9 @@ impl LogReader {
         let checkpoints = self.store.begin_read()?.open_table(CHECKPOINTS).map_err(reading)?;
         let newest = checkpoints.range(..covers).map_err(reading)?.next_back().transpose().map_err(reading)?;
         let Some((key, value)) = newest else { return Ok(None) };
-        match value.value().split_first_chunk::<32>() {
-            Some((seal, checkpoint)) if Seal::of(checkpoint).as_bytes() == seal => {
-                Ok(Some((key.value(), checkpoint.to_vec())))
-            }
-            _ => Err(LogError::DamagedCheckpoint { covers: key.value() }),
-        }
+        let covers = key.value();
+        let checkpoint = self.store.vault.open_checkpoint(covers, value.value());
+        checkpoint.map(|bytes| Some((covers, bytes))).ok_or(LogError::DamagedCheckpoint { covers })
     }
 
     /// The ranges that the upstream has refused for good, in order.
@@ -198,6 +209,22 @@ impl LogReader {
                 return Ok(verified);
             }
         }
+    }
+
+    /// Whether the vault was lost: it is new, and newest events are sealed with keys that it does not have. That is kept in the
+    /// vault and said in [`LogReader::problems`] from then on.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or the vault cannot be written.
+    pub fn look_for_lost_keys(&self) -> Result<Option<u64>, LogError> {
+        let (vault, last) = (&self.store.vault, self.last_event());
+        if vault.is_new() && vault.lost_through().is_none() {
+            let newest = self.read_sealed(last.saturating_sub(NEWEST_EVENTS as u64), NEWEST_EVENTS, usize::MAX)?;
+            if newest.iter().any(|event| event.sealed.is_some()) {
+                vault.note_lost(last)?;
+            }
+        }
+        Ok(vault.lost_through())
     }
 
     /// How long the current commit, or reopening, has been running; `None` when there is none.
@@ -242,6 +269,13 @@ impl LogReader {
         {
             let message = format!("only {} MiB are free on the disk of the log; make room", free >> 20);
             add(Severity::Warning, "disk", message, None);
+        }
+        if let Some(through) = self.store.vault.lost_through() {
+            let message = format!(
+                "vault.redb was missing: events up to {through} do not tell who they are about; stop the gateway and put \
+                 the file back from a backup"
+            );
+            add(Severity::Warning, "vault", message, None);
         }
         problems
     }

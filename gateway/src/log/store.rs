@@ -16,6 +16,7 @@ use redb::{
 
 use super::segment::{Seal, Segment};
 use super::{Config, LogError, Metrics};
+use crate::vault::Vault;
 
 /// The format of the file that this version writes and reads.
 pub const FORMAT: u64 = 1;
@@ -35,6 +36,8 @@ pub(super) struct Store {
     pub path: PathBuf,
     pub config: Config,
     pub metrics: Metrics,
+    /// Seals and opens what tells who events are about.
+    pub vault: Vault,
     pub commit_started: Moment,
     pub last_commit: Moment,
     pub failing_since: Moment,
@@ -62,11 +65,12 @@ enum Slot {
 }
 
 impl Store {
-    pub fn new(path: &Path, config: &Config, metrics: Metrics, database: Database) -> Self {
+    pub fn new(path: &Path, config: &Config, metrics: Metrics, vault: Vault, database: Database) -> Self {
         Self {
             path: path.into(),
             config: config.clone(),
             metrics,
+            vault,
             commit_started: Moment::default(),
             last_commit: Moment::default(),
             failing_since: Moment::default(),
@@ -241,12 +245,16 @@ mod tests {
 
     use prometheus_client::registry::Registry;
 
-    use super::super::faulty_disk::{clock, event};
+    use super::super::faulty_disk::{clock, event, vault};
     use super::super::{Commit, Log, LogReader};
     use super::*;
 
     fn open(path: &Path) -> Result<(Log, LogReader), LogError> {
-        Log::open(path, &Config::default(), Metrics::new(&mut Registry::default()), clock())
+        open_with(path, vault())
+    }
+
+    fn open_with(path: &Path, vault: Vault) -> Result<(Log, LogReader), LogError> {
+        Log::open(path, &Config::default(), Metrics::new(&mut Registry::default()), clock(), vault)
     }
 
     fn refusal(path: &Path) -> LogError {
@@ -257,13 +265,14 @@ mod tests {
     fn a_new_log_is_empty_private_and_there_when_opened_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.redb");
-        let (mut log, reader) = open(&path).unwrap();
+        let vault = vault();
+        let (mut log, reader) = open_with(&path, vault.clone()).unwrap();
         assert_eq!((log.next_number(), reader.last_event()), (1, 0));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         log.commit(&Commit { events: &[event(1)], ..Commit::default() }).unwrap();
         drop(log);
         assert!(matches!(reader.read(0, 1, 1), Err(LogError::Closed)));
-        let (log, reader) = open(&path).unwrap();
+        let (log, reader) = open_with(&path, vault).unwrap();
         assert_eq!((log.next_number(), reader.event(1).unwrap()), (2, Some(event(1))));
     }
 

@@ -10,10 +10,11 @@ use protocol::{Event, Instant};
 use redb::{ReadableTableMetadata, WriteTransaction};
 use tokio::sync::watch;
 
-use super::segment::{self, Seal};
+use super::segment;
 use super::store::{self, CHECKPOINTS, CURSORS, Opener, QUARANTINE, SEGMENTS, Store, Tail, writing};
 use super::{Config, LogError, LogReader, Metrics};
 use crate::clock::Clock;
+use crate::vault::Vault;
 
 /// Checkpoints that are kept: the newest, and one more for the case that it is damaged.
 const CHECKPOINTS_KEPT: u64 = 2;
@@ -69,19 +70,27 @@ enum State {
 /// A commit's rows, encoded before anything is written.
 struct Prepared {
     segment: Option<(u64, Vec<u8>)>,
+    checkpoint: Option<Vec<u8>>,
     quarantined: Option<(u64, Vec<u8>)>,
     /// Where the log ends with this commit.
     tail: Tail,
 }
 
 impl Log {
-    /// Opens the log in the file at `path`, which is made when there is none.
+    /// Opens the log in the file at `path`, which is made when there is none. What tells who its events are about is sealed
+    /// with keys of `vault`.
     ///
     /// # Errors
     /// When the folder is missing, another process has the file, or it is not a log that this version reads and whose
     /// newest segment is whole.
-    pub fn open(path: &Path, config: &Config, metrics: Metrics, clock: Clock) -> Result<(Self, LogReader), LogError> {
-        Self::open_with(store::file_opener(path, config.cache_bytes), path, config, metrics, clock)
+    pub fn open(
+        path: &Path,
+        config: &Config,
+        metrics: Metrics,
+        clock: Clock,
+        vault: Vault,
+    ) -> Result<(Self, LogReader), LogError> {
+        Self::open_with(store::file_opener(path, config.cache_bytes), path, config, metrics, clock, vault)
     }
 
     pub(super) fn open_with(
@@ -90,11 +99,12 @@ impl Log {
         config: &Config,
         metrics: Metrics,
         clock: Clock,
+        vault: Vault,
     ) -> Result<(Self, LogReader), LogError> {
         let database = opener()?;
         let tail = store::prepare(path, &database)?;
         metrics.last_event.set(tail.last_event);
-        let store = Arc::new(Store::new(path, config, metrics, database));
+        let store = Arc::new(Store::new(path, config, metrics, vault, database));
         let (last_event, newest) = watch::channel(tail.last_event);
         let reader = LogReader::new(Arc::clone(&store), newest);
         Ok((Self { store, opener, clock, tail, state: State::Ready, last_event }, reader))
@@ -114,13 +124,13 @@ impl Log {
     /// on disk is unknown until then.
     pub fn commit(&mut self, commit: &Commit<'_>) -> Result<(), LogError> {
         self.check(commit)?;
-        let prepared = Prepared::new(commit, self.tail)?;
         let stopwatch = Stopwatch::now();
         self.store.commit_started.set(self.clock.now());
-        let written = self.write(commit, &prepared);
+        let prepared = Prepared::new(commit, self.tail, &self.store.vault);
+        let written = prepared.and_then(|prepared| self.write(commit, &prepared).map(|()| prepared.tail));
         self.store.commit_started.clear();
-        self.conclude(written, commit.events.len(), stopwatch)?;
-        self.advance(prepared.tail);
+        let tail = self.conclude(written, commit.events.len(), stopwatch)?;
+        self.advance(tail);
         Ok(())
     }
 
@@ -143,6 +153,14 @@ impl Log {
         Ok(())
     }
 
+    /// Makes every checkpoint that was kept so far unreadable. The caller keeps a new one.
+    ///
+    /// # Errors
+    /// [`LogError::Vault`] when that could not be done.
+    pub fn invalidate_checkpoints(&self) -> Result<(), LogError> {
+        Ok(self.store.vault.rotate_checkpoint_key()?)
+    }
+
     fn write(&self, commit: &Commit<'_>, prepared: &Prepared) -> Result<(), LogError> {
         let mut transaction = self.store.begin_write()?;
         // With it a start after a crash takes milliseconds, whatever the size of the log.
@@ -156,13 +174,14 @@ impl Log {
         for (name, number) in commit.cursors {
             transaction.open_table(CURSORS).map_err(writing)?.insert(name, number).map_err(writing)?;
         }
-        if let Some(checkpoint) = commit.checkpoint {
+        if let Some(checkpoint) = &prepared.checkpoint {
             write_checkpoint(&transaction, prepared.tail.last_event, checkpoint)?;
         }
         transaction.commit().map_err(writing)
     }
 
     fn open_again(&self) -> Result<(redb::Database, Tail), LogError> {
+        self.store.vault.mend()?;
         self.store.take_away();
         let database = (self.opener)()?;
         let tail = store::prepare(&self.store.path, &database)?;
@@ -188,14 +207,23 @@ impl Log {
         Ok(())
     }
 
-    fn conclude(&mut self, written: Result<(), LogError>, events: usize, stopwatch: Stopwatch) -> Result<(), LogError> {
+    fn conclude(
+        &mut self,
+        written: Result<Tail, LogError>,
+        events: usize,
+        stopwatch: Stopwatch,
+    ) -> Result<Tail, LogError> {
         let metrics = &self.store.metrics;
-        if let Err(error) = written {
-            self.state = State::Indeterminate;
-            metrics.failed_commits.inc();
-            self.store.failing_since.set_once(self.clock.now());
-            return Err(error);
-        }
+        let tail = match written {
+            Ok(tail) => tail,
+            Err(error @ LogError::Encode(_)) => return Err(error),
+            Err(error) => {
+                self.state = State::Indeterminate;
+                metrics.failed_commits.inc();
+                self.store.failing_since.set_once(self.clock.now());
+                return Err(error);
+            }
+        };
         metrics.commits.inc();
         metrics.commit_seconds.observe(stopwatch.elapsed().as_secs_f64());
         if let Some(events) = u32::try_from(events).ok().filter(|events| *events > 0) {
@@ -204,7 +232,7 @@ impl Log {
         }
         self.store.failing_since.clear();
         self.store.last_commit.set(self.clock.now());
-        Ok(())
+        Ok(tail)
     }
 
     fn advance(&mut self, tail: Tail) {
@@ -215,19 +243,21 @@ impl Log {
 }
 
 impl Prepared {
-    fn new(commit: &Commit<'_>, mut tail: Tail) -> Result<Self, LogError> {
+    fn new(commit: &Commit<'_>, mut tail: Tail, vault: &Vault) -> Result<Self, LogError> {
         let mut segment = None;
         if let [first, ..] = commit.events {
-            let (bytes, seal) = segment::seal(commit.events, tail.seal).map_err(LogError::Encode)?;
+            let events = vault.seal(commit.events)?;
+            let (bytes, seal) = segment::seal(&events, tail.seal).map_err(LogError::Encode)?;
             segment = Some((first.number, bytes));
             tail = Tail { last_event: commit.events.last().unwrap_or(first).number, seal };
         }
+        let checkpoint = commit.checkpoint.map(|bytes| vault.seal_checkpoint(tail.last_event, bytes)).transpose()?;
         let mut quarantined = None;
         if let Some(range) = commit.quarantined {
             let bytes = minicbor::to_vec(range).map_err(|error| LogError::Encode(error.to_string()))?;
             quarantined = Some((range.first, bytes));
         }
-        Ok(Self { segment, quarantined, tail })
+        Ok(Self { segment, checkpoint, quarantined, tail })
     }
 }
 
@@ -247,10 +277,8 @@ impl fmt::Debug for Log {
 }
 
 fn write_checkpoint(transaction: &WriteTransaction, covers: u64, checkpoint: &[u8]) -> Result<(), LogError> {
-    let mut sealed = Seal::of(checkpoint).as_bytes().to_vec();
-    sealed.extend_from_slice(checkpoint);
     let mut table = transaction.open_table(CHECKPOINTS).map_err(writing)?;
-    table.insert(covers, sealed.as_slice()).map_err(writing)?;
+    table.insert(covers, checkpoint).map_err(writing)?;
     while table.len().map_err(writing)? > CHECKPOINTS_KEPT {
         table.pop_first().map_err(writing)?;
     }
@@ -261,7 +289,7 @@ fn write_checkpoint(transaction: &WriteTransaction, covers: u64, checkpoint: &[u
 mod tests {
     use redb::{ReadableDatabase, ReadableTable};
 
-    use super::super::faulty_disk::{Call, Disk, Fault, event, events};
+    use super::super::faulty_disk::{Call, Disk, Fault, clock, event, events, vault};
     use super::*;
 
     #[test]
@@ -333,7 +361,7 @@ mod tests {
         let path = folder.path().join("log.redb");
         let metrics = Metrics::new(&mut prometheus_client::registry::Registry::default());
         let config = Config { cache_bytes: 0, ..Config::default() };
-        let (mut log, reader) = Log::open(&path, &config, metrics, super::super::faulty_disk::clock()).unwrap();
+        let (mut log, reader) = Log::open(&path, &config, metrics, clock(), vault()).unwrap();
         for number in 1..=100 {
             log.commit(&Commit { events: &[event(number)], ..Commit::default() }).unwrap();
         }

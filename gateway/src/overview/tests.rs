@@ -30,7 +30,8 @@ impl Bench {
         let config = Config::read(&file, std::iter::empty()).unwrap();
         let path = site.folder.root().join("log.redb");
         let metrics = crate::log::Metrics::new(&mut Registry::default());
-        let (log, reader) = Log::open(&path, &log, metrics, clock.clone()).unwrap();
+        let (log, reader) =
+            Log::open(&path, &log, metrics, clock.clone(), crate::vault::Vault::in_memory().unwrap()).unwrap();
         let (scans, _) = ScanQueue::new(10);
         let monitors = crate::monitors::Metrics::new(&mut Registry::default());
         let overview = Overview {

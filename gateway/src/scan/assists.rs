@@ -137,6 +137,23 @@ impl Assists {
         }
     }
 
+    /// Forgets who a person's scans and words were about, as if their events did not tell it any more.
+    pub fn forget(&mut self, person: &str, credentials: &[CredentialHash]) {
+        let is_theirs = |of: Option<&str>, shown: Option<&CredentialHash>| {
+            of.map_or_else(|| shown.is_some_and(|shown| credentials.contains(shown)), |of| of == person)
+        };
+        for here in self.doors.values_mut() {
+            for scan in &mut here.waiting {
+                if is_theirs(scan.person.as_deref(), Some(&scan.credential)) {
+                    (scan.person, scan.credential, scan.pass) = (None, CredentialHash::SEALED, None);
+                }
+            }
+            for word in &mut here.words {
+                word.person.take_if(|named| named == person);
+            }
+        }
+    }
+
     /// Judges a word that was not said before. Pure: the same arguments give the same verdict.
     pub fn judge(
         &self,
@@ -183,7 +200,7 @@ impl Assists {
             device: word.device.clone(),
             via: word.via,
             id: assist.id.clone(),
-            credential: waiting.map(|scan| scan.credential),
+            credential: waiting.map(|scan| scan.credential).filter(|shown| *shown != CredentialHash::SEALED),
             pass: waiting.and_then(|scan| scan.pass),
         };
         let mut verdict = finding.verdict(direction);

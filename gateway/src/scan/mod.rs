@@ -24,8 +24,10 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+
 use bytes::Bytes;
-use protocol::{Assist, Decision, DoorId, Instant, MalformedScan, Scan, ScanId, Via};
+use protocol::{Assist, CredentialHash, Decision, DoorId, Instant, MalformedScan, Scan, ScanId, Via};
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -158,6 +160,15 @@ pub struct UpstreamNote {
     pub quarantined: Option<Quarantined>,
 }
 
+/// Somebody whose keys were destroyed, and who is to be forgotten.
+#[derive(Clone)]
+pub struct Erased {
+    /// The directory's id of the person, or whatever else events have called them.
+    pub person: String,
+    /// Hashes of their credentials, and of the ids of passes that they have shown.
+    pub credentials: Vec<CredentialHash>,
+}
+
 /// Hands work to the spine. Cheap to clone; the spine ends when the last clone is gone.
 #[derive(Clone, Debug)]
 pub struct ScanQueue {
@@ -176,6 +187,7 @@ pub struct WorkQueue(mpsc::Receiver<Work>);
 enum Work {
     Scan(Waiting),
     Upstream(UpstreamNote, oneshot::Sender<()>),
+    Forget(Erased, oneshot::Sender<()>),
 }
 
 /// An arrival that has no final answer yet.
@@ -256,6 +268,17 @@ impl ScanQueue {
         on_disk.await.map_err(|_| "the commit failed".to_owned())
     }
 
+    /// Forgets somebody whose keys were destroyed; resolves when a checkpoint that tells nothing of them is on disk, and no
+    /// earlier one can be read.
+    ///
+    /// # Errors
+    /// When that could not be done: say it again.
+    pub async fn forget(&self, erased: Erased) -> Result<(), String> {
+        let (done, forgotten) = oneshot::channel();
+        self.queue.send(Work::Forget(erased, done)).await.map_err(|_| "the log has stopped".to_owned())?;
+        forgotten.await.map_err(|_| "the checkpoint could not be kept".to_owned())
+    }
+
     /// A view that does not keep the spine at work.
     pub fn downgrade(&self) -> WeakScanQueue {
         WeakScanQueue(self.queue.downgrade())
@@ -282,7 +305,7 @@ impl WorkQueue {
         loop {
             match self.0.recv().await? {
                 Work::Scan(waiting) => return Some(waiting.arrival),
-                Work::Upstream(..) => {}
+                Work::Upstream(..) | Work::Forget(..) => {}
             }
         }
     }
@@ -295,6 +318,12 @@ impl WorkQueue {
     /// Lets go of everything that waits.
     pub fn clear(&mut self) {
         while self.0.try_recv().is_ok() {}
+    }
+}
+
+impl fmt::Debug for Erased {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Erased").field("credentials", &self.credentials.len()).finish_non_exhaustive()
     }
 }
 

@@ -14,8 +14,8 @@ use super::assists::Spoken;
 use super::recall::{Asked, Hint, Recall, kept};
 use super::seen::Lookup;
 use super::{
-    Arrival, Config, Figures, Metrics, Payload, ReplyTo, ScanQueue, State, UPSTREAM, UpstreamNote, Waiting, Work,
-    WorkQueue,
+    Arrival, Config, Erased, Figures, Metrics, Payload, ReplyTo, ScanQueue, State, UPSTREAM, UpstreamNote, Waiting,
+    Work, WorkQueue,
 };
 use crate::access::{self, Snapshot};
 use crate::clock::Clock;
@@ -80,6 +80,8 @@ struct Batch {
     /// To be looked up in the log when this batch is there: the event may be one of its own.
     asked: Vec<Asked>,
     note: Option<(UpstreamNote, oneshot::Sender<()>)>,
+    /// Who is to be forgotten once the batch is there.
+    erased: Vec<(Erased, oneshot::Sender<()>)>,
 }
 
 impl Spine {
@@ -133,16 +135,34 @@ impl Spine {
 
     /// One turn: decides what came in, commits it, answers.
     fn keep(&mut self, inbox: &mut Vec<Work>) {
-        let batch = self.decide(inbox);
+        let mut batch = self.decide(inbox);
+        let erased = std::mem::take(&mut batch.erased);
         if batch.events.is_empty() && batch.note.is_none() {
-            return self.answer(batch);
-        }
-        match self.commit(&batch) {
-            Ok(()) => {
-                self.on_probation = false;
-                self.answer(batch);
+            self.answer(batch);
+        } else {
+            match self.commit(&batch) {
+                Ok(()) => {
+                    self.on_probation = false;
+                    self.answer(batch);
+                }
+                // Whoever wants somebody forgotten hears that it was not done, and says it again.
+                Err(error) => return self.hold(batch, &error),
             }
-            Err(error) => self.hold(batch, &error),
+        }
+        if !erased.is_empty() {
+            self.forget(erased);
+        }
+    }
+
+    /// Forgets people, and sees to it that no checkpoint tells of them.
+    fn forget(&mut self, erased: Vec<(Erased, oneshot::Sender<()>)>) {
+        erased.iter().for_each(|(erased, _)| self.parts.state.forget(erased));
+        self.parts.figures.restart(&self.parts.state);
+        match self.parts.log.invalidate_checkpoints().and_then(|()| self.keep_checkpoint()) {
+            Ok(()) => erased.into_iter().for_each(|(_, done)| {
+                done.send(()).ok();
+            }),
+            Err(error) => self.hold(Batch::default(), &error),
         }
     }
 
@@ -157,6 +177,10 @@ impl Spine {
                 Work::Upstream(note, noted) => {
                     // One fits into a commit. Another of the same turn is let go: its sender hears it and says it again.
                     batch.note.get_or_insert((note, noted));
+                    continue;
+                }
+                Work::Forget(erased, done) => {
+                    batch.erased.push((erased, done));
                     continue;
                 }
             };
@@ -264,7 +288,7 @@ impl Spine {
                     self.held.push_back(waiting);
                 }
                 // Its sender hears that it was not kept, and says it again.
-                Ok(Work::Upstream(..)) => {}
+                Ok(Work::Upstream(..) | Work::Forget(..)) => {}
                 Err(_) => break,
             }
         }

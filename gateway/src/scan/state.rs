@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use minicbor::{Decode, Encode};
 use protocol::{DoorId, Event, ScanId};
 
-use super::Word;
 use super::assists::Assists;
 use super::seen::{Lookup, Seen};
+use super::{Erased, Word};
 use crate::access::Presence;
 use crate::log::{LogError, LogReader};
 
@@ -84,6 +84,12 @@ impl State {
             seen.remember(id, event.number);
             self.doors.insert(event.door.clone(), seen);
         }
+    }
+
+    /// Forgets who somebody was: the state is then as if their events did not tell it any more.
+    pub fn forget(&mut self, erased: &Erased) {
+        self.presence.forget(&erased.person, &erased.credentials);
+        self.assists.forget(&erased.person, &erased.credentials);
     }
 
     /// Sequence numbers that `door` has skipped and not sent since.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each stage of the gateway may import of the others. Everything may use the leaves, and `protocol`.
-const MAY_IMPORT: [(&str, &[&str]); 22] = [
+const MAY_IMPORT: [(&str, &[&str]); 23] = [
     ("calendar", &[]),
     ("clock", &[]),
     ("door_list", &[]),
@@ -15,15 +15,16 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("tokens", &[]),
     ("tls", &[]),
     ("site", &["tls"]),
-    ("log", &[]),
+    ("vault", &[]),
+    ("log", &["vault"]),
     ("monitors", &[]),
     ("access", &["passes"]),
     ("passes", &[]),
     ("shadow", &[]),
     ("forward", &[]),
-    ("views", &["log"]),
+    ("views", &["log", "vault"]),
     ("http", &["shadow"]),
-    ("scan", &["access", "log", "monitors"]),
+    ("scan", &["access", "log", "monitors", "vault"]),
     ("doors", &["scan", "monitors", "tls"]),
     ("reload", &[]),
     ("config", &["access", "passes", "site", "doors", "scan", "log", "monitors", "forward", "views", "http"]),

@@ -160,7 +160,7 @@ async fn a_second_gateway_on_the_same_data_is_refused_and_the_first_goes_on() {
     for output in [second.output().unwrap(), site.gapura(&["log", "verify"]).output().unwrap()] {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success(), "{output:?}");
-        assert!(stderr.contains("log.redb is in use by another process; is a gateway running"), "{stderr}");
+        assert!(stderr.contains(".redb is in use by another process; is a gateway running"), "{stderr}");
     }
     assert!(reader.scan(2, GREEN).await.decision.open);
     assert_eq!(gateway.events().await.len(), 2);

@@ -227,10 +227,10 @@ fn a_damaged_checkpoint_costs_time_only() {
     assert_eq!(comparable(&rebuilt), comparable(&state));
     assert_eq!(rebuilt.events_since_checkpoint(), 20);
     // Its bytes on the disk are not those that were written.
-    let needle = b"no checkpoint";
+    let needle = disk.vault.seal_checkpoint(30, b"no checkpoint").unwrap();
     disk.tamper(|file| {
         let at: Vec<_> =
-            file.windows(needle.len()).enumerate().filter(|(_, found)| found == needle).map(|(at, _)| at).collect();
+            file.windows(needle.len()).enumerate().filter(|(_, found)| *found == needle).map(|(at, _)| at).collect();
         assert!(!at.is_empty());
         at.into_iter().for_each(|at| file[at] ^= 1);
     });

@@ -2,6 +2,7 @@
 
 mod answers;
 mod assists;
+mod erasures;
 mod failures;
 mod model;
 mod upstream;

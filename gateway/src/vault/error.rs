@@ -1,0 +1,120 @@
+//! What goes wrong with the vault of keys.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// What goes wrong with the vault of keys.
+#[derive(Debug, Error)]
+pub enum VaultError {
+    /// The folder is not there.
+    #[error("the folder of {} does not exist; create it, or name the right data folder", path.display())]
+    NoFolder {
+        /// The vault's file.
+        path: PathBuf,
+    },
+    /// Another process has the file.
+    #[error("{} is in use by another process; is a gateway running on this data folder?", path.display())]
+    InUse {
+        /// The vault's file.
+        path: PathBuf,
+    },
+    /// The file is something else.
+    #[error(
+        "{} is not a vault of this gateway; restore it from a backup. Without it the log does not tell any more who its \
+         events are about; if it is lost for good, move the file away and start again",
+        path.display()
+    )]
+    NotAVault {
+        /// The vault's file.
+        path: PathBuf,
+    },
+    /// Another version of the gateway has written the file.
+    #[error(
+        "{} has format {found}, this version reads format {known}; use the version of the gateway that wrote it",
+        path.display()
+    )]
+    OtherFormat {
+        /// The vault's file.
+        path: PathBuf,
+        /// Its format.
+        found: u64,
+        /// The format that this version reads.
+        known: u64,
+    },
+    /// The system does not let the file be opened, created or removed.
+    #[error("cannot open {}; check its owner, its permissions and the disk", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The database in the file cannot be opened.
+    #[error("cannot open the database in {}; check the disk, and restore the file from a backup if it is damaged", path.display())]
+    Database {
+        /// The vault's file.
+        path: PathBuf,
+        /// What redb says.
+        #[source]
+        source: Box<redb::Error>,
+    },
+    /// A read failed.
+    #[error("{} cannot be read; check the disk", path.display())]
+    Read {
+        /// The vault's file.
+        path: PathBuf,
+        /// What redb says.
+        #[source]
+        source: Box<redb::Error>,
+    },
+    /// A change failed, and may be tried again.
+    #[error("{} cannot be written; check the disk and its free space", path.display())]
+    Write {
+        /// The vault's file.
+        path: PathBuf,
+        /// What redb says.
+        #[source]
+        source: Box<redb::Error>,
+    },
+    /// The new file did not take the place of the old one, or not for certain: nothing may count as destroyed.
+    #[error("{} cannot be replaced by a file without the destroyed keys; check the disk and do it again", path.display())]
+    Exchange {
+        /// The vault's file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is being opened again after a failure, or that has failed. Try again.
+    #[error("{} is not open after a failure of the disk; try again", path.display())]
+    NotOpen {
+        /// The vault's file.
+        path: PathBuf,
+    },
+    /// The system gives no random numbers, so there is no new key.
+    #[error("no key can be made: the system gives no random numbers")]
+    Random {
+        /// What the system says.
+        #[source]
+        source: getrandom::Error,
+    },
+    /// A value cannot be written as CBOR.
+    #[error("cannot encode what was to be kept: {0}")]
+    Encode(String),
+    /// A restriction in the file is none.
+    #[error("{} has an entry that is damaged ({reason}); restore the file from a backup", path.display())]
+    Entry {
+        /// The vault's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The cipher takes no such key or text, because it is too long.
+    #[error("what was to be sealed is too long for the cipher")]
+    Cipher,
+    /// Sealed bytes are not what was sealed.
+    #[error("sealed bytes are not what was sealed; restore their file from a backup")]
+    Tampered,
+}
