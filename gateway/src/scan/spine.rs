@@ -80,6 +80,7 @@ struct Batch {
     /// To be looked up in the log when this batch is there: the event may be one of its own.
     asked: Vec<Asked>,
     note: Option<(UpstreamNote, oneshot::Sender<()>)>,
+    cursors: Vec<(String, u64, oneshot::Sender<()>)>,
 }
 
 impl Spine {
@@ -134,7 +135,7 @@ impl Spine {
     /// One turn: decides what came in, commits it, answers.
     fn keep(&mut self, inbox: &mut Vec<Work>) {
         let batch = self.decide(inbox);
-        if batch.events.is_empty() && batch.note.is_none() {
+        if batch.events.is_empty() && batch.note.is_none() && batch.cursors.is_empty() {
             return self.answer(batch);
         }
         match self.commit(&batch) {
@@ -157,6 +158,10 @@ impl Spine {
                 Work::Upstream(note, noted) => {
                     // One fits into a commit. Another of the same turn is let go: its sender hears it and says it again.
                     batch.note.get_or_insert((note, noted));
+                    continue;
+                }
+                Work::Cursor(name, value, noted) => {
+                    batch.cursors.push((name, value, noted));
                     continue;
                 }
             };
@@ -197,10 +202,11 @@ impl Spine {
         let SpineParts { log, state, config, .. } = &mut self.parts;
         let checkpoint = (state.events_since_checkpoint() >= config.checkpoint_events).then(|| state.to_checkpoint());
         let note = batch.note.as_ref().map(|(note, _)| note);
-        let cursor = note.map(|note| (UPSTREAM, note.acked_through));
+        let others = batch.cursors.iter().map(|(name, value, _)| (name.as_str(), *value));
+        let cursors: Vec<_> = others.chain(note.map(|note| (UPSTREAM, note.acked_through))).collect();
         log.commit(&Commit {
             events: &batch.events,
-            cursors: cursor.as_slice(),
+            cursors: &cursors,
             quarantined: note.and_then(|note| note.quarantined.as_ref()),
             checkpoint: checkpoint.as_deref(),
         })?;
@@ -232,6 +238,9 @@ impl Spine {
         if let Some((_, noted)) = batch.note {
             noted.send(()).ok();
         }
+        for (.., noted) in batch.cursors {
+            noted.send(()).ok();
+        }
         let events = batch.events.iter().zip(latencies);
         self.parts.figures.kept(events, &self.parts.state, self.parts.clock.now());
     }
@@ -247,8 +256,8 @@ impl Spine {
     fn hold(&mut self, mut batch: Batch, error: &LogError) {
         tracing::error!(%error, scans = batch.len(), "a commit failed; scans are held and not acknowledged");
         batch.hold();
-        // Its sender hears that it was not kept, and says it again; it does no harm to keep it twice.
-        batch.note = None;
+        // Their senders hear that they were not kept, and say it again; it does no harm to keep them twice.
+        (batch.note, batch.cursors) = (None, Vec::new());
         self.unsure = Some(batch);
         // A log that opens and fails again and again is not hurried.
         let pause = if self.on_probation { self.reopen_interval() } else { Duration::ZERO };
@@ -264,7 +273,7 @@ impl Spine {
                     self.held.push_back(waiting);
                 }
                 // Its sender hears that it was not kept, and says it again.
-                Ok(Work::Upstream(..)) => {}
+                Ok(Work::Upstream(..) | Work::Cursor(..)) => {}
                 Err(_) => break,
             }
         }

@@ -163,8 +163,7 @@ impl<'a> Timeline<'a> {
         }
         for (x, width) in met.certain.iter().flat_map(|(from, to)| self.bars(*from, *to)) {
             svg.bar(x, top, width, BAR, colour);
-            let room = (width / 5.6) as usize;
-            if room > met.zone.chars().count() {
+            if met.zone.chars().count() as f64 * 5.6 + 6.0 < width {
                 svg.label((x + width / 2.0, top + 10.5), 9, "#ffffff", Anchor::Middle, &met.zone);
             }
         }
