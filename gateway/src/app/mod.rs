@@ -359,6 +359,7 @@ fn start_forwarder(
             let note = UpstreamNote { acked_through: note.acked_through, quarantined };
             Box::pin(async move { scans.keep(note).await })
         }),
+        privacy: upstream_privacy(config),
         start_after: reader.cursor(UPSTREAM)?.unwrap_or(0),
         quarantined: reader.quarantined()?.iter().map(|range| (range.first, range.last)).collect(),
         clock: clock.clone(),
@@ -368,6 +369,16 @@ fn start_forwarder(
     let (progress, newest) = (forwarder.progress(), reader.clone());
     progress.register_backlog(registry, move || newest.last_event());
     Ok(Some(Forwarding { task: tokio::spawn(forwarder.run(stop)), progress, client }))
+}
+
+/// What of people does not leave the site.
+fn upstream_privacy(config: &Config) -> forward::Privacy {
+    let mut privacy = forward::Privacy::default();
+    if config.privacy.pseudonymise_upstream {
+        // Nothing leaves as long as nobody gives pseudonyms.
+        privacy.pseudonym = Some(Arc::new(|_| Err("nobody gives pseudonyms".into())));
+    }
+    privacy
 }
 
 fn sources(

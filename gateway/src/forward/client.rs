@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
+use bytes::Bytes;
 use protocol::{BatchAnswer, batch};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
@@ -62,50 +63,56 @@ pub fn client(config: &Config, tls: Option<rustls::ClientConfig>) -> Result<Clie
 
 /// Posts `batch` and reads at most `answer_bytes_max` of the answer.
 pub(super) async fn post(client: &Client, url: &Url, batch: &Batch, answer_bytes_max: usize) -> Reply {
-    let request = client
-        .post(url.clone())
-        .header(CONTENT_TYPE, batch::CONTENT_TYPE)
-        .header(CONTENT_ENCODING, "gzip")
-        .body(batch.body.clone());
-    let response = match request.send().await {
-        Ok(response) => response,
-        Err(error) => return Reply::Failed(Failure::new(network(error))),
-    };
-    let status = response.status();
-    let retry_after = retry_after(&response);
-    let answer = match read(response, answer_bytes_max).await {
-        Ok(answer) => answer,
-        Err(error) => return Reply::Failed(Failure { what: network(error), retry_after }),
-    };
-    if status.is_success() {
-        acknowledgement(status, &answer)
-    } else if is_final(status) {
-        Reply::Refused { status, reason: reason(status, &answer.bytes) }
-    } else {
-        Reply::Failed(Failure { what: complaint(status), retry_after })
+    match send(client, url, batch.body.clone(), answer_bytes_max).await {
+        Ok(Answer { status, bytes, whole }) if status.is_success() => acknowledgement(status, &bytes, whole),
+        Ok(Answer { status, bytes, .. }) => Reply::Refused { status, reason: reason(status, &bytes) },
+        Err(failure) => Reply::Failed(failure),
     }
 }
 
-struct Answer {
+/// A final answer.
+pub(super) struct Answer {
+    /// It is taken, or will never be.
+    pub(super) status: StatusCode,
     bytes: Vec<u8>,
     whole: bool,
 }
 
-async fn read(mut response: Response, bytes_max: usize) -> reqwest::Result<Answer> {
+/// Posts CloudEvents, a compressed JSON array, and reads at most `answer_bytes_max` of the answer.
+///
+/// # Errors
+/// When there is no final answer: try again.
+pub(super) async fn send(client: &Client, url: &Url, body: Bytes, answer_bytes_max: usize) -> Result<Answer, Failure> {
+    let request =
+        client.post(url.clone()).header(CONTENT_TYPE, batch::CONTENT_TYPE).header(CONTENT_ENCODING, "gzip").body(body);
+    let response = request.send().await.map_err(|error| Failure::new(network(error)))?;
+    let status = response.status();
+    let retry_after = retry_after(&response);
+    let read = read(response, answer_bytes_max).await;
+    let (bytes, whole) = read.map_err(|error| Failure { what: network(error), retry_after })?;
+    if status.is_success() || is_final(status) {
+        Ok(Answer { status, bytes, whole })
+    } else {
+        Err(Failure { what: complaint(status), retry_after })
+    }
+}
+
+/// The answer's beginning, and whether that is all of it.
+async fn read(mut response: Response, bytes_max: usize) -> reqwest::Result<(Vec<u8>, bool)> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         let room = bytes_max.saturating_sub(bytes.len());
         bytes.extend(chunk.iter().take(room));
         if chunk.len() > room {
-            return Ok(Answer { bytes, whole: false });
+            return Ok((bytes, false));
         }
     }
-    Ok(Answer { bytes, whole: true })
+    Ok((bytes, true))
 }
 
-fn acknowledgement(status: StatusCode, answer: &Answer) -> Reply {
-    match serde_json::from_slice::<BatchAnswer>(&answer.bytes) {
-        Ok(BatchAnswer { acked_through }) if answer.whole => Reply::AckedThrough(acked_through),
+fn acknowledgement(status: StatusCode, answer: &[u8], whole: bool) -> Reply {
+    match serde_json::from_slice::<BatchAnswer>(answer) {
+        Ok(BatchAnswer { acked_through }) if whole => Reply::AckedThrough(acked_through),
         _ => Reply::Failed(Failure::new(format!(
             "the upstream answered HTTP {} without a readable {{\"acked_through\": N}}",
             status.as_u16()

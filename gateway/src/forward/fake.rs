@@ -9,12 +9,13 @@ use arc_swap::ArcSwap;
 use flate2::read::GzDecoder;
 use prometheus_client::registry::Registry;
 use protocol::{CloudEvent, Event};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
-use super::{Config, Forwarder, Metrics, Note, Parts, Progress, client};
+use super::{Config, Forwarder, Metrics, Note, Parts, Privacy, Progress, client};
 use crate::clock::Clock;
 pub(super) use crate::testing::event;
 
@@ -52,6 +53,8 @@ pub(super) struct FakeUpstream {
     pub(super) requests: Arc<Mutex<Vec<Vec<u64>>>>,
     /// The numbers that were kept, in order of arrival, with duplicates.
     pub(super) kept: Arc<Mutex<Vec<u64>>>,
+    /// Every event in every request so far.
+    pub(super) posted: Arc<Mutex<Vec<CloudEvent<Value>>>>,
     held: Arc<Semaphore>,
 }
 
@@ -63,13 +66,18 @@ impl FakeUpstream {
             url: format!("http://{}/events", listener.local_addr().unwrap()),
             requests: Arc::default(),
             kept: Arc::default(),
+            posted: Arc::default(),
             held: Arc::new(Semaphore::new(0)),
         };
         let (requests, kept, held) = (upstream.requests.clone(), upstream.kept.clone(), upstream.held.clone());
+        let posted = upstream.posted.clone();
         tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                let Some(numbers) = receive(&mut stream).await else { continue };
+                let Some(events) = receive(&mut stream).await else { continue };
+                // Working days have no numbers.
+                let numbers: Vec<u64> = events.iter().filter_map(|event| event.id.parse().ok()).collect();
+                posted.lock().unwrap().extend(events);
                 let index = {
                     let mut requests = requests.lock().unwrap();
                     requests.push(numbers.clone());
@@ -115,8 +123,8 @@ impl FakeUpstream {
     }
 }
 
-/// Reads one request to its end and gives the numbers of its events.
-async fn receive(stream: &mut TcpStream) -> Option<Vec<u64>> {
+/// Reads one request to its end and gives its events.
+async fn receive(stream: &mut TcpStream) -> Option<Vec<CloudEvent<Value>>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
@@ -130,8 +138,7 @@ async fn receive(stream: &mut TcpStream) -> Option<Vec<u64>> {
     stream.read_exact(&mut body).await.ok()?;
     let mut json = Vec::new();
     GzDecoder::new(&body[..]).read_to_end(&mut json).unwrap();
-    let events: Vec<CloudEvent<serde_json::Value>> = serde_json::from_slice(&json).unwrap();
-    Some(events.iter().map(|event| event.id.parse().unwrap()).collect())
+    Some(serde_json::from_slice(&json).unwrap())
 }
 
 /// A log in memory, with the notes that were kept in it.
@@ -229,6 +236,11 @@ pub(super) fn quick(upstream: &FakeUpstream) -> Config {
 
 /// Runs a forwarder from the log's own cursor.
 pub(super) fn run(log: &FakeLog, config: Config) -> Running {
+    run_with(log, config, Privacy::default())
+}
+
+/// The same, with something that does not leave the site.
+pub(super) fn run_with(log: &FakeLog, config: Config, privacy: Privacy) -> Running {
     let mut registry = Registry::with_prefix("gapura");
     let (read, beyond, keep) = (log.clone(), log.clone(), log.clone());
     let forwarder = Forwarder::new(Parts {
@@ -245,6 +257,7 @@ pub(super) fn run(log: &FakeLog, config: Config) -> Running {
             let log = keep.clone();
             Box::pin(async move { log.keep(note) })
         }),
+        privacy,
         start_after: log.cursor(),
         quarantined: Vec::new(),
         clock: Clock::system(),

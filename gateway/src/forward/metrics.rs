@@ -22,6 +22,20 @@ pub struct Metrics {
     pub(super) request_seconds: Histogram,
 }
 
+/// Metrics of the working days that are sent. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AttendanceMetrics {
+    pub(super) days: Family<DayLabels, Counter>,
+    pub(super) retries: Counter,
+}
+
+/// Labels of `upstream_attendance_days`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct DayLabels {
+    /// What became of the day: accepted or refused.
+    pub result: BatchResult,
+}
+
 /// Labels of `upstream_batches`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct BatchLabels {
@@ -91,6 +105,24 @@ impl Metrics {
             missing_events,
         );
         registry.register("upstream_request_seconds", "From posting a batch to its whole answer", request_seconds);
+        metrics
+    }
+}
+
+impl AttendanceMetrics {
+    /// Registers them.
+    pub fn new(registry: &mut Registry) -> Self {
+        let metrics = Self { days: Family::default(), retries: Counter::default() };
+        registry.register(
+            "upstream_attendance_days",
+            "Working days of offices that the upstream took or refused for good",
+            metrics.days.clone(),
+        );
+        registry.register(
+            "upstream_attendance_retries",
+            "Waits after a failed try to send working days",
+            metrics.retries.clone(),
+        );
         metrics
     }
 }

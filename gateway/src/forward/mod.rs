@@ -6,6 +6,8 @@
 //!   └── keep the cursor ◀── {"acked_through": N} ◀────────┘
 //! ```
 //!
+//! Working days go the same way beside the events, by [`Attendance`], and neither waits for the other.
+//!
 //! One batch is on its way at a time. The cursor moves only to where the upstream says that everything is safe, and is
 //! durable before the next batch leaves. So what is sent twice was never confirmed, and nothing is skipped, with one
 //! exception that is on the record: an event that the upstream refuses for good (HTTP 400, 413, 415, 422). Its batch is
@@ -29,22 +31,30 @@ use self::metrics::{BatchLabels, BatchResult};
 use self::size::BatchSize;
 use crate::clock::Clock;
 
+pub use self::attendance::{Attendance, AttendanceParts, ChangedDays, DayRows, DaysOver, KeepSent, Row, SentDays};
 pub use self::client::client;
 pub use self::config::Config;
-pub use self::metrics::Metrics;
+pub use self::metrics::{AttendanceMetrics, Metrics};
+pub use self::privacy::{Privacy, Pseudonym, Restricted};
 pub use self::progress::Progress;
 
 mod config;
 mod metrics;
 
+mod privacy;
+
 mod batch;
 mod size;
+
+mod attendance;
 
 mod client;
 
 mod backoff;
 mod progress;
 
+#[cfg(test)]
+mod attendance_tests;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
@@ -96,6 +106,8 @@ pub struct Parts {
     pub beyond: EventBeyond,
     /// Keeps the cursor.
     pub keep: KeepNote,
+    /// What of people does not leave the site.
+    pub privacy: Privacy,
     /// The cursor as it was last kept; 0 at the very first start.
     pub start_after: u64,
     /// Ranges that were put in quarantine before, first and last event, in order.
@@ -215,9 +227,11 @@ impl Forwarder {
     async fn next_batch(&self) -> Result<Option<Batch>, Failure> {
         let (read, site, after) = (Arc::clone(&self.parts.read), self.parts.site.clone(), self.cursor);
         let (events_max, bytes_max) = (self.size.next(), self.parts.config.batch_bytes_max);
+        let privacy = self.parts.privacy.clone();
         let batch = tokio::task::spawn_blocking(move || {
             let mut events = read(after, events_max, bytes_max)?;
             events.truncate(events_max);
+            events.iter_mut().try_for_each(|event| privacy.event(event))?;
             Batch::of(&site, events, bytes_max).map_err(|error| error.to_string())
         });
         let batch = batch.await.map_err(|error| error.to_string()).and_then(|batch| batch);

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant as Stopwatch};
 
-use super::fake::{Act, FakeLog, FakeUpstream, quick, run, until};
-use super::{Config, Note};
+use super::fake::{Act, FakeLog, FakeUpstream, quick, run, run_with, until};
+use super::{Config, Note, Privacy, Pseudonym};
 
 /// Every number once, in the order of its first arrival.
 fn distinct(numbers: &[u64]) -> Vec<u64> {
@@ -308,5 +308,25 @@ async fn an_upstream_that_never_answers_is_given_up_after_the_timeout() {
     upstream.release();
     until("all is upstream", || log.cursor() == 10).await;
     assert_eq!(distinct(&upstream.kept()), through(10));
+    running.stopped().await;
+}
+
+#[tokio::test]
+async fn events_have_pseudonyms_where_that_is_asked_for_and_wait_for_them() {
+    let upstream = FakeUpstream::start(|_, _| Act::Ack).await;
+    let log = FakeLog::new(1..=3);
+    let busy = Arc::new(AtomicBool::new(true));
+    let held = Arc::clone(&busy);
+    let pseudonym: Pseudonym = Arc::new(move |_| match held.load(Ordering::SeqCst) {
+        true => Err("the vault is busy".into()),
+        false => Ok("p-1".into()),
+    });
+    let running = run_with(&log, quick(&upstream), Privacy { pseudonym: Some(pseudonym), ..Privacy::default() });
+    until("it has failed", || running.progress.figures(3).failing_since.is_some()).await;
+    assert_eq!(upstream.request_count(), 0);
+    busy.store(false, Ordering::SeqCst);
+    until("all is upstream", || log.cursor() == 3).await;
+    let posted = serde_json::to_string(&*upstream.posted.lock().unwrap()).unwrap();
+    assert!(!posted.contains("07070707070707"), "{posted}");
     running.stopped().await;
 }

@@ -7,7 +7,7 @@
 //! | table | key | value |
 //! | --- | --- | --- |
 //! | `segments` | number of its first event | one commit's events, sealed and chained, see `segment.rs`; what tells who they are about is encrypted, see [`vault`](crate::vault) |
-//! | `cursors` | a follower's name | number of the last event that it is done with |
+//! | `cursors` | a follower's name | number of the last event that it is done with; or what else it must remember |
 //! | `quarantine` | number of its first event | a range that the upstream refused for good, see [`Quarantined`] |
 //! | `checkpoints` | number of the last event that it covers | the bytes, encrypted; the newest two are kept |
 //! | `meta` | `format` | [`FORMAT`] |

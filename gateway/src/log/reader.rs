@@ -154,6 +154,23 @@ impl LogReader {
         Ok(cursors.get(name).map_err(reading)?.map(|number| number.value()))
     }
 
+    /// Every cursor whose name begins with `prefix`, by name.
+    ///
+    /// # Errors
+    /// When the log cannot be read or is being reopened.
+    pub fn cursors(&self, prefix: &str) -> Result<Vec<(String, u64)>, LogError> {
+        let cursors = self.store.begin_read()?.open_table(CURSORS).map_err(reading)?;
+        let mut found = Vec::new();
+        for cursor in cursors.range(prefix..).map_err(reading)? {
+            let (name, number) = cursor.map_err(reading)?;
+            if !name.value().starts_with(prefix) {
+                break;
+            }
+            found.push((name.value().to_owned(), number.value()));
+        }
+        Ok(found)
+    }
+
     /// The newest checkpoint: the last event that it covers, and its bytes.
     ///
     /// # Errors

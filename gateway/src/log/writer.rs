@@ -35,7 +35,7 @@ pub struct Log {
 pub struct Commit<'a> {
     /// Events, numbered from [`Log::next_number`] without a gap; may be empty.
     pub events: &'a [Event],
-    /// Followers' names, and the last event that each is done with.
+    /// Followers' names, and the last event that each is done with, or what else it must remember.
     pub cursors: &'a [(&'a str, u64)],
     /// A range that the upstream has refused for good.
     pub quarantined: Option<&'a Quarantined>,
@@ -303,6 +303,8 @@ mod tests {
         assert_eq!(reader.read(0, 10, 10_000).unwrap(), kept);
         assert_eq!((reader.cursor("a").unwrap(), reader.cursor("b").unwrap()), (Some(2), Some(3)));
         assert_eq!(reader.cursor("c").unwrap(), None);
+        assert_eq!(reader.cursors("").unwrap(), [("a".to_owned(), 2), ("b".to_owned(), 3)]);
+        assert_eq!(reader.cursors("b").unwrap(), [("b".to_owned(), 3)]);
         assert_eq!(reader.quarantined().unwrap(), [range]);
         assert_eq!(reader.newest_checkpoint().unwrap(), Some((3, b"x".to_vec())));
     }

@@ -188,6 +188,7 @@ enum Work {
     Scan(Waiting),
     Upstream(UpstreamNote, oneshot::Sender<()>),
     Forget(Erased, oneshot::Sender<()>),
+    Cursor(String, u64, oneshot::Sender<()>),
 }
 
 /// An arrival that has no final answer yet.
@@ -279,6 +280,16 @@ impl ScanQueue {
         forgotten.await.map_err(|_| "the checkpoint could not be kept".to_owned())
     }
 
+    /// Keeps a cursor of another follower beside the events, by its name; resolves when that is on disk.
+    ///
+    /// # Errors
+    /// When it could not be kept: say it again.
+    pub async fn keep_cursor(&self, name: String, value: u64) -> Result<(), String> {
+        let (kept, on_disk) = oneshot::channel();
+        self.queue.send(Work::Cursor(name, value, kept)).await.map_err(|_| "the log has stopped".to_owned())?;
+        on_disk.await.map_err(|_| "the commit failed".to_owned())
+    }
+
     /// A view that does not keep the spine at work.
     pub fn downgrade(&self) -> WeakScanQueue {
         WeakScanQueue(self.queue.downgrade())
@@ -305,7 +316,7 @@ impl WorkQueue {
         loop {
             match self.0.recv().await? {
                 Work::Scan(waiting) => return Some(waiting.arrival),
-                Work::Upstream(..) | Work::Forget(..) => {}
+                Work::Upstream(..) | Work::Forget(..) | Work::Cursor(..) => {}
             }
         }
     }

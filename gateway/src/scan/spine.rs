@@ -82,6 +82,7 @@ struct Batch {
     note: Option<(UpstreamNote, oneshot::Sender<()>)>,
     /// Who is to be forgotten once the batch is there.
     erased: Vec<(Erased, oneshot::Sender<()>)>,
+    cursors: Vec<(String, u64, oneshot::Sender<()>)>,
 }
 
 impl Spine {
@@ -137,7 +138,7 @@ impl Spine {
     fn keep(&mut self, inbox: &mut Vec<Work>) {
         let mut batch = self.decide(inbox);
         let erased = std::mem::take(&mut batch.erased);
-        if batch.events.is_empty() && batch.note.is_none() {
+        if batch.events.is_empty() && batch.note.is_none() && batch.cursors.is_empty() {
             self.answer(batch);
         } else {
             match self.commit(&batch) {
@@ -183,6 +184,10 @@ impl Spine {
                     batch.erased.push((erased, done));
                     continue;
                 }
+                Work::Cursor(name, value, noted) => {
+                    batch.cursors.push((name, value, noted));
+                    continue;
+                }
             };
             let Waiting { arrival, not_in_log_through, .. } = &waiting;
             // Whoever brought it does not wait any more, and would neither tell the door nor the helper.
@@ -221,10 +226,11 @@ impl Spine {
         let SpineParts { log, state, config, .. } = &mut self.parts;
         let checkpoint = (state.events_since_checkpoint() >= config.checkpoint_events).then(|| state.to_checkpoint());
         let note = batch.note.as_ref().map(|(note, _)| note);
-        let cursor = note.map(|note| (UPSTREAM, note.acked_through));
+        let others = batch.cursors.iter().map(|(name, value, _)| (name.as_str(), *value));
+        let cursors: Vec<_> = others.chain(note.map(|note| (UPSTREAM, note.acked_through))).collect();
         log.commit(&Commit {
             events: &batch.events,
-            cursors: cursor.as_slice(),
+            cursors: &cursors,
             quarantined: note.and_then(|note| note.quarantined.as_ref()),
             checkpoint: checkpoint.as_deref(),
         })?;
@@ -256,6 +262,9 @@ impl Spine {
         if let Some((_, noted)) = batch.note {
             noted.send(()).ok();
         }
+        for (.., noted) in batch.cursors {
+            noted.send(()).ok();
+        }
         let events = batch.events.iter().zip(latencies);
         self.parts.figures.kept(events, &self.parts.state, self.parts.clock.now());
     }
@@ -271,8 +280,8 @@ impl Spine {
     fn hold(&mut self, mut batch: Batch, error: &LogError) {
         tracing::error!(%error, scans = batch.len(), "a commit failed; scans are held and not acknowledged");
         batch.hold();
-        // Its sender hears that it was not kept, and says it again; it does no harm to keep it twice.
-        batch.note = None;
+        // Their senders hear that they were not kept, and say it again; it does no harm to keep them twice.
+        (batch.note, batch.cursors) = (None, Vec::new());
         self.unsure = Some(batch);
         // A log that opens and fails again and again is not hurried.
         let pause = if self.on_probation { self.reopen_interval() } else { Duration::ZERO };
@@ -288,7 +297,7 @@ impl Spine {
                     self.held.push_back(waiting);
                 }
                 // Its sender hears that it was not kept, and says it again.
-                Ok(Work::Upstream(..) | Work::Forget(..)) => {}
+                Ok(Work::Upstream(..) | Work::Forget(..) | Work::Cursor(..)) => {}
                 Err(_) => break,
             }
         }

@@ -45,6 +45,15 @@ impl WorkingHours {
         week.shift(day.weekday())
     }
 
+    /// Every shift that may begin on that day, whether or not somebody has it.
+    pub fn shifts_on(&self, day: Date) -> impl Iterator<Item = Shift> {
+        let holiday = self.holidays.contains(&day);
+        let groups =
+            self.groups.values().filter(move |group| !(holiday && group.holidays_off)).map(|group| &group.week);
+        let weeks = Some(&self.week).filter(|_| !holiday).into_iter().chain(groups);
+        weeks.filter_map(move |week| week.shift(day.weekday()))
+    }
+
     /// Every shift that anybody has.
     pub fn shifts(&self) -> impl Iterator<Item = Shift> {
         let weeks = std::iter::once(&self.week).chain(self.groups.values().map(|group| &group.week));

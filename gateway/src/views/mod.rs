@@ -35,6 +35,7 @@ mod export;
 mod hours;
 mod overlap;
 mod passage;
+mod picture;
 mod presence;
 mod rules;
 mod stays;
@@ -48,6 +49,7 @@ pub use contacts::{Contact, ContactQuery, Depth, Encounter, Grade, Line, Scope, 
 pub use export::{Named, attendance_csv, contacts_csv, ndjson};
 pub use hours::WorkingHours;
 pub use passage::{Passage, Person, Sighting};
+pub use picture::{CONTACTS_MAX, Traced, contacts_svg};
 pub use presence::{Muster, Occupancy, PresenceNow, Present, present};
 pub use rules::Rules;
 pub use stays::{Arrival, Bounds, Evidence, Session, Stay, sessions};

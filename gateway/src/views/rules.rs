@@ -78,8 +78,16 @@ impl Rules {
     /// When the person's shift of that day begins and ends.
     pub fn shift_times(&self, person: &Person, day: Date) -> Option<(Instant, Instant)> {
         let shift = self.hours.shift(person, day)?;
-        let last_day = if shift.crosses_midnight() { days_after(day, 1) } else { day };
-        Some((self.moment(day.to_datetime(shift.start)), self.moment(last_day.to_datetime(shift.end))))
+        Some((self.moment(day.to_datetime(shift.start)), self.shift_end(shift, day)))
+    }
+
+    /// Which of the last `days` working days are over, the oldest first: every shift has ended `grace_minutes` ago, or the day
+    /// itself where it has no shift.
+    pub fn days_over(&self, now: Instant, days: u32, grace_minutes: u32) -> Vec<Date> {
+        let today = self.day_of(now);
+        let until = plus_ms(now, -i64::from(grace_minutes) * 60_000);
+        let days = (0..i32::try_from(days).unwrap_or(i32::MAX)).rev().map(|ago| days_after(today, -ago));
+        days.filter(|day| self.is_over(*day, until)).collect()
     }
 
     /// The working day of somebody who arrives: the day, or the one before while its night shift lasts.
@@ -135,6 +143,16 @@ impl Rules {
     /// Whether `inner` is `zone` or lies in it.
     pub fn is_within(&self, inner: &str, zone: &str) -> bool {
         inner == zone || self.zones.around(inner).iter().any(|around| around == zone)
+    }
+
+    fn is_over(&self, day: Date, at: Instant) -> bool {
+        let last = self.hours.shifts_on(day).map(|shift| self.shift_end(shift, day)).max();
+        last.unwrap_or_else(|| self.end_of(day)) <= at
+    }
+
+    fn shift_end(&self, shift: Shift, day: Date) -> Instant {
+        let last_day = if shift.crosses_midnight() { days_after(day, 1) } else { day };
+        self.moment(last_day.to_datetime(shift.end))
     }
 
     fn working_day(&self, person: &Person, at: Instant, counts: impl Fn(Instant, Instant) -> bool) -> Date {
@@ -203,6 +221,23 @@ mod tests {
         }
         assert_eq!(rules.shift_times(&guard, monday).unwrap().1, at("2026-11-24T06:00:00+08:00"));
         assert_eq!(rules.shift_times(&guard, date(2026, 11, 28)), None);
+    }
+
+    #[test]
+    fn a_working_day_is_over_when_its_last_shift_is() {
+        let mut rules = rules("Asia/Makassar");
+        let over =
+            |rules: &Rules, now| rules.days_over(at(now), 3, 60).into_iter().map(|day| day.day()).collect::<Vec<_>>();
+        // Monday's guards stay until Tuesday, 06:00; on Sunday there is no shift.
+        assert_eq!(over(&rules, "2026-11-24T06:59:59+08:00"), [22]);
+        assert_eq!(over(&rules, "2026-11-24T07:00:00+08:00"), [22, 23]);
+        assert_eq!(over(&rules, "2026-11-23T00:59:59+08:00"), [21]);
+        assert_eq!(over(&rules, "2026-11-23T01:00:00+08:00"), [21, 22]);
+        rules.hours.groups.clear();
+        assert_eq!(over(&rules, "2026-11-23T16:59:59+08:00"), [21, 22]);
+        assert_eq!(over(&rules, "2026-11-23T17:00:00+08:00"), [21, 22, 23]);
+        rules.hours.holidays.insert(date(2026, 11, 23));
+        assert_eq!(over(&rules, "2026-11-23T17:00:00+08:00"), [21, 22]);
     }
 
     #[test]

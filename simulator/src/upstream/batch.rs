@@ -5,10 +5,12 @@ use std::io::Read;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use flate2::read::GzDecoder;
-use protocol::batch::{ASSIST_EVENT_TYPE, CONTENT_TYPE as BATCH, EVENT_TYPE};
+use protocol::batch::{ASSIST_EVENT_TYPE, ATTENDANCE_EVENT_TYPE, AttendanceDay, CONTENT_TYPE as BATCH, EVENT_TYPE};
 use protocol::{CloudEvent, Instant};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
+use super::days::Day;
 use super::ledger::Entry;
 
 /// Most bytes of a request's body.
@@ -44,8 +46,17 @@ pub(super) fn encoding(headers: &HeaderMap) -> Result<Encoding, Refusal> {
     }
 }
 
-/// The entries of a batch: at least one, all of one source.
-pub(super) fn entries(body: &[u8], encoding: Encoding, received_at: Instant) -> Result<Vec<Entry>, Refusal> {
+/// What a request brings: at least one, all of one source.
+#[derive(Debug)]
+pub(super) enum Posted {
+    /// Numbered events.
+    Events(Vec<Entry>),
+    /// Working days.
+    Days(Vec<Day>),
+}
+
+/// Reads a batch.
+pub(super) fn posted(body: &[u8], encoding: Encoding, received_at: Instant) -> Result<Posted, Refusal> {
     let inflated;
     let json = match encoding {
         Encoding::Identity => body,
@@ -56,19 +67,26 @@ pub(super) fn entries(body: &[u8], encoding: Encoding, received_at: Instant) -> 
     };
     let events: Vec<CloudEvent<Received>> = serde_json::from_slice(json)
         .map_err(|error| (StatusCode::BAD_REQUEST, format!("no JSON array of this gateway's CloudEvents: {error}")))?;
-    let entries: Vec<Entry> = events.into_iter().map(|event| entry(event, received_at)).collect::<Result<_, _>>()?;
-    match entries.split_first() {
-        None => Err((StatusCode::BAD_REQUEST, "the batch is empty".into())),
-        Some((first, rest)) if rest.iter().any(|entry| entry.source != first.source) => {
-            Err((StatusCode::BAD_REQUEST, "the batch has events of more than one source".into()))
+    let refuse = |why: &str| Err((StatusCode::BAD_REQUEST, why.to_owned()));
+    let Some(source) = events.first().map(|event| event.source.clone()) else { return refuse("the batch is empty") };
+    if events.iter().any(|event| event.source != source) {
+        return refuse("the batch has events of more than one source");
+    }
+    let (days, events): (Vec<_>, Vec<_>) = events.into_iter().partition(|event| event.kind == ATTENDANCE_EVENT_TYPE);
+    match (days.is_empty(), events.is_empty()) {
+        (true, _) => {
+            Ok(Posted::Events(events.into_iter().map(|event| entry(event, received_at)).collect::<Result<_, _>>()?))
         }
-        Some(_) => Ok(entries),
+        (_, true) => Ok(Posted::Days(days.into_iter().map(day).collect::<Result<_, _>>()?)),
+        _ => refuse("the batch has working days beside events"),
     }
 }
 
 #[derive(Deserialize)]
-struct Received {
-    subject: Subject,
+#[serde(untagged)]
+enum Received {
+    Event { subject: Subject },
+    Day(AttendanceDay<IgnoredAny>),
 }
 
 #[derive(Deserialize)]
@@ -108,9 +126,10 @@ fn entry(event: CloudEvent<Received>, received_at: Instant) -> Result<Entry, Ref
     if event.specversion != "1.0" {
         return refuse(format!("event {id} has the specversion {:?}, known is 1.0", event.specversion));
     }
-    let (expected, scan) = match event.data.subject {
-        Subject::Scan(scan) | Subject::Malformed(scan) => (EVENT_TYPE, scan),
-        Subject::Assist {} => (ASSIST_EVENT_TYPE, ScanId { epoch: None, seq: None }),
+    let (expected, scan) = match event.data {
+        Received::Event { subject: Subject::Scan(scan) | Subject::Malformed(scan) } => (EVENT_TYPE, scan),
+        Received::Event { subject: Subject::Assist {} } => (ASSIST_EVENT_TYPE, ScanId { epoch: None, seq: None }),
+        Received::Day(_) => return refuse(format!("event {id} has the data of a working day")),
     };
     if event.kind != expected {
         return refuse(format!("event {id} has the type {:?}, known is {expected}", event.kind));
@@ -124,4 +143,21 @@ fn entry(event: CloudEvent<Received>, received_at: Instant) -> Result<Entry, Ref
         received_at,
         refused: None,
     })
+}
+
+fn day(event: CloudEvent<Received>) -> Result<Day, Refusal> {
+    let refuse = |what: &str| Err((StatusCode::UNPROCESSABLE_ENTITY, format!("{}: {what}", event.id)));
+    let Received::Day(AttendanceDay { day, opd, rows }) = &event.data else {
+        return refuse("no data of a working day");
+    };
+    let hash = event.id.strip_prefix(&format!("attendance/{day}/{opd}/")).unwrap_or_default();
+    if event.specversion != "1.0" {
+        return refuse("the specversion is not 1.0");
+    }
+    if event.subject != format!("{day}/{opd}") || hash.len() != 16 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+    {
+        return refuse("id, subject and data speak of different days");
+    }
+    let rows = rows.len() as u64;
+    Ok(Day { id: event.id, source: event.source, subject: event.subject, time: event.time, rows })
 }

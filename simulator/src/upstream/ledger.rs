@@ -9,6 +9,8 @@ use anyhow::{Context, Result};
 use protocol::Instant;
 use serde::{Deserialize, Serialize};
 
+use super::days::DaysSummary;
+
 /// One line: an event that has arrived once more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -36,6 +38,9 @@ pub struct Entry {
 pub struct LedgerSummary {
     /// By the gateways' names, `urn:gapura:{site}`.
     pub sources: BTreeMap<String, SourceSummary>,
+    /// Working days, by the same names; those since the receiver was started.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attendance: BTreeMap<String, DaysSummary>,
 }
 
 /// What has arrived of one gateway.
@@ -105,7 +110,8 @@ impl Ledger {
 
     /// What has arrived so far.
     pub fn summary(&self) -> LedgerSummary {
-        LedgerSummary { sources: self.sources.iter().map(|(name, source)| (name.clone(), source.summary())).collect() }
+        let sources = self.sources.iter().map(|(name, source)| (name.clone(), source.summary())).collect();
+        LedgerSummary { sources, attendance: BTreeMap::new() }
     }
 
     fn record(&mut self, entry: &Entry) {

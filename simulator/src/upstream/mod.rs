@@ -2,6 +2,7 @@
 //!
 //! The answer to a batch is the number up to which every event of that gateway, from the first that ever arrived, is in
 //! the ledger or was refused for good. A gateway that skips an event is therefore never told that a later one is safe.
+//! Working days are taken as well, and counted apart.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use tokio::task::JoinHandle;
 use self::listener::{MutualTlsListener, Peer};
 use self::receive::Desk;
 
+pub use self::days::DaysSummary;
 pub use self::fault::{Fault, Faults};
 pub use self::ledger::{Entries, Entry, Ledger, LedgerSummary, SourceSummary, entries};
 
@@ -25,6 +27,7 @@ mod listener;
 mod receive;
 
 mod batch;
+mod days;
 mod fault;
 
 mod ledger;

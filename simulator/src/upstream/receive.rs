@@ -13,7 +13,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use protocol::BatchAnswer;
 
-use super::batch::{self, BODY_BYTES_MAX, Refusal};
+use super::batch::{self, BODY_BYTES_MAX, Posted, Refusal};
+use super::days::Days;
 use super::fault::{Fault, Faults};
 use super::ledger::{Entry, Ledger, LedgerSummary};
 use super::listener::Peer;
@@ -23,6 +24,7 @@ use crate::chance::{Chance, Purpose};
 #[derive(Debug)]
 pub(super) struct Desk {
     ledger: Mutex<Ledger>,
+    days: Mutex<Days>,
     faults: RwLock<Faults>,
     chance: Chance,
     batches: AtomicU64,
@@ -32,6 +34,7 @@ impl Desk {
     pub(super) fn new(ledger: Ledger, faults: Faults, seed: u64) -> Self {
         Self {
             ledger: Mutex::new(ledger),
+            days: Mutex::default(),
             faults: RwLock::new(faults),
             chance: Chance::new(seed),
             batches: AtomicU64::new(0),
@@ -39,7 +42,8 @@ impl Desk {
     }
 
     pub(super) fn summary(&self) -> LedgerSummary {
-        self.ledger().summary()
+        let attendance = self.days.lock().unwrap_or_else(PoisonError::into_inner).summary();
+        LedgerSummary { attendance, ..self.ledger().summary() }
     }
 
     pub(super) fn set_faults(&self, faults: Faults) {
@@ -54,6 +58,18 @@ impl Desk {
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what was posted and gives the number up to which all of its source has been dealt with; 0 for working days.
+    fn take(&self, posted: Posted) -> Result<u64, Refusal> {
+        match posted {
+            Posted::Events(entries) => self.keep(&entries),
+            Posted::Days(new) => {
+                let mut days = self.days.lock().unwrap_or_else(PoisonError::into_inner);
+                new.into_iter().for_each(|day| days.take(day));
+                Ok(0)
+            }
+        }
     }
 
     /// Writes `entries` down and gives the number up to which all of their source has been dealt with.
@@ -96,9 +112,12 @@ async fn receive(desk: Arc<Desk>, peer: &Peer, request: Request) -> Result<Respo
     let encoding = batch::encoding(request.headers())?;
     let body = Bytes::from_request(request, &()).await.map_err(|error| (error.status(), error.body_text()))?;
     let received_at = jiff::Timestamp::now().into();
-    let entries = blocking(move || batch::entries(&body, encoding, received_at)).await?;
+    let posted = blocking(move || batch::posted(&body, encoding, received_at)).await?;
 
-    let ids: Vec<u64> = entries.iter().map(|entry| entry.id).collect();
+    let ids: Vec<u64> = match &posted {
+        Posted::Events(entries) => entries.iter().map(|entry| entry.id).collect(),
+        Posted::Days(_) => Vec::new(),
+    };
     let number = desk.batches.fetch_add(1, Ordering::Relaxed);
     let strike = {
         let faults = desk.faults.read().unwrap_or_else(PoisonError::into_inner);
@@ -107,21 +126,21 @@ async fn receive(desk: Arc<Desk>, peer: &Peer, request: Request) -> Result<Respo
     tokio::time::sleep(strike.delay).await;
     match strike.end {
         None => {
-            let acked_through = blocking(move || desk.keep(&entries)).await?;
+            let acked_through = blocking(move || desk.take(posted)).await?;
             Ok(Json(BatchAnswer { acked_through }).into_response())
         }
         Some(Fault::LostAnswer) => {
-            blocking(move || desk.keep(&entries)).await?;
+            blocking(move || desk.take(posted)).await?;
             peer.cut();
             Ok(StatusCode::OK.into_response())
         }
         Some(Fault::Status(status)) => {
-            refuse(desk, entries, status).await?;
+            refuse(desk, posted, status).await?;
             Err((status_code(status), "on purpose".into()))
         }
         Some(Fault::Refuse(id)) => {
             let status = StatusCode::UNPROCESSABLE_ENTITY;
-            refuse(desk, entries, status.as_u16()).await?;
+            refuse(desk, posted, status.as_u16()).await?;
             Err((status, format!("event {id} is refused on purpose")))
         }
         Some(Fault::Cut | Fault::SlowMs(_)) => {
@@ -132,7 +151,8 @@ async fn receive(desk: Arc<Desk>, peer: &Peer, request: Request) -> Result<Respo
 }
 
 /// The sender passes over an event that is refused for good and alone, so it is dealt with here as well.
-async fn refuse(desk: Arc<Desk>, mut entries: Vec<Entry>, status: u16) -> Result<(), Refusal> {
+async fn refuse(desk: Arc<Desk>, posted: Posted, status: u16) -> Result<(), Refusal> {
+    let Posted::Events(mut entries) = posted else { return Ok(()) };
     let ([entry], 400 | 413 | 415 | 422) = (&mut entries[..], status) else { return Ok(()) };
     entry.refused = Some(status);
     blocking(move || desk.keep(&entries)).await?;

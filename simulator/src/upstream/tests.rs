@@ -8,7 +8,8 @@ use std::time::{Duration, Instant as Stopwatch};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use gateway::clock::Clock;
-use gateway::forward::{Config, Forwarder, Metrics, Note, Parts};
+use gateway::forward::{Config, Forwarder, Metrics, Note, Parts, Privacy};
+use protocol::batch::AttendanceDay;
 use protocol::{
     ClockQuality, CloudEvent, CredentialHash, Direction, Event, Instant, Mode, Outcome, ScanId, ScanRecord, Subject,
     Text, Verdict,
@@ -188,6 +189,46 @@ async fn the_answer_is_how_far_the_ledger_reaches_without_a_hole() {
     assert_eq!((lines[0].id, &*lines[0].door, lines[0].epoch, lines[0].seq), (1, "main-in", Some(1), Some(101)));
 }
 
+/// An office's working day as the gateway posts it.
+fn day(opd: &str, rows: usize, time: i64) -> CloudEvent<AttendanceDay<u8>> {
+    let data = AttendanceDay { day: "2026-11-23".into(), opd: opd.into(), rows: vec![0; rows] };
+    CloudEvent::attendance(&"regency".parse().unwrap(), data, rows as u64, Instant::from_unix_ms(time))
+}
+
+#[tokio::test]
+async fn working_days_are_counted_apart_and_take_no_numbers() {
+    let certificates = Certificates::new();
+    let upstream = start(certificates.options()).await.unwrap();
+    let client = certificates.client(Some("gateway"));
+    let batch = protocol::batch::CONTENT_TYPE;
+    assert_eq!(acked(&client, &upstream, &[1, 2]).await, 2);
+    for (events, status) in [
+        (vec![day("dinkes", 7, 10)], 200),
+        (vec![day("dinkes", 7, 10), day("", 3, 10)], 200),
+        (vec![day("dinkes", 8, 20)], 200),
+        (vec![CloudEvent { subject: "2026-11-24/dinkes".into(), ..day("dinkes", 9, 30) }], 422),
+        (vec![CloudEvent { id: "7".into(), ..day("dinkes", 9, 30) }], 422),
+        (vec![CloudEvent { kind: "gapura.scan.decided.v1".into(), id: "3".into(), ..day("dinkes", 9, 30) }], 422),
+    ] {
+        let body = gzip(&serde_json::to_vec(&events).unwrap());
+        let (found, answer) = send(&client, &upstream, batch, "gzip", body).await.unwrap();
+        assert_eq!(found.as_u16(), status, "{answer}");
+    }
+    upstream.set_fault("503".parse().unwrap());
+    let body = gzip(&serde_json::to_vec(&[day("setda", 1, 10)]).unwrap());
+    assert_eq!(send(&client, &upstream, batch, "gzip", body).await.unwrap().0.as_u16(), 503);
+    upstream.set_fault(Faults::default());
+    assert_eq!(acked(&client, &upstream, &[3]).await, 3);
+    let mixed = json(&[4]).replacen('[', &format!("[{},", serde_json::to_string(&day("dinkes", 1, 1)).unwrap()), 1);
+    assert_eq!(send(&client, &upstream, batch, "identity", mixed.into()).await.unwrap().0.as_u16(), 400);
+
+    let summary = upstream.summary();
+    assert_eq!(summary.attendance[SITE], DaysSummary { days: 2, rows: 11, events: 3, duplicates: 1 });
+    let expected = SourceSummary { first: 1, acked_through: 3, events: 3, ..SourceSummary::default() };
+    assert_eq!(summary.sources[SITE], expected);
+    upstream.stop().await;
+}
+
 #[tokio::test]
 async fn a_restart_continues_the_ledger() {
     let certificates = Certificates::new();
@@ -325,6 +366,7 @@ async fn the_gateways_forwarder_loses_nothing_whatever_the_receiver_does() {
             kept_notes.lock().unwrap().push(note);
             Box::pin(async { Ok(()) })
         }),
+        privacy: Privacy::default(),
         start_after: 0,
         quarantined: Vec::new(),
         clock: Clock::system(),

@@ -65,3 +65,22 @@ async fn a_stopped_spine_keeps_no_notes() {
     drop(work);
     queue.keep(note(1, None)).await.unwrap_err();
 }
+
+#[tokio::test]
+async fn cursors_of_other_followers_are_kept_beside_the_upstreams() {
+    let mut bench = Bench::idle(Config::default(), 1024);
+    let work = bench.open();
+    let queue = bench.queue().clone();
+    let day = |opd: &str| queue.keep_cursor(format!("attendance/2026-11-23/{opd}"), 7);
+    let (first, second, third, ()) = tokio::join!(biased; queue.keep(note(3, None)), day("dinkes"), day(""), async {
+        bench.work(work);
+    });
+    drop(queue);
+    assert_eq!((first, second, third), (Ok(()), Ok(()), Ok(())));
+    assert_eq!(
+        (bench.reader.cursor(UPSTREAM).unwrap(), bench.reader.cursors("attendance/").unwrap().len()),
+        (Some(3), 2)
+    );
+    bench.disk.fail(Fault { call: Call::Sync, passes: 0, forgets: true });
+    bench.queue().keep_cursor("attendance/2026-11-24/".into(), 7).await.unwrap_err();
+}
