@@ -1,11 +1,22 @@
 //! The command line of `gapura`.
 
 mod api;
+mod attendance;
+mod contacts;
 mod devices;
+mod events;
+mod ledger;
+mod pages;
 mod pass;
 mod people;
 mod policy;
+mod presence;
+mod privacy;
 mod run;
+mod table;
+#[cfg(test)]
+mod tests;
+mod times;
 mod tokens;
 
 use std::ffi::OsString;
@@ -57,6 +68,8 @@ enum Command {
     /// Check policies and try them out.
     #[command(subcommand)]
     Policy(policy::Policy),
+    #[command(flatten)]
+    Ledger(ledger::LedgerCommand),
     /// Give the gateway a new certificate.
     Renew {
         /// Name or address under which doors reach the gateway; may be given several times.
@@ -132,6 +145,7 @@ fn perform(Arguments { config, command }: Arguments) -> Result<()> {
         Command::Helper(command) => devices::perform_helper(&folder, command, now),
         Command::Token(command) => tokens::perform(&folder, command, now),
         Command::Policy(command) => policy::perform(&read()?, command, now),
+        Command::Ledger(command) => ledger::perform_at_terminal(&read()?, command),
         Command::Renew { host_names } => devices::tell(&site::renew_gateway(&folder, &host_names, now)?),
         Command::CheckConfig => check(&read()?),
         Command::Import(import) => people::import(&read()?, import, now),

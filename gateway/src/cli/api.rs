@@ -1,18 +1,25 @@
 //! The running gateway, as commands ask it over its own HTTP API.
 
+use std::fmt;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
+use reqwest::Method;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::runtime::Runtime;
 
+use super::table::printable;
 use crate::config::{Config, TOKEN};
 use crate::tls;
 
-/// The longest wait for an answer.
+/// The longest silence of the gateway while it answers.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Where the gateway answers, and with which token it is asked.
@@ -29,6 +36,41 @@ pub(super) struct Api {
     token_file: Option<PathBuf>,
 }
 
+/// A gateway that can be asked.
+pub(super) struct Gateway {
+    base: String,
+    token: String,
+    client: reqwest::Client,
+    runtime: Rc<Runtime>,
+}
+
+/// What it is asked.
+#[derive(Clone)]
+pub(super) struct Request {
+    method: Method,
+    /// The levels of the path below `/api/v1`, as they are before they are encoded.
+    path: Vec<String>,
+    query: Vec<(&'static str, String)>,
+    body: Option<serde_json::Value>,
+    /// Who may ask, `admin` left out.
+    roles: &'static [&'static str],
+    /// What to do about a conflict.
+    on_conflict: Option<&'static str>,
+}
+
+/// A good answer, whose body is still to be read.
+pub(super) struct Answer {
+    /// How many events of the log it leaves out, and the last one that it takes into account.
+    pub(super) behind: Option<(u64, u64)>,
+    /// Number of the event or look behind which the next page begins.
+    pub(super) last: Option<u64>,
+    /// Whether there is a next page.
+    pub(super) more: Option<bool>,
+    base: String,
+    response: reqwest::Response,
+    runtime: Rc<Runtime>,
+}
+
 /// What the gateway says when it does not do what it is asked.
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -38,31 +80,11 @@ struct Problem {
 }
 
 impl Api {
-    /// Asks for `path` with these query parameters, and reads the JSON of the answer.
-    pub(super) fn get<T: DeserializeOwned>(&self, config: &Config, path: &str, query: &[(&str, String)]) -> Result<T> {
+    /// The gateway at that address, which is not asked anything yet.
+    pub(super) fn gateway(&self, config: &Config) -> Result<Gateway> {
         let base = self.url.clone().unwrap_or_else(|| own_url(config));
-        let mut url = reqwest::Url::parse(&base)
-            .and_then(|base| base.join(path))
-            .with_context(|| format!("--url {base} must be an address like https://gate.example:8443"))?;
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        let (token, client) = (self.token()?, self.client(config)?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let answer = client.get(url).bearer_auth(token).send().await;
-            let answer = answer.map_err(|error| {
-                let why = if error.is_connect() { "is the gateway running?" } else { "try again" };
-                anyhow!("{base} does not answer ({why}): {}", innermost(&error))
-            })?;
-            let status = answer.status();
-            let body = answer.bytes().await.with_context(|| format!("the answer of {base} broke off; try again"))?;
-            if !status.is_success() {
-                let Problem { title, detail } = serde_json::from_slice(&body).unwrap_or_default();
-                bail!("{base} answers {status}: {title} {detail}");
-            }
-            serde_json::from_slice(&body).with_context(|| format!("{base} is no gateway of this version"))
-        })
+        Ok(Gateway { base, token: self.token()?, client: self.client(config)?, runtime: Rc::new(runtime) })
     }
 
     fn token(&self) -> Result<String> {
@@ -83,10 +105,141 @@ impl Api {
             .tls_backend_preconfigured(tls::http_client_config(&ca)?)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(TIMEOUT)
+            .connect_timeout(TIMEOUT)
+            .read_timeout(TIMEOUT)
             .build()?;
         Ok(client)
     }
+}
+
+impl Request {
+    pub(super) fn new(method: Method, path: &[&str], roles: &'static [&'static str]) -> Self {
+        let path = path.iter().map(|level| (*level).to_owned()).collect();
+        Self { method, path, query: Vec::new(), body: None, roles, on_conflict: None }
+    }
+
+    pub(super) fn get(path: &[&str], roles: &'static [&'static str]) -> Self {
+        Self::new(Method::GET, path, roles)
+    }
+
+    /// With this parameter, where it has a value.
+    pub(super) fn with(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
+        self.query.extend(value.map(|value| (name, value.to_string())));
+        self
+    }
+
+    pub(super) fn with_body(self, body: serde_json::Value) -> Self {
+        Self { body: Some(body), ..self }
+    }
+
+    /// With advice for the case that the gateway refuses because of how things stand.
+    pub(super) fn on_conflict(self, advice: Option<&'static str>) -> Self {
+        Self { on_conflict: advice, ..self }
+    }
+}
+
+impl Gateway {
+    /// Asks, and waits for the head of the answer.
+    ///
+    /// # Errors
+    /// When the gateway cannot be reached or does not do it: what it says, and what to do. No part of the request is
+    /// repeated, because it may name a person.
+    pub(super) fn ask(&self, request: Request) -> Result<Answer> {
+        let base = &self.base;
+        let wrong = || anyhow!("--url {base} must be an address like https://gate.example:8443");
+        let mut url = reqwest::Url::parse(base).map_err(|_| wrong())?;
+        url.path_segments_mut().map_err(|()| wrong())?.clear().extend(["api", "v1"]).extend(&request.path);
+        if !request.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&request.query);
+        }
+        let mut asked = self.client.request(request.method, url).bearer_auth(&self.token);
+        if let Some(body) = &request.body {
+            asked = asked.json(body);
+        }
+        let response = self.runtime.block_on(async { asked.send().await }).map_err(|error| {
+            let why = if error.is_connect() { "is the gateway running?" } else { "try again" };
+            anyhow!("{base} does not answer ({why}): {}", innermost(&error.without_url()))
+        })?;
+        let number = |name| header(response.headers(), name)?.parse::<u64>().ok();
+        let (through, behind) = (number("gapura-through").unwrap_or(0), number("gapura-behind").unwrap_or(0));
+        let answer = Answer {
+            behind: (behind > 0).then_some((behind, through)),
+            last: number("gapura-last-event").or_else(|| number("gapura-last-look")),
+            more: header(response.headers(), "gapura-more").and_then(|more| more.parse().ok()),
+            base: base.clone(),
+            runtime: Rc::clone(&self.runtime),
+            response,
+        };
+        if answer.response.status().is_success() {
+            Ok(answer)
+        } else {
+            Err(answer.refusal(request.roles, request.on_conflict))
+        }
+    }
+}
+
+impl Answer {
+    /// The whole body.
+    pub(super) fn bytes(self) -> Result<bytes::Bytes> {
+        let Self { base, response, runtime, .. } = self;
+        runtime.block_on(async { response.bytes().await }).map_err(|error| broke_off(&base, error))
+    }
+
+    /// The body's JSON.
+    pub(super) fn json<T: DeserializeOwned>(self) -> Result<T> {
+        parse(&self.bytes()?)
+    }
+
+    /// Passes the body through as it is.
+    pub(super) fn copy_to(mut self, out: &mut dyn Write) -> Result<()> {
+        loop {
+            let chunk = self.runtime.block_on(self.response.chunk()).map_err(|error| broke_off(&self.base, error))?;
+            let Some(chunk) = chunk else { return Ok(()) };
+            out.write_all(&chunk)?;
+        }
+    }
+
+    fn refusal(self, roles: &[&str], on_conflict: Option<&str>) -> anyhow::Error {
+        let (base, status) = (self.base.clone(), self.response.status());
+        let retry = header(self.response.headers(), RETRY_AFTER.as_str()).and_then(|text| text.parse::<u64>().ok());
+        let body = self.bytes().unwrap_or_default();
+        let Problem { title, detail } = serde_json::from_slice(&body).unwrap_or_default();
+        let mut line = format!("{base} answers {status}");
+        for part in [&title, &detail].into_iter().filter(|part| !part.is_empty()) {
+            line = format!("{line}: {}", printable(part));
+        }
+        let advice = match (status.as_u16(), roles, retry) {
+            (403, [role, ..], _) => format!(
+                "; it takes a token with the role {} or admin, as `gapura token add NAME --role {role}` makes one",
+                roles.join(", ")
+            ),
+            (403, [], _) => "; it takes a token with the role admin".to_owned(),
+            (409, ..) => on_conflict.map(|advice| format!("; {advice}")).unwrap_or_default(),
+            (503 | 429, _, Some(seconds)) if !detail.contains("try again") => format!("; try again in {seconds} s"),
+            _ if title.is_empty() && detail.is_empty() => "; is --url the address of a gateway?".to_owned(),
+            _ => String::new(),
+        };
+        anyhow!("{line}{advice}")
+    }
+}
+
+/// Reads JSON; an error says where it is wrong, and repeats nothing of it.
+pub(super) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T> {
+    match serde_json::from_slice(json) {
+        Ok(value) => Ok(value),
+        Err(error) => {
+            let (line, column) = (error.line(), error.column());
+            bail!("the gateway is of another version: its answer is not as expected at line {line}, column {column}")
+        }
+    }
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn broke_off(base: &impl fmt::Display, error: reqwest::Error) -> anyhow::Error {
+    anyhow!("the answer of {base} broke off ({}); try again", innermost(&error.without_url()))
 }
 
 /// Where a gateway of this configuration answers on its own machine.

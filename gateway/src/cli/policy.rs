@@ -8,7 +8,7 @@ use clap::Subcommand;
 use protocol::{DoorId, HealthStatus, Instant, PersonClass, Scan, ScanId, Subject};
 use serde_json::json;
 
-use super::api::Api;
+use super::api::{Api, Request};
 use super::say;
 use crate::access::{self, CASES_FILE, Cases, Explained, Policy as PolicySet, Presence, Shown, Snapshot};
 use crate::app;
@@ -89,8 +89,8 @@ pub(super) fn perform(config: &Config, command: Policy, now: Instant) -> Result<
         Policy::Test { set, files, json } => test(&set.folder(config), files, json),
         Policy::Explain(wanted) => explain(config, &wanted, now),
         Policy::Shadow { since, json, api } => {
-            let query: Vec<_> = since.map(|since| ("since", since.to_string())).into_iter().collect();
-            let report: ShadowReport = api.get(config, "/api/v1/policy/shadow", &query)?;
+            let request = Request::get(&["policy", "shadow"], &[]).with("since", since);
+            let report: ShadowReport = api.gateway(config)?.ask(request)?.json()?;
             if json {
                 return say(format_args!("{}", serde_json::to_string(&report)?));
             }

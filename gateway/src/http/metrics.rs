@@ -31,6 +31,9 @@ impl Metrics {
             tokens_refused: Counter::default(),
             tokens_forbidden: Family::default(),
         };
+        for reason in Reason::ALL {
+            drop(metrics.refused.get_or_create(&Refused { reason }));
+        }
         registry.register("http_requests", "HTTP requests by route and answer", metrics.requests.clone());
         registry.register(
             "http_request_seconds",
@@ -100,4 +103,17 @@ pub(super) enum Reason {
     head_timeout,
     /// The client took longer than `answer_timeout_ms` to read its answer.
     answer_timeout,
+}
+
+impl Reason {
+    const ALL: [Self; 8] = [
+        Self::connections,
+        Self::address,
+        Self::handshake,
+        Self::handshake_timeout,
+        Self::handshakes,
+        Self::head_bytes,
+        Self::head_timeout,
+        Self::answer_timeout,
+    ];
 }
