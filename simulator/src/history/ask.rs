@@ -140,7 +140,7 @@ mod tests {
                     json!({
                         "person": self.regency.person_id(person), "name": "Contoh", "day": date, "late_scan": true,
                         "first_in": at(truth.first_in.at_ms), "last_out": at(truth.last_out.at_ms),
-                        "missing_exit": false, "missing_entry": false,
+                        "worked_minutes": truth.known_minutes, "missing_exit": false, "missing_entry": false,
                     })
                 })
                 .collect();
