@@ -22,6 +22,8 @@ pub struct AttendanceRow {
     pub first_in: Option<Instant>,
     /// When they were seen leaving for the last time.
     pub last_out: Option<Instant>,
+    /// Whole minutes that scans prove.
+    pub worked_minutes: i64,
     /// They were not seen leaving.
     pub missing_exit: bool,
     /// They were seen leaving without having come.

@@ -92,3 +92,118 @@ async fn up_to_date<T: DeserializeOwned>(api: &GatewayApi, path: &str) -> Result
         sleep(LOOK_EVERY).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::{Arc, Mutex};
+
+    use axum::Router;
+    use axum::extract::{Query, State};
+    use axum::http::StatusCode;
+    use axum::response::{IntoResponse, Response};
+    use axum::routing::get;
+    use serde_json::{Value, json};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::history::slips::Slips;
+    use crate::history::testing::regency;
+
+    type Asked = HashMap<String, String>;
+
+    /// Ledgers that are rebuilt at first, then behind, and then answer what is true.
+    struct Ledgers {
+        regency: Regency,
+        looks: AtomicU32,
+        asked: Mutex<Vec<Asked>>,
+    }
+
+    impl Ledgers {
+        fn answer(&self, asked: Asked, body: Value) -> Response {
+            self.asked.lock().unwrap().push(asked);
+            match self.looks.fetch_add(1, Ordering::Relaxed) {
+                0 => (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "1")], "{}").into_response(),
+                1 => ([("gapura-behind", "7"), ("gapura-through", "3")], body.to_string()).into_response(),
+                _ => ([("gapura-behind", "0"), ("gapura-through", "10")], body.to_string()).into_response(),
+            }
+        }
+
+        fn attendance(&self, asked: &Asked) -> Value {
+            let date = asked["from"].parse().unwrap();
+            let day = self.regency.month.day(date).unwrap();
+            let rows: Vec<Value> = TrueAttendance::of(&self.regency)
+                .day(day)
+                .map(|(person, truth)| {
+                    let at = |ms| Moment::from_unix_ms(ms).to_string();
+                    json!({
+                        "person": self.regency.person_id(person), "name": "Contoh", "day": date, "late_scan": true,
+                        "first_in": at(truth.first_in.at_ms), "last_out": at(truth.last_out.at_ms),
+                        "worked_minutes": truth.known_minutes, "missing_exit": false, "missing_entry": false,
+                    })
+                })
+                .collect();
+            json!({ "from": date, "to": date, "rows": rows })
+        }
+
+        fn contacts(&self, asked: &Asked) -> Value {
+            let person = self.regency.person(&asked["person"]).unwrap();
+            let ms = |field: &str| asked[field].parse::<Moment>().unwrap().unix_ms();
+            let question = Question { person, period: (ms("from"), ms("to")) };
+            let truth = contacts::truth(&self.regency, &[question]);
+            let met = truth[0].iter().filter(|(_, together)| together.most_ms >= 15 * 60_000);
+            let row = |(person, together): (&u32, &contacts::Together)| {
+                let minutes = together.most_ms / 60_000;
+                let id = self.regency.person_id(*person);
+                json!({ "generation": 1, "person": id, "grade": "certain", "minutes_min": minutes, "minutes_max": minutes })
+            };
+            json!({ "person": asked["person"], "contacts": met.map(row).collect::<Vec<_>>() })
+        }
+    }
+
+    async fn serve(ledgers: Arc<Ledgers>) -> GatewayApi {
+        type Shared = State<Arc<Ledgers>>;
+        let presence = |State(ledgers): Shared, Query(asked): Query<Asked>| async move {
+            ledgers.answer(
+                asked,
+                json!({ "at": "2026-11-25T00:00:00Z", "zones": [{ "zone": "complex", "people": 0, "weak": 2 }] }),
+            )
+        };
+        let attendance = |State(ledgers): Shared, Query(asked): Query<Asked>| async move {
+            let rows = ledgers.attendance(&asked);
+            ledgers.answer(asked, rows)
+        };
+        let contacts = |State(ledgers): Shared, Query(asked): Query<Asked>| async move {
+            let rows = ledgers.contacts(&asked);
+            ledgers.answer(asked, rows)
+        };
+        let routes = Router::new()
+            .route("/api/v1/presence", get(presence))
+            .route("/api/v1/attendance", get(attendance))
+            .route("/api/v1/contacts", get(contacts))
+            .with_state(ledgers);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        GatewayApi::new(&format!("http://{address}"), Some("token"), None).unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn everything_is_asked_once_the_ledgers_are_up_to_date() {
+        let regency = Regency { slips: Slips::NONE, ..regency(60, 5, 3) };
+        let (looks, asked) = (AtomicU32::new(0), Mutex::default());
+        let ledgers = Arc::new(Ledgers { regency: regency.clone(), looks, asked });
+        let api = serve(ledgers.clone()).await;
+        let answered = ask(&api, &regency, 4).await.unwrap();
+        assert_eq!((answered.queries, answered.still_inside), (4, 2));
+        assert!(answered.attendance.rows > 50 && answered.attendance.mismatched() == 0);
+        assert_eq!(answered.contacts.certain.said, answered.contacts.certain.right);
+        assert_eq!(answered.contacts.bounds_violations(), 0);
+        let asked = ledgers.asked.lock().unwrap();
+        // The presence three times, three days, four people.
+        assert_eq!(asked.len(), 10);
+        assert_eq!(asked[9]["purpose"], "simulation");
+        assert_eq!((asked[9]["from"].as_str(), asked[9]["minutes"].as_str()), ("2026-09-30T16:00:00.000Z", "15"));
+    }
+}

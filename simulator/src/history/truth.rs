@@ -16,6 +16,8 @@ pub struct TrueDay {
     pub missed_exits: u32,
     /// Ways into the complex that were not scanned.
     pub missed_entries: u32,
+    /// Whole minutes in the complex; absent where a way in or out was not scanned, or by a clock that is off.
+    pub known_minutes: Option<i64>,
     /// Whether anything was scanned at all.
     pub seen: bool,
 }
@@ -68,8 +70,21 @@ fn true_day(passages: &[Passage], clocks: &[i64]) -> Option<TrueDay> {
         last_out: moment(passages.last()?),
         missed_exits: missed(Direction::Out),
         missed_entries: missed(Direction::In),
+        known_minutes: known_ms(passages, clocks).map(|ms| ms / 60_000),
         seen: passages.iter().any(|passage| passage.seen),
     })
+}
+
+/// How long somebody was in the complex, where all scans at its gates tell it.
+fn known_ms(passages: &[Passage], clocks: &[i64]) -> Option<i64> {
+    let mut ms = 0;
+    for Passage { step, seen, .. } in passages.iter().filter(|passage| passage.step.zone == COMPLEX) {
+        if !seen || clocks.get(step.door).is_some_and(|ahead| *ahead != 0) {
+            return None;
+        }
+        ms += if step.direction == Direction::In { -step.at_ms } else { step.at_ms };
+    }
+    Some(ms)
 }
 
 /// Where somebody was, in order.
@@ -141,6 +156,7 @@ mod tests {
             for (_, day) in days(&passages, &[]) {
                 assert!(day.first_in.seen && day.last_out.seen && day.first_in.at_ms < day.last_out.at_ms);
                 assert_eq!((day.missed_exits, day.missed_entries, day.seen), (0, 0, true));
+                assert!((60..900).contains(&day.known_minutes.unwrap()));
             }
         }
     }

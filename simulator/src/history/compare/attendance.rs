@@ -107,6 +107,9 @@ impl AttendanceCheck {
         if !last_right {
             self.mismatch("last_out");
         }
+        if truth.known_minutes.is_some_and(|minutes| minutes != row.worked_minutes) {
+            self.mismatch("worked_minutes");
+        }
         self.missing_exit.add(row.missing_exit, truth.missed_exits > 0);
         self.missing_entry.add(row.missing_entry, truth.missed_entries > 0);
     }
@@ -135,6 +138,7 @@ mod tests {
             day: regency.month.date(day).unwrap(),
             first_in: seen(truth.first_in),
             last_out: seen(truth.last_out),
+            worked_minutes: truth.known_minutes.unwrap_or(0),
             missing_exit: truth.missed_exits > 0,
             missing_entry: truth.missed_entries > 0,
         };
@@ -166,7 +170,8 @@ mod tests {
     fn every_mistake_is_counted_by_its_kind() {
         let later = |at: Option<Instant>, ms| at.map(|at| Instant::from_unix_ms(at.unix_ms() + ms));
         type Change = Box<dyn FnOnce(&mut Vec<AttendanceRow>)>;
-        let table: [(&str, Change); 8] = [
+        let table: [(&str, Change); 9] = [
+            ("worked_minutes", Box::new(|rows| rows[0].worked_minutes -= 1)),
             ("first_in", Box::new(move |rows| rows[0].first_in = later(rows[0].first_in, 1_000))),
             ("first_in", Box::new(|rows| rows[0].first_in = None)),
             ("last_out", Box::new(move |rows| rows[0].last_out = later(rows[0].last_out, -1_000))),
