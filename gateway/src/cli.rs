@@ -181,6 +181,7 @@ fn make_site(init: Init, now: Instant) -> Result<()> {
 /// Everything that `run` would read, read once.
 fn check(config: &Config) -> Result<()> {
     let snapshot = app::read_snapshot(config)?;
+    app::view_rules(config, &snapshot)?;
     app::door_tls(&config.folder())?;
     app::http_tls(config)?;
     let tokens = app::tokens(&config.folder())?;

@@ -2,6 +2,8 @@
 //!
 //! `GAPURA_{SECTION}__{FIELD}` in the environment outweighs the file: `GAPURA_MQTT__LISTEN=127.0.0.1:0`.
 
+mod privacy;
+
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
@@ -10,7 +12,9 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::site::SiteFolder;
-use crate::{access, doors, forward, http, log, monitors, passes, scan};
+use crate::{access, doors, forward, http, log, monitors, passes, scan, views};
+
+pub use privacy::Privacy;
 
 const ENVIRONMENT: &str = "GAPURA_";
 
@@ -38,6 +42,15 @@ pub struct Config {
     /// The durable log.
     #[serde(default)]
     pub log: log::Config,
+    /// How the times of people at doors become working days.
+    #[serde(default)]
+    pub attendance: views::AttendanceConfig,
+    /// What makes a contact.
+    #[serde(default)]
+    pub contacts: views::ContactsConfig,
+    /// How long what is known of people is kept, and what leaves the site.
+    #[serde(default)]
+    pub privacy: Privacy,
     /// Who watches decisions.
     #[serde(default)]
     pub monitors: monitors::Config,
@@ -125,6 +138,9 @@ impl Config {
             ("health", self.health.validate()),
             ("access", self.access.validate()),
             ("log", self.log.validate()),
+            ("attendance", self.attendance.validate()),
+            ("contacts", self.contacts.validate()),
+            ("privacy", self.privacy.validate()),
             ("monitors", self.monitors.validate()),
             ("upstream", upstream),
             ("http", self.http.validate()),
@@ -230,6 +246,9 @@ mod tests {
             (SITE.replace("regency", "Regency Hall"), vec![], vec!["gapura.toml:2", "a-z"]),
             (SITE.replace("Makassar", "Nowhere"), vec![], vec!["time_zone", "IANA"]),
             (format!("{SITE}[scans]\nqueue_events_max = 0\n"), vec![], vec!["[scans] queue_events_max", "1 to"]),
+            (format!("{SITE}[attendance]\nstay_hours_max = 99\n"), vec![], vec!["[attendance] stay_hours_max", "1 to"]),
+            (format!("{SITE}[contacts]\nminutes = 0\n"), vec![], vec!["[contacts] minutes", "1 to"]),
+            (format!("{SITE}[privacy]\nevents_days = 0\n"), vec![], vec!["[privacy] events_days", "1 to 3650"]),
             (SITE.into(), vec![("GAPURA_SCANS__QUEUE_EVENTS_MAX", "many")], vec!["scans.queue_events_max"]),
             (SITE.into(), vec![("GAPURA_TOKENS", "x")], vec!["GAPURA_TOKENS", "GAPURA_MQTT__LISTEN"]),
             (SITE.into(), vec![("GAPURA_LISTEN", "x")], vec!["GAPURA_LISTEN", "GAPURA_MQTT__LISTEN"]),

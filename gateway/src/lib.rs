@@ -51,9 +51,11 @@ pub mod config;
 pub mod overview;
 pub mod reload;
 
+pub mod calendar;
 pub mod clock;
 pub mod door_list;
 pub mod identity;
+pub mod spreadsheet;
 pub mod tokens;
 
 pub mod doors;

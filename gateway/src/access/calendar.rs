@@ -1,28 +1,12 @@
-//! The site's holidays: the format of `calendar.toml`.
+//! Reading the calendar: a mistake is named with its line and what a holiday and working hours look like.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use jiff::civil::Date;
-use serde::Deserialize;
-
 use super::{AccessError, line_of};
-
-/// Days on which offices are closed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Calendar {
-    holidays: BTreeMap<Date, String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    holidays: BTreeMap<Date, String>,
-}
+use crate::calendar::Calendar;
 
 impl Calendar {
-    /// Reads `calendar.toml`; no file means no holidays.
+    /// Reads `calendar.toml`; no file means no holidays and no working hours.
     ///
     /// # Errors
     /// Names the line of what is wrong.
@@ -32,27 +16,12 @@ impl Calendar {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(AccessError::new(path, format!("cannot be read ({error})"))),
         };
-        let file: File = toml::from_str(&text).map_err(|error| {
+        Self::parse(&text).map_err(|error| {
             let line = line_of(&text, error.span().map_or(0, |span| span.start));
-            let remedy = "a holiday looks like: 2026-12-25 = \"Christmas\", below [holidays]";
+            let remedy = "a holiday looks like 2026-12-25 = \"Christmas\" below [holidays], hours look like monday = \
+                          \"07:30-16:00\" below [hours] or [groups.NAME], where holidays_off is true or false";
             AccessError::at_line(path, line, format!("{}; {remedy}", error.message().trim_end()))
-        })?;
-        Ok(Self { holidays: file.holidays })
-    }
-
-    /// The name of the holiday on that day, if it is one.
-    pub fn holiday(&self, day: Date) -> Option<&str> {
-        self.holidays.get(&day).map(String::as_str)
-    }
-
-    /// Number of holidays.
-    pub fn len(&self) -> usize {
-        self.holidays.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.holidays.is_empty()
+        })
     }
 }
 
@@ -79,11 +48,52 @@ mod tests {
     }
 
     #[test]
+    fn a_calendar_has_hours_and_groups_in_their_order() {
+        let calendar = read(
+            "[hours]\nmonday = \"07:30-16:00\"\nfriday = \"07:30-16:30\"\n[groups.shelter]\nsunday = \"06:00-14:00\"\n\
+             holidays_off = true\n[groups.night]\nmonday = \"22:00-06:00\"\n[groups.day_2]\n",
+        )
+        .unwrap();
+        let shifts: Vec<String> = calendar.hours().shifts().map(|shift| shift.to_string()).collect();
+        assert_eq!(shifts, ["07:30-16:00", "07:30-16:30"]);
+        assert_eq!(calendar.hours().tuesday, None);
+        let groups: Vec<_> =
+            calendar.groups().iter().map(|(name, group)| (name.as_str(), group.holidays_off)).collect();
+        assert_eq!(groups, [("shelter", true), ("night", false), ("day_2", false)]);
+        assert!(calendar.groups()[1].1.week.monday.unwrap().crosses_midnight());
+    }
+
+    #[test]
+    fn the_sample_calendar_has_the_hours_of_offices() {
+        let calendar = read(include_str!("../../../deploy/calendar.toml")).unwrap();
+        let minutes: Vec<i64> = calendar.hours().shifts().map(crate::calendar::Shift::minutes).collect();
+        assert_eq!(minutes, [510, 510, 510, 510, 540]);
+        assert!(calendar.groups().is_empty() && !calendar.is_empty());
+    }
+
+    #[test]
+    fn the_group_that_the_sample_calendar_shows_is_valid() {
+        let sample = include_str!("../../../deploy/calendar.toml");
+        let setting = |line: &&str| line.starts_with('[') && line.ends_with(']') || line.split(" = ").count() == 2;
+        let shown = sample.lines().map(|line| line.strip_prefix("# ").filter(setting).unwrap_or(line));
+        let calendar = read(&shown.collect::<Vec<_>>().join("\n")).unwrap();
+        assert_eq!(calendar.groups()[0].1.week.shifts().filter(|shift| shift.crosses_midnight()).count(), 7);
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_line() {
         for (text, line, word) in [
             ("[holidays]\nchristmas = \"x\"\n", ":2", "2026-12-25"),
             ("[holidays]\n2026-12-25 = 7\n", ":2", "string"),
             ("[holydays]\n", ":1", "holydays"),
+            ("[hours]\nmonday = \"07:30\"\n", ":2", "22:00-06:00"),
+            ("[hours]\nmontag = \"07:30-16:00\"\n", ":2", "montag"),
+            ("[hours]\nholidays_off = true\n", ":2", "holidays_off"),
+            ("[hours]\n\n[groups.night]\nmonday = \"late\"\n", ":4", "07:30-16:00"),
+            ("[groups.night]\nholidays_off = \"no\"\n", ":2", "true or false"),
+            ("[groups.night]\nholiday_off = true\n", ":2", "holiday_off"),
+            ("[groups]\nnight = 7\n", ":2", "[groups.NAME]"),
+            ("[hours]\n[groups.Night]\n", ":2", "a-z"),
         ] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(line) && error.contains(word), "{text:?}: {error}");

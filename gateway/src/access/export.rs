@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::directory::{PersonRecord, each_person};
 use super::{AccessError, PeopleFormat};
+use crate::spreadsheet::guarded;
 
 const COLUMNS: [&str; 14] = [
     "person",
@@ -24,11 +25,6 @@ const COLUMNS: [&str; 14] = [
     "id_number",
     "credentials",
 ];
-
-/// What a spreadsheet takes a cell for a formula by.
-const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
-/// What tells a spreadsheet that a cell is text.
-const GUARD: char = '\'';
 
 /// People could not be exported.
 #[derive(Debug, Error)]
@@ -98,20 +94,4 @@ fn cells(person: &PersonRecord) -> [String; 14] {
         cell(&person.id_number),
         guarded(&person.credentials.join(";")),
     ]
-}
-
-/// A cell that no spreadsheet takes for a formula.
-fn guarded(text: &str) -> String {
-    let mut chars = text.chars();
-    let needed = match chars.next() {
-        Some(GUARD) => chars.next().is_some_and(|second| second == GUARD || FORMULA.contains(&second)),
-        first => first.is_some_and(|first| FORMULA.contains(&first)),
-    };
-    if needed { format!("{GUARD}{text}") } else { text.to_owned() }
-}
-
-/// What was in a cell before it was guarded.
-pub(super) fn unguarded(cell: &str) -> &str {
-    let guarded = |text: &&str| text.starts_with(GUARD) || text.starts_with(FORMULA);
-    cell.strip_prefix(GUARD).filter(guarded).unwrap_or(cell)
 }

@@ -22,16 +22,16 @@ use jiff::tz::TimeZone;
 use protocol::{Instant, Mode};
 use thiserror::Error;
 
+pub use crate::calendar::Calendar;
 use crate::door_list::ModePlan;
 pub use crate::door_list::{Door, Doors, Zones};
 pub use crate::passes::Passes;
-pub use calendar::Calendar;
 pub use config::Config;
 pub use credential::CredentialKey;
-pub use decide::{Explained, Shown, decide, explain, refuse_malformed};
+pub use decide::{Explained, Shown, decide, explain, pass_faults, refuse_malformed};
 pub use directory::{
-    Directory, FieldError, Person, PersonError, PersonRecord, Put, erase_person, list_people, put_person, read_person,
-    remove_person,
+    Directory, FieldError, Person, PersonError, PersonRecord, Put, erase_person, list_people, names_of, put_person,
+    read_person, remove_person,
 };
 pub use export::{ExportError, export_people};
 pub use import::{
@@ -62,7 +62,7 @@ pub struct Snapshot {
     pub doors: Arc<Doors>,
     /// The zones that they lead into.
     pub zones: Arc<Zones>,
-    /// The site's holidays.
+    /// The site's holidays and working hours.
     pub calendar: Arc<Calendar>,
     /// Who may issue passes and health certificates, and which are revoked.
     pub passes: Arc<Passes>,

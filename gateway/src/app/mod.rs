@@ -6,6 +6,7 @@ mod mode_changes;
 mod people;
 mod policies;
 mod reloads;
+mod rules;
 mod words;
 
 use std::net::SocketAddr;
@@ -28,7 +29,7 @@ use crate::doors::{DoorSettings, Parts, Words};
 use crate::forward::{self, Forwarder};
 use crate::log::{LogReader, Quarantined};
 use crate::monitors::Monitors;
-use crate::overview::Overview;
+use crate::overview::{self, Overview};
 use crate::reload::{self, Refusals};
 use crate::scan::{Figures, ScanQueue, Spine, SpineParts, State, UPSTREAM, UpstreamNote};
 use crate::tokens::Tokens;
@@ -37,6 +38,7 @@ use crate::{doors, http, monitors, scan};
 use self::current::Current;
 use self::people::People;
 pub use inputs::{directory, door_tls, http_tls, open_log, read_snapshot, tokens, upstream_client};
+pub use rules::{view_rules, working_hours};
 
 /// How long the stages may take to stop.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
@@ -94,6 +96,7 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
         monitors: core.monitors.clone(),
         refusals: refusals.clone(),
     });
+    overview::register(&overview, &mut registry);
     let words = words::words(&config, &core, &edge, &clock);
     let current = Current::new(Arc::clone(&core.snapshot));
     let people = People { path: directory(&config.folder()), current: current.clone(), clock: clock.clone() };
@@ -148,7 +151,9 @@ struct Core {
 
 impl Core {
     fn start(config: &Config, clock: &Clock, registry: &mut Registry) -> Result<Self> {
-        let snapshot = Arc::new(ArcSwap::from_pointee(read_snapshot(config)?));
+        let snapshot = read_snapshot(config)?;
+        view_rules(config, &snapshot)?;
+        let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
         let (log, reader) = open_log(config, registry, clock)?;
         let state = State::rebuild(&reader, config.access.presence_ms()).context("the log cannot be read")?;
         let monitors = Monitors::start(config.monitors.clone(), monitors::Metrics::new(registry))?;

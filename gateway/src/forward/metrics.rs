@@ -66,6 +66,9 @@ impl Metrics {
             missing_events: Counter::default(),
             request_seconds: Histogram::new(exponential_buckets(0.002, 2.0, 15)),
         };
+        for result in [BatchResult::Accepted, BatchResult::Partial, BatchResult::Refused, BatchResult::Failed] {
+            drop(metrics.batches.get_or_create(&BatchLabels { result }));
+        }
         let Self { acked_through, batches, events_sent, retries, .. } = metrics.clone();
         registry.register("upstream_acked_through", "Every event up to this number is upstream", acked_through);
         registry.register("upstream_batches", "Batches posted, by what became of them", batches);

@@ -217,6 +217,11 @@ impl LogReader {
         }
     }
 
+    /// With less free space on the log's disk than this, [`problems`](Self::problems) says so. In bytes.
+    pub fn disk_free_bytes_min(&self) -> u64 {
+        self.store.config.disk_free_bytes_min
+    }
+
     /// What is wrong with the log, the worst first.
     pub fn problems(&self, now: Instant) -> Vec<Problem> {
         let mut problems = Vec::new();

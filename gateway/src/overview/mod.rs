@@ -1,5 +1,7 @@
 //! Puts the status together from every stage, and says what is wrong.
 
+mod metrics;
+
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +21,8 @@ use crate::reload::Refusals;
 use crate::scan::{Figures, WeakScanQueue};
 use crate::status::{CertificateFigures, DoorRow, Problem, Severity, SiteStatus, UpstreamFigures, ZoneRow};
 use crate::{doors, forward, tls};
+
+pub use metrics::register;
 
 /// A certificate that expires sooner is a problem.
 const CERTIFICATE_WARNING_DAYS: i64 = 14;

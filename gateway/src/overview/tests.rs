@@ -110,6 +110,45 @@ fn what_could_not_be_reloaded_is_a_warning() {
 }
 
 #[test]
+fn what_the_status_shows_can_be_scraped() {
+    let mut bench = Bench::new(crate::log::Config { disk_free_bytes_min: u64::MAX, ..Default::default() });
+    let later = bench.overview.clock.now();
+    bench.overview.refusals.note("policy", &Err("does not parse".into()), later);
+    let expires = bench.overview.status().certificates[0].not_after.unix_ms() / 1000;
+    let folder = bench.site.folder.root().to_owned();
+    std::fs::rename(&folder, folder.with_extension("away")).unwrap();
+    bench.log.reopen().unwrap_err();
+    std::fs::rename(folder.with_extension("away"), &folder).unwrap();
+    let overview = Arc::new(bench.overview);
+    let mut registry = Registry::with_prefix("gapura");
+    register(&overview, &mut registry);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let value = |series: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {series} in {text}")).parse::<f64>().unwrap()
+    };
+    let at = |ms: i64| ms as f64 / 1000.0;
+    for (series, expected) in [
+        ("gapura_ready", 0.0),
+        ("gapura_problems{severity=\"critical\",what=\"log\"}", 1.0),
+        ("gapura_problems{severity=\"warning\",what=\"disk\"}", 1.0),
+        ("gapura_files_refused{what=\"policy\"}", 1.0),
+        ("gapura_time_seconds", at(overview.clock.now().unix_ms())),
+        ("gapura_start_time_seconds", at(overview.started_at.unix_ms())),
+        ("gapura_certificate_expires_timestamp_seconds{certificate=\"gateway\"}", expires as f64),
+        ("gapura_doors_registered", 5.0),
+        ("gapura_doors_online", 0.0),
+        ("gapura_doors_clock_off", 0.0),
+        ("gapura_log_disk_free_bytes_min", u64::MAX as f64),
+    ] {
+        assert!((value(series) - expected).abs() < 1.0, "{series} is {}, not {expected}", value(series));
+    }
+    assert!(value("gapura_log_disk_free_bytes") > 0.0 && value("gapura_log_file_bytes") > 0.0);
+    assert!(!text.contains("gapura_upstream_failing_since"), "no upstream, so none that fails");
+}
+
+#[test]
 fn a_missing_certificate_is_a_warning() {
     let bench = Bench::new(crate::log::Config { disk_free_bytes_min: 0, ..Default::default() });
     std::fs::remove_file(bench.site.folder.gateway_certificate()).unwrap();

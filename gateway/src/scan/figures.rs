@@ -11,10 +11,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use protocol::{DoorId, Event, Instant, Subject};
+use protocol::{CredentialKind, DoorId, Event, Instant, Outcome, Subject};
 
 use super::State;
-use crate::access::Occupancy;
+use crate::access::{Occupancy, pass_faults};
 use crate::status::{Percentiles, ScanFigures};
 
 /// Seconds over which the rate of scans is told.
@@ -31,6 +31,8 @@ const LATENCY_US_MAX: u64 = 60_000_000;
 pub struct Metrics {
     /// Events kept, by outcome.
     pub kept: Family<OutcomeLabel, Counter>,
+    /// Kept scans of passes that do not count, by why; not of late scans, whose event does not say.
+    pub pass_faults: Family<FaultLabel, Counter>,
     /// Kept payloads that were no scans.
     pub malformed: Counter,
     /// Scans that were sent before and are answered again.
@@ -51,6 +53,13 @@ pub struct Metrics {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct OutcomeLabel {
     outcome: &'static str,
+}
+
+/// The label of a pass that does not count.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct FaultLabel {
+    /// One of [`pass_faults`].
+    reason: &'static str,
 }
 
 /// The labels of a helper's word.
@@ -95,6 +104,7 @@ impl Metrics {
         let buckets = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
         let metrics = Self {
             kept: Family::default(),
+            pass_faults: Family::default(),
             malformed: Counter::default(),
             assists: Family::default(),
             duplicates: Counter::default(),
@@ -103,7 +113,16 @@ impl Metrics {
             held: Gauge::default(),
             seconds: Histogram::new(buckets),
         };
+        // From the start at 0: the first of a kind is then seen to rise.
+        for outcome in Outcome::ALL {
+            drop(metrics.kept.get_or_create(&OutcomeLabel { outcome: outcome.as_str() }));
+        }
+        for reason in pass_faults() {
+            drop(metrics.pass_faults.get_or_create(&FaultLabel { reason }));
+        }
         registry.register("scans_kept", "Events kept on disk, by outcome", metrics.kept.clone());
+        let help = "Kept scans of passes that do not count, by why; not of late scans";
+        registry.register("scans_pass_faults", help, metrics.pass_faults.clone());
         registry.register("scans_malformed", "Kept payloads that were no scans", metrics.malformed.clone());
         registry.register("assists", "Helpers' words kept on disk, by action and result", metrics.assists.clone());
         registry.register("scans_duplicates", "Scans sent before, answered again", metrics.duplicates.clone());
@@ -120,10 +139,26 @@ impl Metrics {
         if matches!(event.subject, Subject::Malformed(_)) {
             self.malformed.inc();
         }
+        if let Some(label) = FaultLabel::of(event) {
+            self.pass_faults.get_or_create(&label).inc();
+        }
         if let Some(labels) = AssistLabels::of(event) {
             self.assists.get_or_create(&labels).inc();
         }
         self.seconds.observe(latency.as_secs_f64());
+    }
+}
+
+impl FaultLabel {
+    /// The label of an event that keeps a scan of a pass that does not count. A policy may give reasons of its own to passes
+    /// that do: those are none.
+    fn of(event: &Event) -> Option<Self> {
+        let Subject::Scan(scan) = &event.subject else { return None };
+        if !matches!(scan.kind, Some(CredentialKind::Pass | CredentialKind::HealthCertificate)) {
+            return None;
+        }
+        let reason = pass_faults().find(|fault| *fault == event.verdict.reason)?;
+        Some(Self { reason })
     }
 }
 

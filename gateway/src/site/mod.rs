@@ -4,7 +4,7 @@
 //! gapura.toml           the configuration; relative paths start here
 //! doors.toml            one table per door
 //! zones.toml            one table per zone, where zones lie in each other, have limits or modes
-//! calendar.toml         holidays
+//! calendar.toml         holidays and working hours
 //! tokens.toml           one table per access token, without the token
 //! policy/               who may pass
 //! policy-candidate/     who may pass from some day on; tried on live scans, never binding

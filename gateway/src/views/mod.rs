@@ -29,7 +29,9 @@
 //! | in, and nothing for `stay_hours_max` | left unseen, by rule at the end of the shift, never on the next day |
 
 mod attendance;
+mod config;
 mod contacts;
+mod export;
 mod hours;
 mod overlap;
 mod passage;
@@ -41,8 +43,10 @@ mod stays;
 mod tests;
 
 pub use attendance::{Attendance, DayTable, Flags, OpdSummary, Presence, attendance, working_days};
+pub use config::{AttendanceConfig, ContactsConfig};
 pub use contacts::{Contact, ContactQuery, Depth, Encounter, Grade, Line, Scope, Stays, contacts};
-pub use hours::{Group, Shift, ShiftError, Week, WorkingHours};
+pub use export::{Named, attendance_csv, contacts_csv, ndjson};
+pub use hours::WorkingHours;
 pub use passage::{Passage, Person, Sighting};
 pub use presence::{Muster, Occupancy, PresenceNow, Present, present};
 pub use rules::Rules;

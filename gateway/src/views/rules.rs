@@ -5,8 +5,9 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use protocol::Instant;
 
-use super::hours::{Shift, WorkingHours};
+use super::hours::WorkingHours;
 use super::{Passage, Person};
+use crate::calendar::Shift;
 use crate::door_list::Zones;
 
 /// How passages are read.
@@ -165,7 +166,7 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
-    use crate::views::hours::{Group, Week};
+    use crate::calendar::{Group, Week};
 
     fn rules(zone: &str) -> Rules {
         let mut rules = Rules::new(TimeZone::get(zone).unwrap());

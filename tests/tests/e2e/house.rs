@@ -5,10 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each stage of the gateway may import of the others. Everything may use the leaves, and `protocol`.
-const MAY_IMPORT: [(&str, &[&str]); 20] = [
+const MAY_IMPORT: [(&str, &[&str]); 22] = [
+    ("calendar", &[]),
     ("clock", &[]),
     ("door_list", &[]),
     ("identity", &[]),
+    ("spreadsheet", &[]),
     ("status", &[]),
     ("tokens", &[]),
     ("tls", &[]),
@@ -24,13 +26,13 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ("scan", &["access", "log", "monitors"]),
     ("doors", &["scan", "monitors", "tls"]),
     ("reload", &[]),
-    ("config", &["access", "passes", "site", "doors", "scan", "log", "monitors", "forward", "http"]),
+    ("config", &["access", "passes", "site", "doors", "scan", "log", "monitors", "forward", "views", "http"]),
     ("overview", &["access", "config", "log", "monitors", "reload", "scan", "doors", "forward", "tls"]),
 ];
 
-/// Leaves that everything may use: the clock, the list of doors, who a certificate or a token belongs to, and the words of
-/// the status.
-const LEAVES: [&str; 5] = ["clock", "door_list", "identity", "status", "tokens"];
+/// Leaves that everything may use: the calendar, the clock, the list of doors, who a certificate or a token belongs to, what a
+/// spreadsheet makes of a cell, and the words of the status.
+const LEAVES: [&str; 7] = ["calendar", "clock", "door_list", "identity", "spreadsheet", "status", "tokens"];
 
 /// The roots, which put everything together.
 const ROOTS: [&str; 2] = ["app", "cli"];

@@ -14,8 +14,20 @@ use self::holder::{Health, Holder};
 use super::policy::{Judgement, Question};
 use super::presence::{Attempt, Presence, Who};
 use super::{Door, Snapshot};
+use crate::passes::Fault;
 
 const HOUR_MS: i64 = 3_600_000;
+
+/// Shown at another door a moment ago.
+const REPLAYED: &str = "pass-replayed";
+
+/// A pass that admits once, and has.
+const USED: &str = "pass-used";
+
+/// Every reason for which a pass does not count: what is wrong with the pass itself, and that it was shown before.
+pub fn pass_faults() -> impl Iterator<Item = &'static str> {
+    Fault::ALL.iter().map(|fault| fault.as_str()).chain([REPLAYED, USED])
+}
 
 /// One scan as it is put to the decision.
 #[derive(Clone, Copy, Debug)]
@@ -178,10 +190,10 @@ impl<'a> Asked<'a> {
         holder.fault.or_else(|| {
             let pass = holder.pass?;
             if self.presence.is_elsewhere(pass.id, attempt, rules.pass_replay_ms) {
-                return Some("pass-replayed");
+                return Some(REPLAYED);
             }
             let used = pass.one_time_until.is_some() && self.presence.is_used(pass.id, attempt, rules.double_scan_ms);
-            used.then_some("pass-used")
+            used.then_some(USED)
         })
     }
 

@@ -114,6 +114,23 @@ impl Directory {
         self.seen(self.people.get(at)?)
     }
 
+    /// Everybody who is in one of `groups`: the id, and the first of them that the person is in.
+    pub fn members<'a>(&'a self, groups: &'a [&'a str]) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let first_of = |place: &Place| {
+            let is_in = |group: &&str| place.groups.iter().any(|of| **of == **group);
+            groups.iter().copied().find(is_in)
+        };
+        let first_by_place: Vec<Option<&str>> = self.places.iter().map(first_of).collect();
+        let group_of = move |row: &Row| first_by_place.get(to_usize(row.place)).copied().flatten();
+        self.people.iter().filter_map(move |row| Some((self.id(row), group_of(row)?)))
+    }
+
+    /// Everybody who works here, contract staff too: the id and the office, which may be empty.
+    pub fn staff(&self) -> impl Iterator<Item = (&str, &str)> {
+        let staff = self.people.iter().filter(|row| matches!(row.class, PersonClass::Asn | PersonClass::NonAsn));
+        staff.filter_map(|row| Some((self.id(row), &*self.places.get(to_usize(row.place))?.opd)))
+    }
+
     /// Number of people.
     pub fn people(&self) -> usize {
         self.people.len()

@@ -1,5 +1,6 @@
 //! One person at a time: read, put and removed in the directory's file, which is opened and closed for it.
 
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 use std::path::Path;
 
@@ -82,6 +83,27 @@ pub fn read_person(path: &Path, id: &str) -> Result<Option<PersonRecord>, Access
     let Some(people) = file::table(path, &database, PEOPLE)? else { return Ok(None) };
     let Some(bytes) = people.get(id).map_err(|error| file::unreadable(path, &error.into()))? else { return Ok(None) };
     Ok(Some(PersonRecord::of(id, &file::decode(path, bytes.value())?)))
+}
+
+/// The names of these people, as far as they are there and have one, by id. Waits a moment for a file that is in use.
+///
+/// # Errors
+/// When the file cannot be used.
+pub fn names_of<'a>(
+    path: &Path,
+    ids: impl IntoIterator<Item = &'a str>,
+) -> Result<HashMap<&'a str, String>, AccessError> {
+    let failed = |error: redb::StorageError| file::unreadable(path, &error.into());
+    let Some(database) = file::open_to_read(path)? else { return Ok(HashMap::new()) };
+    let Some(people) = file::table(path, &database, PEOPLE)? else { return Ok(HashMap::new()) };
+    // In the file's order, neighbours are read once.
+    let ids: BTreeSet<&str> = ids.into_iter().collect();
+    let mut names = HashMap::with_capacity(ids.len());
+    for id in ids {
+        let Some(bytes) = people.get(id).map_err(failed)? else { continue };
+        names.extend(file::decode(path, bytes.value())?.name.map(|name| (id, name)));
+    }
+    Ok(names)
 }
 
 /// Up to `limit` people in the order of their ids, those behind `after`. Waits a moment for a file that is in use.

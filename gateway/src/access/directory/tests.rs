@@ -288,6 +288,31 @@ fn whoever_is_erased_has_left_nothing_in_the_folder() {
 }
 
 #[test]
+fn groups_offices_and_names_are_found_for_many_at_once() {
+    let site = Site::new();
+    for (id, class, opd, groups, name) in [
+        ("P-1", "asn", "dinkes", &["night", "press"][..], Some("Contoh Satu")),
+        ("P-2", "non-asn", "", &["press"][..], None),
+        ("P-3", "visitor", "dinkes", &[][..], Some("Contoh Tiga")),
+        ("P-4", "asn", "dinkes", &["other"][..], None),
+    ] {
+        let (class, opd, name) = (class.into(), Some(opd.into()), name.map(Into::into));
+        site.put(&PersonRecord { class, opd, groups: badges(groups), name, ..person(id, &[]) }).unwrap();
+    }
+    let directory = site.read();
+    let members =
+        |groups: &[&str]| directory.members(groups).map(|(id, group)| format!("{id} {group}")).collect::<Vec<_>>();
+    assert_eq!(members(&["press", "night"]), ["P-1 press", "P-2 press"]);
+    assert_eq!(members(&["night", "press"]), ["P-1 night", "P-2 press"]);
+    assert!(members(&[]).is_empty());
+    assert_eq!(directory.staff().collect::<Vec<_>>(), [("P-1", "dinkes"), ("P-2", ""), ("P-4", "dinkes")]);
+    let names = names_of(&site.path(), ["P-3", "P-2", "P-9", "P-1"]).unwrap();
+    let expected = [("P-1", "Contoh Satu".to_owned()), ("P-3", "Contoh Tiga".to_owned())];
+    assert_eq!(BTreeMap::from_iter(names), BTreeMap::from(expected));
+    assert!(names_of(Path::new("nowhere.redb"), ["P-1"]).unwrap().is_empty());
+}
+
+#[test]
 fn people_are_listed_in_pages_by_id() {
     let site = Site::new();
     let list = |after: Option<&str>, limit| {

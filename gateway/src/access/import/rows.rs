@@ -9,7 +9,7 @@ use serde_json::error::Category;
 use super::RowError;
 use crate::access::CredentialKey;
 use crate::access::directory::{PersonRecord, is_id};
-use crate::access::export::unguarded;
+use crate::spreadsheet::unguarded;
 
 const FILE_BYTES_MAX: u64 = 1 << 30;
 const LINE_BYTES_MAX: u64 = 64 << 10;

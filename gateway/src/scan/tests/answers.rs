@@ -179,6 +179,34 @@ fn a_payload_that_is_no_scan_is_kept_and_answered() {
 }
 
 #[test]
+fn passes_that_do_not_count_are_counted_by_their_reason() {
+    let mut bench = Bench::new();
+    let now = Instant::from_unix_ms(NOW_MS);
+    let shown = [
+        ("door-0", "GP1:no base45 at all!", now),
+        ("door-1", "HC1:ABC", now),
+        ("watch", "GP1:nor is this!", now),
+        ("door-0", "nobody", now),
+        ("door-0", "GP1:late and no pass!", Instant::from_unix_ms(NOW_MS - 3_600_000)),
+    ];
+    for ((at, credential, scanned_at), ticket) in shown.into_iter().zip(1..) {
+        let id = ScanId { epoch: 1, seq: ticket };
+        let mut arrival = bench.arrival(ticket, &at.parse().unwrap(), id);
+        arrival.payload = Payload::Scan(Scan::new(id, scanned_at, Direction::In, credential).unwrap());
+        bench.queue().submit(arrival).unwrap();
+        bench.kept(ticket);
+    }
+    let mut registry = Registry::default();
+    registry.register("faults", "", bench.metrics.pass_faults.clone());
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let series = |of: &str| text.lines().filter(|line| line.starts_with("faults_total{") && line.ends_with(of)).count();
+    assert_eq!((series(" 0"), series(" 1"), series(" 2")), (18, 1, 1), "{text}");
+    assert!(text.contains("{reason=\"pass-not-base45\"} 2") && text.contains("{reason=\"pass-not-compressed\"} 1"));
+    assert!(text.contains("{reason=\"pass-used\"} 0") && text.contains("{reason=\"pass-replayed\"} 0"));
+}
+
+#[test]
 fn when_too_many_wait_to_be_looked_up_the_arrival_is_given_back() {
     let mut bench = Bench::with(Config { recall_scans_max: 1, ..Config::default() }, 1024);
     bench.scan(1);

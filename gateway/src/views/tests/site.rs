@@ -5,8 +5,8 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use protocol::{Direction, Instant};
 
+use crate::calendar::{Group, Week};
 use crate::door_list::Zones;
-use crate::views::hours::{Group, Week};
 use crate::views::rules::plus_ms;
 use crate::views::{Passage, Person, Rules};
 
