@@ -64,7 +64,6 @@ struct Contact {
     generation: u8,
     of: String,
     person: String,
-    name: Option<String>,
     grade: String,
     minutes_min: i64,
     minutes_max: i64,
@@ -118,18 +117,17 @@ fn write_contacts(out: &mut dyn Write, zone: &Zone, answer: &Contacts) -> Result
     let Contacts { person, from, to, minutes, contacts } = answer;
     let (from, to) = (zone.exact(*from), zone.exact(*to));
     writeln!(out, "Contacts of {}, {from} to {to}\n{minutes} minutes or more within 24 hours\n", printable(person))?;
-    let titles = ["PERSON", "NAME", "CONTACT OF", "SURE", ">MINUTES", "REACHED", "ZONE", "TOGETHER", "NOTES"];
+    let titles = ["PERSON", "CONTACT OF", "SURE", ">MINUTES", "REACHED", "ZONE", "TOGETHER", "NOTES"];
     let mut table = Table::new(&titles);
     for contact in contacts {
-        let Contact { of, person, name, grade, minutes_min: min, minutes_max: max, reached_at, .. } = contact;
+        let Contact { of, person, grade, minutes_min: min, minutes_max: max, reached_at, .. } = contact;
         let minutes = if min == max { min.to_string() } else { format!("{min}-{max}") };
         let reached = zone.minute(*reached_at);
-        let name = name.as_deref().unwrap_or_default();
-        let mut about = [person.as_str(), name, of, grade, &minutes, &reached];
+        let mut about = [person.as_str(), of, grade, &minutes, &reached];
         for encounter in &contact.encounters {
             let (together, notes) = (zone.span(encounter.from, encounter.to), notes(zone, contact, encounter));
             table.row(about.iter().copied().chain([encounter.zone.as_str(), &together, &notes]));
-            about = [""; 6];
+            about = [""; 5];
         }
     }
     table.write(out)?;

@@ -29,7 +29,8 @@ struct Numbered {
     number: u64,
 }
 
-/// Asks for page after page, hands each page's lines to `page`, says where it goes on, and returns how many lines there were.
+/// Asks for page after page, hands each page's lines to `page`, and returns how many there were. Where a limit ended it,
+/// it says where it goes on.
 pub(super) fn read(
     ledger: &mut Ledger,
     request: &Request,

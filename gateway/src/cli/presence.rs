@@ -138,7 +138,7 @@ fn write_zones(out: &mut dyn Write, zone: &Zone, Zones { at, mut zones }: Zones,
         let capacity = capacity.map(|capacity| capacity.to_string()).unwrap_or_default();
         table.row([zone.clone(), people.to_string(), capacity, free, notes.join(", ")]);
     }
-    writeln!(out, "{}, with the zones in each zone\n", zone.exact(at))?;
+    writeln!(out, "{}; each zone with the zones inside it\n", zone.exact(at))?;
     table.write(out)?;
     Ok(writeln!(out, "\n{}, {full} full", count(zones.len(), "zone", "zones"))?)
 }

@@ -4,7 +4,7 @@ use super::{Canned, Fake};
 
 const CONTACTS: &str = r#"{"person":"C-0001","from":"2026-11-22T16:00:00Z","to":"2026-11-24T16:00:00Z","minutes":15,
     "contacts":[
-    {"generation":1,"of":"C-0001","person":"C-0002","name":"Made Dua","grade":"certain","minutes_min":40,"minutes_max":45,
+    {"generation":1,"of":"C-0001","person":"C-0002","grade":"certain","minutes_min":40,"minutes_max":45,
      "reached_at":"2026-11-23T00:00:00Z","encounters":[
       {"from":"2026-11-22T23:40:00Z","to":"2026-11-23T00:20:00Z","certain":["2026-11-22T23:40:00Z","2026-11-23T00:20:00Z"],
        "zone":"hall","evidence_of":"exit","evidence":"exit","late":false,"clock_doubtful":false},
@@ -25,10 +25,10 @@ fn each_encounter_is_a_row_with_how_far_it_can_be_relied_on() {
 Contacts of C-0001, 2026-11-23 00:00:00 +08:00 to 2026-11-25 00:00:00 +08:00
 15 minutes or more within 24 hours
 
-PERSON  NAME      CONTACT OF  SURE      MINUTES  REACHED           ZONE  TOGETHER                NOTES
-C-0002  Made Dua  C-0001      certain     40-45  2026-11-23 08:00  hall  2026-11-23 07:40-08:20
-                                                                   lab   2026-11-23 09:00-09:05  not certain; C-0001 not seen leaving, end by rule; C-0002 seen next at another door; a scan came late; a reader's clock was off
-C-0003            C-0002      possible        5  2026-11-23 10:00  hall  2026-11-23 09:50-10:10  certain 2026-11-23 09:55-10:00; C-0003 still inside
+PERSON  CONTACT OF  SURE      MINUTES  REACHED           ZONE  TOGETHER                NOTES
+C-0002  C-0001      certain     40-45  2026-11-23 08:00  hall  2026-11-23 07:40-08:20
+                                                         lab   2026-11-23 09:00-09:05  not certain; C-0001 not seen leaving, end by rule; C-0002 seen next at another door; a scan came late; a reader's clock was off
+C-0003  C-0002      possible        5  2026-11-23 10:00  hall  2026-11-23 09:50-10:10  certain 2026-11-23 09:55-10:00; C-0003 still inside
 
 2 contacts: 1 certain, 1 possible; 1 of them contacts of contacts
 "

@@ -1,5 +1,6 @@
 //! The commands of the ledgers against a gateway that answers what the test has written.
 
+mod agreement;
 mod attendance;
 mod contacts;
 mod events;

@@ -21,7 +21,7 @@ fn zones_are_shown_with_what_is_free() {
     assert_eq!(
         told.well(),
         "\
-2026-11-23 09:00:00 +08:00, with the zones in each zone
+2026-11-23 09:00:00 +08:00; each zone with the zones inside it
 
 ZONE   PEOPLE  CAPACITY  FREE  NOTES
 hall       12        40    28  1 more, not seen leaving
