@@ -29,13 +29,23 @@
 //! | in, and nothing for `stay_hours_max` | left unseen, by rule at the end of the shift, never on the next day |
 
 mod attendance;
+mod calendar;
 mod contacts;
+mod fingerprint;
+mod follower;
+mod history;
 mod hours;
+mod inputs;
+mod ledgers;
+mod metrics;
 mod overlap;
 mod passage;
 mod presence;
 mod rules;
 mod stays;
+mod store;
+mod trace;
+mod upkeep;
 
 #[cfg(test)]
 mod tests;
@@ -43,6 +53,9 @@ mod tests;
 pub use attendance::{Attendance, DayTable, Flags, OpdSummary, Presence, attendance, working_days};
 pub use contacts::{Contact, ContactQuery, Depth, Encounter, Grade, Line, Scope, Stays, contacts};
 pub use hours::{Group, Shift, ShiftError, Week, WorkingHours};
+pub use inputs::{People, Restricted, Source};
+pub use ledgers::{NotDeleted, Parts, Position, Views, ViewsError};
+pub use metrics::{Config, Metrics};
 pub use passage::{Passage, Person, Sighting};
 pub use presence::{Muster, Occupancy, PresenceNow, Present, present};
 pub use rules::Rules;
