@@ -22,8 +22,8 @@ pub struct Histories<'a> {
     pub people: &'a dyn People,
     /// Those whose data may only be kept.
     pub restricted: Restricted,
-    /// Passages after this moment are left out.
-    pub until: Option<Instant>,
+    /// What was later is left out.
+    pub now: Instant,
 }
 
 /// A part of one person's history.
@@ -78,7 +78,7 @@ impl Histories<'_> {
 
     fn add(&self, passages: &mut Vec<Passage>, day: i32, rows: &[Row]) -> Result<(), StoreError> {
         let known = passages_of(day, rows, self.view.known_names())?;
-        passages.extend(known.into_iter().filter(|passage| self.until.is_none_or(|until| passage.at <= until)));
+        passages.extend(known.into_iter().filter(|passage| passage.at <= self.now));
         Ok(())
     }
 

@@ -160,8 +160,7 @@ impl Views {
     /// # Errors
     /// While the views are being rebuilt.
     pub fn presence(&self, now: Instant) -> Result<PresenceNow, ViewsError> {
-        self.ask(Restricted::Included, |histories, _| {
-            let histories = Histories { until: Some(now), ..*histories };
+        self.ask(Restricted::Included, now, |histories, _| {
             let (rules, today) = (histories.rules, day_number(histories.rules.day_of(now)));
             let everybody = histories.of_everybody(today..=today)?;
             let people = everybody.iter().filter_map(|one| present(&one.person, &one.sessions(rules, now), rules, now));
@@ -181,7 +180,7 @@ impl Views {
         restricted: Restricted,
         now: Instant,
     ) -> Result<Vec<Attendance>, ViewsError> {
-        self.ask(restricted, |histories, _| {
+        self.ask(restricted, now, |histories, _| {
             let rules = histories.rules;
             let mut rows = Vec::new();
             if let Some(person) = person {
@@ -216,9 +215,9 @@ impl Views {
     /// # Errors
     /// While the views are being rebuilt.
     pub fn contacts(&self, query: &ContactQuery, now: Instant) -> Result<Vec<Contact>, ViewsError> {
-        self.ask(Restricted::LeftOut, |histories, rules| {
+        self.ask(Restricted::LeftOut, now, |histories, rules| {
             let Some(number) = histories.people.number(query.person.as_str()) else { return Ok(Vec::new()) };
-            Trace { histories, query, rules, now }.contacts(number)
+            Trace { histories, query, rules }.contacts(number)
         })
     }
 
@@ -235,7 +234,7 @@ impl Views {
         limit: usize,
         restricted: Restricted,
     ) -> Result<Vec<u64>, ViewsError> {
-        self.ask(restricted, |histories, _| {
+        self.ask(restricted, Instant::from_unix_ms(i64::MAX), |histories, _| {
             let Some(number) = histories.people.number(person) else { return Ok(Vec::new()) };
             if histories.person(number).is_none() {
                 return Ok(Vec::new());
@@ -259,7 +258,9 @@ impl Views {
     /// While the views are being rebuilt.
     pub fn numbers_of_days(&self, from: Date, to: Date) -> Result<Option<RangeInclusive<u64>>, ViewsError> {
         let days = day_number(from)..=day_number(to);
-        self.ask(Restricted::Included, |histories, _| histories.view.events(days.clone()))
+        self.ask(Restricted::Included, Instant::from_unix_ms(i64::MAX), |histories, _| {
+            histories.view.events(days.clone())
+        })
     }
 
     /// Deletes everything about the persons with these numbers, for good when it returns. Returns how many of their days there
@@ -319,6 +320,7 @@ impl Views {
     fn ask<T>(
         &self,
         restricted: Restricted,
+        now: Instant,
         question: impl Fn(&Histories<'_>, u64) -> Result<T, StoreError>,
     ) -> Result<T, ViewsError> {
         let Position { through, last, rebuilding } = self.position();
@@ -333,7 +335,7 @@ impl Views {
             if view.state()?.time_zone != rules.time_zone_name() {
                 return Ok(None);
             }
-            let histories = Histories { view: &view, rules: &rules, people, restricted, until: None };
+            let histories = Histories { view: &view, rules: &rules, people, restricted, now };
             question(&histories, fingerprint).map(Some)
         }));
         let reason = match answer {

@@ -5,8 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use protocol::Instant;
-
 use super::calendar::day_number;
 use super::history::Histories;
 use super::overlap::{Interval, union};
@@ -19,7 +17,6 @@ pub struct Trace<'a> {
     pub query: &'a ContactQuery,
     /// The rules' fingerprint.
     pub rules: u64,
-    pub now: Instant,
 }
 
 /// Which stays of others can matter.
@@ -54,7 +51,7 @@ impl Trace<'_> {
         let mut people: BTreeMap<u64, (Person, Vec<Filed>)> = BTreeMap::new();
         for source in &sources {
             if let Some(history) = self.histories.of(*source, days.clone())? {
-                let filed = history.filed(&days, self.histories.rules, self.now);
+                let filed = history.filed(&days, self.histories.rules, self.histories.now);
                 people.insert(*source, (history.person, filed));
             }
         }
@@ -103,7 +100,7 @@ impl Trace<'_> {
         let Histories { view, rules, .. } = *self.histories;
         let mut unsettled = BTreeSet::new();
         for day in view.days_of_stays(days.clone(), rules.reach_days())? {
-            let Some(stays) = view.settled(day, self.rules, self.now.unix_ms())? else {
+            let Some(stays) = view.settled(day, self.rules, self.histories.now.unix_ms())? else {
                 unsettled.insert(day);
                 continue;
             };
@@ -116,7 +113,7 @@ impl Trace<'_> {
         }
         for days in runs(&unsettled) {
             for history in self.histories.of_everybody(days.clone())? {
-                for filed in history.filed(&days, rules, self.now) {
+                for filed in history.filed(&days, rules, self.histories.now) {
                     let interval = || (filed.stay.from.earliest.unix_ms(), filed.stay.to.latest.unix_ms());
                     if wanted.takes(filed.person, &filed.stay.zone, interval) {
                         each(filed);

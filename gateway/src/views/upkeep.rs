@@ -278,7 +278,7 @@ impl<'s> Upkeep<'s> {
         let now: Instant = newest(&self.state);
         let view = self.store.view()?;
         let (rules, people) = (&*self.rules, &*self.shared.parts.people);
-        let histories = Histories { view: &view, rules, people, restricted: Restricted::Included, until: None };
+        let histories = Histories { view: &view, rules, people, restricted: Restricted::Included, now };
         let histories = histories.of_everybody(days.clone())?;
         if !histories.iter().all(|history| history.is_settled(rules, now)) {
             return Ok(false);

@@ -44,7 +44,7 @@ impl Harm {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn a_damaged_file_is_made_anew(past in past(), ask in question(), harm in harm()) {

@@ -11,7 +11,7 @@ fn cases(cases: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(cases(24))]
+    #![proptest_config(cases(20))]
 
     #[test]
     fn in_any_batches_the_views_agree_with_the_core(past in past(), ask in question(), cut in 0..100usize) {
@@ -53,7 +53,9 @@ proptest! {
     }
 
     #[test]
-    fn who_is_erased_or_restricted_is_left_out(past in past(), ask in question(), again: bool) {
+    fn who_is_erased_or_restricted_is_left_out(mut past in past(), ask in question(), again: bool) {
+        // An event that is not sealed would make the subject anew.
+        past.seal(u64::MAX);
         let mut house = past.house();
         house.log.append(&past.events);
         house.rest();
@@ -72,7 +74,6 @@ proptest! {
         let now = past.at(ask.now);
         let present = answered(|| house.views.presence(now));
         prop_assert!(present.people.iter().all(|present| present.person != person(0)));
-        // An event that is not sealed makes the number of a subject anew; the rest of the test is about those that are not.
         let left = past.without(&[0, 3]);
         for who in (0..PEOPLE).map(person) {
             let query = ContactQuery::new(who, past.at(0), past.at(20_000));
