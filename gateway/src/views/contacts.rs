@@ -267,10 +267,12 @@ fn spans(query: &ContactQuery, everybody: &Stays, rules: &Rules) -> BTreeMap<Arc
         if possible.0 >= possible.1 {
             return;
         }
+        // What lies outside of the period counts for nothing.
+        let inside = || run.iter().filter(|stay| stay.from.earliest < query.to && stay.to.latest > query.from);
         let ending = Ending {
-            evidence: last.evidence,
-            late: run.iter().any(|stay| stay.late),
-            clock_doubtful: run.iter().any(|stay| stay.clock_doubtful),
+            evidence: inside().next_back().map_or(last.evidence, |stay| stay.evidence),
+            late: inside().any(|stay| stay.late),
+            clock_doubtful: inside().any(|stay| stay.clock_doubtful),
         };
         let span = Span { person, possible, certain, ending };
         match zones.get_mut(zone) {

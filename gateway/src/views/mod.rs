@@ -29,16 +29,26 @@
 //! | in, and nothing for `stay_hours_max` | left unseen, by rule at the end of the shift, never on the next day |
 
 mod attendance;
+mod calendar;
 mod config;
 mod contacts;
 mod export;
+mod fingerprint;
+mod follower;
+mod history;
 mod hours;
+mod inputs;
+mod ledgers;
+mod metrics;
 mod overlap;
 mod passage;
 mod picture;
 mod presence;
 mod rules;
 mod stays;
+mod store;
+mod trace;
+mod upkeep;
 
 #[cfg(test)]
 mod tests;
@@ -48,6 +58,9 @@ pub use config::{AttendanceConfig, ContactsConfig};
 pub use contacts::{Contact, ContactQuery, Depth, Encounter, Grade, Line, Scope, Stays, contacts};
 pub use export::{Named, attendance_csv, contacts_csv, ndjson};
 pub use hours::WorkingHours;
+pub use inputs::{People, Restricted, Source};
+pub use ledgers::{NotDeleted, Parts, Position, Views, ViewsError};
+pub use metrics::{Config, Metrics};
 pub use passage::{Passage, Person, Sighting};
 pub use picture::{CONTACTS_MAX, Traced, contacts_svg};
 pub use presence::{Muster, Occupancy, PresenceNow, Present, present};

@@ -23,8 +23,6 @@ pub struct Passage {
     pub number: u64,
     /// The best known time: the gateway's when it decided; for a late scan the reader's, but not after it arrived.
     pub at: Instant,
-    /// Who.
-    pub person: Person,
     /// The zone that the door leads into.
     pub zone: Arc<str>,
     /// The door.
@@ -37,19 +35,19 @@ pub struct Passage {
     pub clock_doubtful: bool,
 }
 
-/// An event as far as it tells of somebody at a door, whether they passed or not.
+/// An event as far as it tells of somebody at a door, whether they passed or not. Who it was is not part of it: see
+/// [`Person::of`], and the number in an event that is sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
     /// Whether the person passed: the door opened, or the scan arrived late.
     pub passed: bool,
-    /// Where, when, who. The zone is empty where the event names none.
+    /// Where and when. The zone is empty where the event names none.
     pub passage: Passage,
 }
 
 /// What an event's subject tells of somebody at a door.
 struct Seen {
     direction: Direction,
-    credential: Option<CredentialHash>,
     /// The reader's time, and how good its clock is.
     read_at: Option<(Instant, ClockQuality)>,
 }
@@ -63,6 +61,20 @@ impl Person {
     /// Whoever carries the credential.
     pub fn anonymous(credential: CredentialHash) -> Self {
         Self(format!("{ANONYMOUS}{credential}").into())
+    }
+
+    /// Whom an event is about that is not sealed: the person whom the directory knew, else whoever carried the credential.
+    pub fn of(event: &Event) -> Option<Self> {
+        let credential = match &event.subject {
+            Subject::Scan(scan) => Some(scan.credential),
+            Subject::Assist(word) => word.credential,
+            Subject::Malformed(_) => None,
+        };
+        match (&event.verdict.person, &event.subject) {
+            (_, Subject::Malformed(_)) => None,
+            (Some(id), _) => Some(Self::new(id)),
+            (None, _) => credential.map(Self::anonymous),
+        }
     }
 
     /// The id.
@@ -83,15 +95,10 @@ impl fmt::Debug for Person {
 }
 
 impl Sighting {
-    /// What the event tells of somebody at a door; `None` where it tells of nobody.
+    /// What the event, sealed or not, tells of somebody at a door; `None` where it was no scan and no helper's word.
     pub fn of(event: &Event) -> Option<Self> {
         let seen = seen(&event.subject)?;
         let verdict = &event.verdict;
-        let person = match (&verdict.person, seen.credential) {
-            (Some(id), _) => Person::new(id),
-            (None, Some(credential)) => Person::anonymous(credential),
-            (None, None) => return None,
-        };
         let late = verdict.outcome == Outcome::Recorded && !verdict.open;
         let (at, clock_doubtful) = match seen.read_at {
             Some((read_at, clock)) if late => (read_at.min(event.received_at), clock != ClockQuality::Good),
@@ -101,7 +108,7 @@ impl Sighting {
         let passed = (verdict.open || late) && !zone.is_empty();
         let (number, door) = (event.number, event.door.as_str().into());
         let direction = seen.direction;
-        Some(Self { passed, passage: Passage { number, at, person, zone, door, direction, late, clock_doubtful } })
+        Some(Self { passed, passage: Passage { number, at, zone, door, direction, late, clock_doubtful } })
     }
 }
 
@@ -119,19 +126,15 @@ impl Passage {
 
 fn seen(subject: &Subject) -> Option<Seen> {
     match subject {
-        Subject::Scan(scan) => Some(Seen {
-            direction: scan.direction,
-            credential: Some(scan.credential),
-            read_at: Some((scan.scanned_at, scan.clock)),
-        }),
-        Subject::Assist(word) => Some(Seen { direction: word.direction, credential: word.credential, read_at: None }),
+        Subject::Scan(scan) => Some(Seen { direction: scan.direction, read_at: Some((scan.scanned_at, scan.clock)) }),
+        Subject::Assist(word) => Some(Seen { direction: word.direction, read_at: None }),
         Subject::Malformed(_) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use protocol::Verdict;
+    use protocol::{Sealed, SealedPart, Verdict};
 
     use super::*;
     use crate::testing;
@@ -158,7 +161,8 @@ mod tests {
     fn who_is_let_through_has_passed_at_the_time_of_the_decision() {
         let event = event(|_| ());
         let passage = Passage::of(&event).unwrap();
-        assert_eq!((passage.number, passage.at, passage.person.as_str()), (7, event.decided_at, "P-0001"));
+        assert_eq!((passage.number, passage.at), (7, event.decided_at));
+        assert_eq!(Person::of(&event).unwrap().as_str(), "P-0001");
         assert_eq!((&*passage.zone, &*passage.door, passage.direction), ("main", "main-in", Direction::In));
         assert!(!passage.late && !passage.clock_doubtful);
     }
@@ -189,10 +193,20 @@ mod tests {
     #[test]
     fn who_is_unknown_is_traced_by_the_credential() {
         let unknown = event(|event| event.verdict.person = None);
-        let person = Passage::of(&unknown).unwrap().person;
+        let person = Person::of(&unknown).unwrap();
         assert_eq!(person.as_str(), "~07070707070707070707070707070707");
         assert!(person.is_anonymous() && !Person::new("P-0001").is_anonymous());
         assert_eq!(format!("{person:?}"), "Person(…)");
+    }
+
+    #[test]
+    fn a_sealed_event_tells_as_much_of_a_passage() {
+        let open = event(|_| ());
+        let sealed = event(|event| {
+            event.verdict.person = None;
+            event.sealed = Some(Sealed { person: Some(SealedPart { of: 41, bytes: Vec::new() }), helper: None });
+        });
+        assert_eq!(Sighting::of(&sealed), Sighting::of(&open));
     }
 
     #[test]

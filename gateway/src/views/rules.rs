@@ -155,6 +155,11 @@ impl Rules {
         self.moment(last_day.to_datetime(shift.end))
     }
 
+    /// How many days before and after a day its stays may depend on, or reach into.
+    pub fn reach_days(&self) -> i32 {
+        i32::try_from(self.stay_hours_max / 24).unwrap_or(i32::MAX).saturating_add(1)
+    }
+
     fn working_day(&self, person: &Person, at: Instant, counts: impl Fn(Instant, Instant) -> bool) -> Date {
         let (today, yesterday) = (self.day_of(at), days_after(self.day_of(at), -1));
         let night = self.hours.shift(person, yesterday).filter(|shift: &Shift| shift.crosses_midnight());

@@ -117,13 +117,21 @@ pub fn goes_on(before: &Stay, next: &Stay, zone: &str) -> bool {
     before.to.latest == next.from.latest && (next.arrival != Arrival::Entry || &*next.zone != zone)
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for whoever reads a part of a history"))]
 /// Whether a new session begins with `next` whatever was before `last`, and nothing of an older one lasts until then.
 /// Neither is a scan too many.
 pub fn break_between(last: &Passage, next: &Passage, rules: &Rules) -> bool {
-    let gap_ms = next.at.ms_since(last.at);
+    is_break(last, next.at, rules)
+}
+
+/// Whether a new session begins with whatever is known at `then` or later, and nothing of an older one lasts until then.
+pub fn breaks_by(passages: &[Passage], then: Instant, rules: &Rules) -> bool {
+    without_doubles(passages, rules).last().is_none_or(|last| is_break(last, then, rules))
+}
+
+fn is_break(last: &Passage, next: Instant, rules: &Rules) -> bool {
+    let gap_ms = next.ms_since(last.at);
     let left = last.direction == Direction::Out && rules.around(&last.zone).is_none();
-    gap_ms > rules.stay_ms() || (left && gap_ms >= rules.gap_ms())
+    gap_ms >= rules.gap_ms() && (left || gap_ms > rules.stay_ms())
 }
 
 impl Bounds {

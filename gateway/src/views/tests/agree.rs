@@ -20,7 +20,7 @@ fn minutes(rules: &Rules, day: jiff::civil::Date) -> Vec<Instant> {
     (-720..DAYS * 1_440 + 720).map(|minute| plus_ms(start, minute * MINUTE_MS)).collect()
 }
 
-fn scenario(people: usize) -> impl Strategy<Value = (usize, Vec<Passage>, i64, u32)> {
+fn scenario(people: usize) -> impl Strategy<Value = (usize, Vec<(Person, Passage)>, i64, u32)> {
     (0..4usize).prop_flat_map(move |which| (Just(which), history(people, which), 0..DAYS * 1_440 + 2_000, 0..3u32))
 }
 
@@ -120,6 +120,7 @@ proptest! {
         let (mut rules, day) = rules(which);
         rules.gap_minutes = gap * 15;
         let (who, now) = (person(0), plus_ms(rules.start_of(day), now * MINUTE_MS));
+        let passages = of(&who, &passages);
         let whole = sessions(&who, &passages, &rules, now);
         let kept: Vec<Passage> = without_doubles(&passages, &rules).cloned().collect();
         for pair in kept.windows(2).filter(|pair| break_between(&pair[0], &pair[1], &rules)) {

@@ -46,17 +46,8 @@ pub fn person(number: usize) -> Person {
     Person::new(&format!("P-{number}"))
 }
 
-pub fn passage(number: u64, who: usize, at: Instant, zone: &str, direction: Direction) -> Passage {
-    Passage {
-        number,
-        at,
-        person: person(who),
-        zone: zone.into(),
-        door: zone.into(),
-        direction,
-        late: false,
-        clock_doubtful: false,
-    }
+pub fn passage(number: u64, at: Instant, zone: &str, direction: Direction) -> Passage {
+    Passage { number, at, zone: zone.into(), door: zone.into(), direction, late: false, clock_doubtful: false }
 }
 
 /// What happens next to a person in a random history.
@@ -93,18 +84,18 @@ fn step(people: usize) -> impl Strategy<Value = Step> {
 
 /// Passages of some people in `DAYS` days, sorted: with missed, doubled, misplaced and late scans; numbered in an
 /// order of their own.
-pub fn history(people: usize, which: usize) -> impl Strategy<Value = Vec<Passage>> {
+pub fn history(people: usize, which: usize) -> impl Strategy<Value = Vec<(Person, Passage)>> {
     let steps = prop::collection::vec(step(people), 1..60);
     (steps, any::<u64>(), 0..1_440i64)
         .prop_map(move |(steps, shuffle, first)| walk(&steps, people, which, shuffle, first))
 }
 
-fn walk(steps: &[Step], people: usize, which: usize, shuffle: u64, first: i64) -> Vec<Passage> {
+fn walk(steps: &[Step], people: usize, which: usize, shuffle: u64, first: i64) -> Vec<(Person, Passage)> {
     let (rules, day) = rules(which);
     let start = rules.start_of(day);
     let mut places: Vec<Option<String>> = vec![None; people];
     let mut clocks = vec![first; people];
-    let mut passages: Vec<Passage> = Vec::new();
+    let mut passages: Vec<(Person, Passage)> = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         clocks[step.who] += step.minutes;
         let place = places[step.who].clone();
@@ -128,20 +119,20 @@ fn walk(steps: &[Step], people: usize, which: usize, shuffle: u64, first: i64) -
         }
         let number = (index as u64).wrapping_mul(shuffle | 1) % 1_000_003 + 1;
         let at = plus_ms(start, clocks[step.who] * MINUTE_MS);
-        let mut passage = passage(number, step.who, at, &zone, direction);
+        let mut passage = passage(number, at, &zone, direction);
         passage.late = step.late;
         passage.clock_doubtful = step.late && step.doubtful;
         if step.second_door {
             passage.door = format!("{zone}-2").as_str().into();
         }
-        passages.push(passage);
+        passages.push((person(step.who), passage));
     }
-    passages.sort_by_key(Passage::order);
-    passages.dedup_by_key(|passage| passage.order());
+    passages.sort_by_key(|(_, passage)| passage.order());
+    passages.dedup_by_key(|(_, passage)| passage.order());
     passages
 }
 
 /// The passages of one person.
-pub fn of(who: &Person, passages: &[Passage]) -> Vec<Passage> {
-    passages.iter().filter(|passage| passage.person == *who).cloned().collect()
+pub fn of(who: &Person, passages: &[(Person, Passage)]) -> Vec<Passage> {
+    passages.iter().filter(|(person, _)| person == who).map(|(_, passage)| passage.clone()).collect()
 }

@@ -2,7 +2,7 @@
 
 use protocol::Direction;
 
-use super::site::{of, passage, person, rules};
+use super::site::{passage, person, rules};
 use crate::views::*;
 
 /// Each case: what it shows, who (1 works at night), the scans, now, and the working days: `day first-last worked/by rule`
@@ -89,13 +89,13 @@ fn at(text: &str) -> protocol::Instant {
     format!("2026-11-{day}T{time}:00+08:00").parse().unwrap()
 }
 
-fn passages(who: usize, scans: &str) -> Vec<Passage> {
+fn passages(scans: &str) -> Vec<Passage> {
     let one = |(number, scan): (u64, &str)| {
         let words: Vec<&str> = scan.split_whitespace().collect();
         let direction = if words[2] == "in" { Direction::In } else { Direction::Out };
-        passage(number, who, at(&words[..2].join(" ")), words[3], direction)
+        passage(number, at(&words[..2].join(" ")), words[3], direction)
     };
-    of(&person(who), &(1..).zip(scans.split(',')).map(one).collect::<Vec<_>>())
+    (1..).zip(scans.split(',')).map(one).collect()
 }
 
 fn told(row: &Attendance, rules: &Rules) -> String {
@@ -124,7 +124,7 @@ fn days_are_what_an_attendance_officer_expects() {
     let mut wrong = Vec::new();
     for (what, who, scans, now, expected) in CASES {
         let who = person(*who);
-        let passages = passages(usize::from(who == person(1)), scans);
+        let passages = passages(scans);
         let sessions = sessions(&who, &passages, &rules, at(now));
         let (from, to) = (rules.day_of(at("20 00:00")), rules.day_of(at("30 00:00")));
         let days = working_days(&who, from, to, &sessions, &rules);

@@ -1,0 +1,108 @@
+//! What the views count, and how they are kept.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use serde::Deserialize;
+
+/// How the views are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Memory for the file's pages, in bytes.
+    pub cache_bytes: usize,
+    /// How often what was taken in is made durable, in milliseconds. After a crash the views take in again what was not.
+    pub sync_interval_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { cache_bytes: 64 << 20, sync_interval_ms: 5_000 }
+    }
+}
+
+impl Config {
+    /// Checks that every value is in its range.
+    ///
+    /// # Errors
+    /// The name of the field that is not, and what is allowed.
+    pub fn validate(&self) -> Result<(), String> {
+        if !(1 << 20..=16 << 30).contains(&self.cache_bytes) {
+            return Err(format!(
+                "cache_bytes is {}, allowed are 1048576 (1 MiB) to 17179869184 (16 GiB)",
+                self.cache_bytes
+            ));
+        }
+        if !(100..=600_000).contains(&self.sync_interval_ms) {
+            return Err(format!("sync_interval_ms is {}, allowed are 100 to 600000", self.sync_interval_ms));
+        }
+        Ok(())
+    }
+}
+
+/// Metrics of the views. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    pub(super) through: Gauge<u64, AtomicU64>,
+    pub(super) behind: Gauge<u64, AtomicU64>,
+    pub(super) rebuilds: Counter,
+    pub(super) batches: Counter,
+    pub(super) sightings: Counter,
+    pub(super) settled_days: Counter,
+    pub(super) failed_reads: Counter,
+}
+
+impl Metrics {
+    /// Registers them.
+    pub fn new(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            through: Gauge::default(),
+            behind: Gauge::default(),
+            rebuilds: Counter::default(),
+            batches: Counter::default(),
+            sightings: Counter::default(),
+            settled_days: Counter::default(),
+            failed_reads: Counter::default(),
+        };
+        let Self { through, behind, rebuilds, batches, sightings, settled_days, failed_reads } = &metrics;
+        registry.register("views_through", "Number of the last event that the views reflect", through.clone());
+        registry.register("views_behind", "Events in the log that the views do not reflect yet", behind.clone());
+        registry.register("views_rebuilds", "Times the views were given up and made anew", rebuilds.clone());
+        registry.register("views_batches", "Batches of events that the views have taken in", batches.clone());
+        registry.register("views_sightings", "Sightings in these batches", sightings.clone());
+        registry.register("views_settled_days", "Days whose stays were filed", settled_days.clone());
+        registry.register("views_failed_reads", "Times the log could not be read for the views", failed_reads.clone());
+        metrics
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_name_their_field_and_unknown_settings_are_refused() {
+        assert_eq!(Config::default().validate(), Ok(()));
+        let cases = [
+            (Config { cache_bytes: 1, ..Config::default() }, "cache_bytes"),
+            (Config { sync_interval_ms: 0, ..Config::default() }, "sync_interval_ms"),
+        ];
+        for (config, field) in cases {
+            assert!(config.validate().unwrap_err().starts_with(field), "{field}");
+        }
+        assert!(toml::from_str::<Config>("cache_byte = 1").is_err());
+    }
+
+    #[test]
+    fn every_metric_is_registered_under_its_name() {
+        let mut registry = Registry::with_prefix("gapura");
+        Metrics::new(&mut registry);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for name in ["through", "behind", "rebuilds", "batches", "sightings", "settled_days", "failed_reads"] {
+            assert!(text.contains(&format!("# HELP gapura_views_{name} ")), "{name}");
+        }
+    }
+}

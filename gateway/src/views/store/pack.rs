@@ -1,0 +1,318 @@
+//! Values as they are on disk: sightings and stays, packed, and a checksum in front of every value.
+//!
+//! The checksum covers the file's format, the table, the key and the value, so that neither a flipped bit nor a value under
+//! another's key is taken for good.
+
+use std::sync::Arc;
+
+use minicbor::{Decode, Encode};
+use protocol::{Direction, Instant};
+
+use super::super::{Arrival, Bounds, Evidence, Passage, Stay};
+use super::StoreError;
+
+/// Length of a checksum, in bytes.
+const CHECKSUM_BYTES: usize = 8;
+/// Length of a packed stay, in bytes.
+pub const STAY_BYTES: usize = 27;
+/// A day without a time zone, in milliseconds: what times in a value are told from.
+const DAY_MS: i64 = 86_400_000;
+
+/// What a value is sealed for: its table and its key.
+#[derive(Clone, Copy)]
+pub struct Place(pub u8, pub i64, pub u64);
+
+/// Somebody at a door, of a known day and person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Row {
+    /// The event's number.
+    #[n(0)]
+    pub number: u64,
+    /// Since the beginning of the day, UTC.
+    #[n(1)]
+    ms: i64,
+    /// The door's name.
+    #[n(2)]
+    door: u32,
+    /// The zone's name.
+    #[n(3)]
+    zone: u32,
+    #[n(4)]
+    bits: u8,
+}
+
+/// A stay of the day on which it began, as it is found again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filed {
+    /// The person's number.
+    pub person: u64,
+    /// The day on which it began, since 1970.
+    pub day: i32,
+    /// The how many of the person on that day.
+    pub order: u16,
+    /// The stay, without its events.
+    pub stay: Stay,
+}
+
+const OUT: u8 = 1;
+const LATE: u8 = 2;
+const DOUBTFUL: u8 = 4;
+const PASSED: u8 = 8;
+
+/// The value with its checksum.
+pub fn seal(place: Place, content: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(CHECKSUM_BYTES + content.len());
+    value.extend_from_slice(&checksum(place, content).to_le_bytes());
+    value.extend_from_slice(content);
+    value
+}
+
+/// The checksum of a value that [`seal`] has made, and what it is of.
+pub fn unseal(place: Place, value: &[u8]) -> Result<(u64, &[u8]), StoreError> {
+    let (head, content) = value.split_first_chunk().ok_or(StoreError::Damaged("a value is cut off"))?;
+    let found = u64::from_le_bytes(*head);
+    if found == checksum(place, content) {
+        Ok((found, content))
+    } else {
+        Err(StoreError::Damaged("a checksum is wrong"))
+    }
+}
+
+fn checksum(Place(table, day, item): Place, content: &[u8]) -> u64 {
+    let mut key = [0; 24];
+    let parts = [&super::FORMAT.to_le_bytes()[..], &[table], &day.to_le_bytes(), &item.to_le_bytes()];
+    key.iter_mut().zip(parts.into_iter().flatten()).for_each(|(byte, part)| *byte = *part);
+    hash(&[&key, content])
+}
+
+/// The first eight bytes of the BLAKE3 hash.
+pub fn hash(parts: &[&[u8]]) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    let mut first = [0; CHECKSUM_BYTES];
+    hasher.finalize_xof().fill(&mut first);
+    u64::from_le_bytes(first)
+}
+
+/// A sealed value in CBOR.
+pub fn encode<T: Encode<()>>(place: Place, value: &T) -> Result<Vec<u8>, StoreError> {
+    let content = minicbor::to_vec(value).map_err(|_| StoreError::Damaged("a value cannot be written"))?;
+    Ok(seal(place, &content))
+}
+
+/// Reads what [`encode`] has made.
+pub fn decode<T: for<'b> Decode<'b, ()>>(place: Place, value: &[u8]) -> Result<T, StoreError> {
+    minicbor::decode(unseal(place, value)?.1).map_err(|_| StoreError::Damaged("a value cannot be read"))
+}
+
+impl Row {
+    /// Packs a passage of the day, whether the person passed or not.
+    pub fn new(day: i32, passage: &Passage, passed: bool, door: u32, zone: u32) -> Self {
+        let bit = |bit, set| if set { bit } else { 0 };
+        let bits = bit(OUT, passage.direction == Direction::Out)
+            | bit(LATE, passage.late)
+            | bit(DOUBTFUL, passage.clock_doubtful)
+            | bit(PASSED, passed);
+        Self { number: passage.number, ms: passage.at.unix_ms() - i64::from(day) * DAY_MS, door, zone, bits }
+    }
+
+    /// By what the rows of a person's day are sorted, as [`Passage::order`].
+    pub fn order(&self) -> (i64, u64) {
+        (self.ms, self.number)
+    }
+
+    /// Whether the person passed.
+    pub fn passed(&self) -> bool {
+        self.bits & PASSED != 0
+    }
+
+    /// When it was.
+    pub fn at(&self, day: i32) -> Instant {
+        Instant::from_unix_ms((i64::from(day) * DAY_MS).saturating_add(self.ms))
+    }
+
+    /// The passage, with names for the door and the zone.
+    pub fn passage(&self, day: i32, names: &[Arc<str>]) -> Result<Passage, StoreError> {
+        let name = |id| name(names, id);
+        Ok(Passage {
+            number: self.number,
+            at: self.at(day),
+            zone: name(self.zone)?,
+            door: name(self.door)?,
+            direction: if self.bits & OUT == 0 { Direction::In } else { Direction::Out },
+            late: self.bits & LATE != 0,
+            clock_doubtful: self.bits & DOUBTFUL != 0,
+        })
+    }
+}
+
+/// The name with this number.
+pub fn name(names: &[Arc<str>], id: u32) -> Result<Arc<str>, StoreError> {
+    let name = usize::try_from(id).ok().and_then(|id| names.get(id));
+    name.cloned().ok_or(StoreError::Damaged("a name is missing"))
+}
+
+impl Filed {
+    /// Packs a stay: person, place in the order, four times, bits. `None` where a time lies weeks from the day.
+    pub fn pack(&self, into: &mut Vec<u8>) -> Option<()> {
+        let Stay { from, to, .. } = &self.stay;
+        let mut times = [0; 4];
+        for (time, at) in times.iter_mut().zip([from.earliest, from.latest, to.earliest, to.latest]) {
+            *time = i32::try_from(at.unix_ms() - i64::from(self.day) * DAY_MS).ok()?;
+        }
+        into.extend_from_slice(&self.person.to_le_bytes());
+        into.extend_from_slice(&self.order.to_le_bytes());
+        times.iter().for_each(|time| into.extend_from_slice(&time.to_le_bytes()));
+        let bit = |bit, set| if set { bit } else { 0 };
+        let arrival = match self.stay.arrival {
+            Arrival::Entry => 0,
+            Arrival::Return => 1,
+            Arrival::Unseen => 2,
+        };
+        let evidence = match self.stay.evidence {
+            Evidence::Exit => 0,
+            Evidence::NextDoor => 1,
+            Evidence::Rule => 2,
+            Evidence::Inside => 3,
+        };
+        into.push(arrival | evidence << 2 | bit(16, self.stay.late) | bit(32, self.stay.clock_doubtful));
+        Some(())
+    }
+}
+
+/// A packed stay, of which as much is read as is asked for.
+#[derive(Clone, Copy)]
+pub struct PackedStay<'a> {
+    day: i32,
+    bytes: &'a [u8; STAY_BYTES],
+}
+
+impl<'a> PackedStay<'a> {
+    /// The packed stays of a zone's day.
+    pub fn all(day: i32, content: &'a [u8]) -> Result<impl Iterator<Item = Self>, StoreError> {
+        let (stays, rest) = content.as_chunks();
+        if !rest.is_empty() {
+            return Err(StoreError::Damaged("stays are cut off"));
+        }
+        Ok(stays.iter().map(move |bytes| Self { day, bytes }))
+    }
+
+    /// The person's number.
+    pub fn person(self) -> u64 {
+        u64::from_le_bytes(self.field::<0, 8>())
+    }
+
+    /// From when at the earliest until when at the latest, in Unix milliseconds.
+    pub fn interval(self) -> (i64, i64) {
+        (self.time::<10>(), self.time::<22>())
+    }
+
+    /// All of it.
+    pub fn read(self, zone: &Arc<str>) -> Filed {
+        let at = Instant::from_unix_ms;
+        let [bits] = self.field::<26, 1>();
+        let stay = Stay {
+            zone: Arc::clone(zone),
+            from: Bounds { earliest: at(self.time::<10>()), latest: at(self.time::<14>()) },
+            arrival: match bits & 3 {
+                0 => Arrival::Entry,
+                1 => Arrival::Return,
+                _ => Arrival::Unseen,
+            },
+            to: Bounds { earliest: at(self.time::<18>()), latest: at(self.time::<22>()) },
+            evidence: match bits >> 2 & 3 {
+                0 => Evidence::Exit,
+                1 => Evidence::NextDoor,
+                2 => Evidence::Rule,
+                _ => Evidence::Inside,
+            },
+            entry: None,
+            exit: None,
+            late: bits & 16 != 0,
+            clock_doubtful: bits & 32 != 0,
+        };
+        Filed { person: self.person(), day: self.day, order: u16::from_le_bytes(self.field::<8, 2>()), stay }
+    }
+
+    fn time<const AT: usize>(self) -> i64 {
+        i64::from(self.day) * DAY_MS + i64::from(i32::from_le_bytes(self.field::<AT, 4>()))
+    }
+
+    fn field<const AT: usize, const BYTES: usize>(self) -> [u8; BYTES] {
+        let mut field = [0; BYTES];
+        field.iter_mut().zip(self.bytes.iter().skip(AT)).for_each(|(to, from)| *to = *from);
+        field
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn row() -> impl Strategy<Value = (i32, Passage, bool)> {
+        (-20_000..20_000i32, any::<u64>(), -90_000_000..90_000_000i64, any::<(bool, bool, bool, bool)>()).prop_map(
+            |(day, number, ms, (out, late, clock_doubtful, passed))| {
+                let at = Instant::from_unix_ms(i64::from(day) * DAY_MS + ms);
+                let direction = if out { Direction::Out } else { Direction::In };
+                (
+                    day,
+                    Passage { number, at, zone: "b".into(), door: "a".into(), direction, late, clock_doubtful },
+                    passed,
+                )
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_packed_sighting_reads_back((day, passage, passed) in row()) {
+            let row = Row::new(day, &passage, passed, 0, 1);
+            let value = encode(Place(1, 2, 3), &vec![row]).unwrap();
+            let read: Vec<Row> = decode(Place(1, 2, 3), &value).unwrap();
+            prop_assert_eq!(&read, &[row]);
+            prop_assert_eq!((read[0].passed(), read[0].passage(day, &["a".into(), "b".into()]).unwrap()), (passed, passage));
+        }
+
+        #[test]
+        fn a_packed_stay_reads_back(
+            person: u64, day in -9_000..30_000i32, order: u16, times: [i32; 4], arrival in 0..3usize, evidence in 0..4usize,
+            late: bool, clock_doubtful: bool,
+        ) {
+            let at = |time: i32| Instant::from_unix_ms(i64::from(day) * DAY_MS + i64::from(time));
+            let stay = Stay {
+                zone: "main".into(),
+                from: Bounds { earliest: at(times[0]), latest: at(times[1]) },
+                arrival: [Arrival::Entry, Arrival::Return, Arrival::Unseen][arrival],
+                to: Bounds { earliest: at(times[2]), latest: at(times[3]) },
+                evidence: [Evidence::Exit, Evidence::NextDoor, Evidence::Rule, Evidence::Inside][evidence],
+                entry: None,
+                exit: None,
+                late,
+                clock_doubtful,
+            };
+            let filed = Filed { person, day, order, stay };
+            let mut bytes = Vec::new();
+            filed.pack(&mut bytes).unwrap();
+            let read: Vec<_> = PackedStay::all(day, &bytes).unwrap().collect();
+            prop_assert_eq!(read[0].interval(), (at(times[0]).unix_ms(), at(times[3]).unix_ms()));
+            prop_assert_eq!(read.into_iter().map(|stay| stay.read(&"main".into())).collect::<Vec<_>>(), [filed]);
+            prop_assert!(PackedStay::all(day, &bytes[1..]).is_err());
+        }
+
+        #[test]
+        fn a_flipped_bit_or_another_place_is_noticed(content: Vec<u8>, bit: usize) {
+            let mut value = seal(Place(1, -2, 3), &content);
+            prop_assert_eq!(unseal(Place(1, -2, 3), &value).unwrap().1, &content[..]);
+            for other in [Place(2, -2, 3), Place(1, 2, 3), Place(1, -2, 4)] {
+                prop_assert!(unseal(other, &value).is_err());
+            }
+            let bit = bit % (value.len() * 8);
+            value[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(unseal(Place(1, -2, 3), &value).is_err());
+        }
+    }
+}
