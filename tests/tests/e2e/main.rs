@@ -23,3 +23,4 @@ mod rollout;
 mod satgas;
 mod scans;
 mod upstream;
+mod vault;
