@@ -38,11 +38,13 @@
 //! | malformed and unknown scans are kept too | `doors::publish` submits them, [`access::refuse_malformed`] answers |
 //! | a late scan never opens a door | `access::decide`: `binding` |
 //! | with the upstream away doors notice nothing | [`forward`] only reads the log; nothing on a scan's path waits for it |
+//! | who an event is about is on disk only encrypted, and destroying a person's keys erases it | [`vault`]; `log::writer` seals, [`log::LogReader`] opens |
 //! | every queue has a limit | each stage's `Config` |
 //! | no personal data in logs and metrics | `Debug` of scans, keys and payloads is redacted; metrics have no free labels |
 //!
 //! Modules are declared in the order in which a scan meets them. Arrows point one way: `app → http → status`,
-//! `doors → scan → {access, log, monitors}`, `forward` and `scan` read the [`log`], which knows none of them.
+//! `doors → scan → {access, log, monitors}`, `forward` and `scan` read the [`log`], which knows none of them; the [`log`] has its
+//! keys of the [`vault`].
 
 pub mod cli;
 

@@ -112,11 +112,13 @@ pub fn open_vault(config: &Config) -> Result<Vault> {
 /// When it is damaged or in use.
 pub fn open_log(config: &Config, registry: &mut Registry, clock: &Clock, vault: &Vault) -> Result<(Log, LogReader)> {
     let (log, reader) = open_log_with(config, registry, clock, vault.clone())?;
-    if let Some(through) = reader.look_for_lost_keys()? {
-        tracing::error!(
+    match reader.look_for_lost_keys() {
+        Ok(None) => {}
+        Ok(Some(through)) => tracing::error!(
             through,
             "vault.redb was missing: events up to this number do not tell who they are about; put the file back from a backup"
-        );
+        ),
+        Err(error) => tracing::error!(%error, "whether keys of old events were lost is not known"),
     }
     Ok((log, reader))
 }
