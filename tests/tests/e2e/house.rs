@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each stage of the gateway may import of the others. Everything may use the leaves, and `protocol`.
-const MAY_IMPORT: [(&str, &[&str]); 20] = [
+const MAY_IMPORT: [(&str, &[&str]); 21] = [
     ("clock", &[]),
     ("door_list", &[]),
     ("identity", &[]),
@@ -20,7 +20,8 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ("shadow", &[]),
     ("forward", &[]),
     ("views", &["log"]),
-    ("http", &["shadow"]),
+    ("looks", &[]),
+    ("http", &["looks", "shadow", "views"]),
     ("scan", &["access", "log", "monitors"]),
     ("doors", &["scan", "monitors", "tls"]),
     ("reload", &[]),
