@@ -76,6 +76,8 @@ pub mod views;
 
 pub mod looks;
 
+pub mod spreadsheet;
+
 pub mod http;
 pub mod status;
 

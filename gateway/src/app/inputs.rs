@@ -17,6 +17,7 @@ use crate::{forward, log};
 
 /// The file of the directory, in the site's data folder.
 const DIRECTORY: &str = "directory.redb";
+const LOOKS: &str = "looks.redb";
 
 /// What decisions are made from, read from the site's files.
 ///
@@ -103,6 +104,11 @@ pub fn open_log(config: &Config, registry: &mut Registry, clock: &Clock) -> Resu
 /// The path of a site's directory.
 pub fn directory(folder: &SiteFolder) -> PathBuf {
     folder.data().join(DIRECTORY)
+}
+
+/// The file of the record of looks at personal data.
+pub fn looks(folder: &SiteFolder) -> PathBuf {
+    folder.data().join(LOOKS)
 }
 
 /// The site's access tokens, the administrator's among them.

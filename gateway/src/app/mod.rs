@@ -2,6 +2,7 @@
 
 mod current;
 mod inputs;
+mod ledgers;
 mod mode_changes;
 mod people;
 mod policies;
@@ -27,6 +28,7 @@ use crate::config::Config;
 use crate::doors::{DoorSettings, Parts, Words};
 use crate::forward::{self, Forwarder};
 use crate::log::{LogReader, Quarantined};
+use crate::looks::Looks;
 use crate::monitors::Monitors;
 use crate::overview::Overview;
 use crate::reload::{self, Refusals};
@@ -35,8 +37,9 @@ use crate::tokens::Tokens;
 use crate::{doors, http, monitors, scan};
 
 use self::current::Current;
+use self::ledgers::{Ledgers, NoKeys};
 use self::people::People;
-pub use inputs::{directory, door_tls, http_tls, open_log, read_snapshot, tokens, upstream_client};
+pub use inputs::{directory, door_tls, http_tls, looks, open_log, read_snapshot, tokens, upstream_client};
 
 /// How long the stages may take to stop.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
@@ -97,7 +100,15 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
     let words = words::words(&config, &core, &edge, &clock);
     let current = Current::new(Arc::clone(&core.snapshot));
     let people = People { path: directory(&config.folder()), current: current.clone(), clock: clock.clone() };
-    let sources = sources(&overview, &core.reader, registry, &edge.tokens, &clock, &words, Arc::new(people));
+    let personal = Personal {
+        people: Arc::new(people),
+        ledgers: Arc::new(Ledgers {
+            site: config.site.name.to_string(),
+            time_zone: config.time_zone().map_err(|error| anyhow!(error))?,
+        }),
+        looks: Looks::open(&looks(&config.folder()), Arc::new(NoKeys))?,
+    };
+    let sources = sources(&overview, &core.reader, registry, &edge.tokens, &clock, &words, personal);
     let upstream_client = forwarding.as_ref().map(|forwarding| Arc::clone(&forwarding.client));
     let reloadables = reloads::reloadables(&config, &current, &edge, upstream_client);
     let (http_config, http_tls) = (config.http.clone(), edge.http_tls.clone());
@@ -362,6 +373,13 @@ fn start_forwarder(
     Ok(Some(Forwarding { task: tokio::spawn(forwarder.run(stop)), progress, client }))
 }
 
+/// What HTTP shows of people, and where that is recorded.
+struct Personal {
+    people: Arc<dyn http::People>,
+    ledgers: Arc<dyn http::Ledgers>,
+    looks: Looks,
+}
+
 fn sources(
     overview: &Arc<Overview>,
     reader: &LogReader,
@@ -369,15 +387,19 @@ fn sources(
     tokens: &Arc<ArcSwap<Tokens>>,
     clock: &Clock,
     words: &Arc<Words>,
-    people: Arc<dyn http::People>,
+    Personal { people, ledgers, looks }: Personal,
 ) -> http::Sources {
     let (status, ready, reader) = (Arc::clone(overview), Arc::clone(overview), reader.clone());
+    let newest = reader.clone();
     http::Sources {
         status: Arc::new(move || status.status()),
         ready: Arc::new(move || ready.problems()),
         metrics: Arc::new(registry),
         events: Arc::new(move |after, limit| reader.read(after, limit, usize::MAX).map_err(|error| error.to_string())),
+        last_event: Arc::new(move || newest.last_event()),
         people,
+        ledgers,
+        looks,
         policy: policies::status(overview),
         shadow: policies::shadow_report(overview),
         say: words::say(words),

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each stage of the gateway may import of the others. Everything may use the leaves, and `protocol`.
-const MAY_IMPORT: [(&str, &[&str]); 21] = [
+const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("clock", &[]),
     ("door_list", &[]),
     ("identity", &[]),
@@ -21,7 +21,8 @@ const MAY_IMPORT: [(&str, &[&str]); 21] = [
     ("forward", &[]),
     ("views", &["log"]),
     ("looks", &[]),
-    ("http", &["looks", "shadow", "views"]),
+    ("spreadsheet", &[]),
+    ("http", &["looks", "shadow", "spreadsheet", "views"]),
     ("scan", &["access", "log", "monitors"]),
     ("doors", &["scan", "monitors", "tls"]),
     ("reload", &[]),
