@@ -83,6 +83,7 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
     let refusals = Refusals::default();
     let reload_metrics = reload::Metrics::new(&mut registry);
     let http_metrics = http::Metrics::new(&mut registry);
+    let looks = Looks::open(&looks(&config.folder()), Arc::new(NoKeys))?;
     let overview = Arc::new(Overview {
         config: config.clone(),
         started_at: clock.now(),
@@ -96,6 +97,7 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
         upstream: forwarding.as_ref().map(|forwarding| forwarding.progress.clone()),
         monitors: core.monitors.clone(),
         refusals: refusals.clone(),
+        looks: looks.clone(),
     });
     let words = words::words(&config, &core, &edge, &clock);
     let current = Current::new(Arc::clone(&core.snapshot));
@@ -106,7 +108,7 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
             site: config.site.name.to_string(),
             time_zone: config.time_zone().map_err(|error| anyhow!(error))?,
         }),
-        looks: Looks::open(&looks(&config.folder()), Arc::new(NoKeys))?,
+        looks,
     };
     let sources = sources(&overview, &core.reader, registry, &edge.tokens, &clock, &words, personal);
     let upstream_client = forwarding.as_ref().map(|forwarding| Arc::clone(&forwarding.client));

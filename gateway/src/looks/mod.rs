@@ -27,6 +27,7 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 use self::store::Store;
+use crate::status::{Problem, Severity};
 use crate::tokens::TokenRole;
 
 /// Longest query that is kept, in characters; what is longer is cut.
@@ -189,10 +190,12 @@ struct Waiting {
 impl Looks {
     /// Opens the record in the file at `path`, which is made when there is none, and starts the thread that writes it.
     ///
+    /// A file that cannot be used is a [`Self::problem`], and tried again at every look: doors do not depend on it.
+    ///
     /// # Errors
-    /// When the file cannot be used.
+    /// When the thread cannot be started.
     pub fn open(path: &Path, sealer: Arc<dyn Sealer>) -> Result<Self, LooksError> {
-        Self::start(Store::new(path, store::file_opener(path), sealer)?)
+        Self::start(Store::new(path, store::file_opener(path), sealer))
     }
 
     fn start(store: Store) -> Result<Self, LooksError> {
@@ -214,6 +217,13 @@ impl Looks {
         let (kept, told) = oneshot::channel();
         self.queue.try_send(Waiting { look, kept }).map_err(|_| LooksError::Busy)?;
         told.await.map_err(|_| LooksError::Busy)?
+    }
+
+    /// What is wrong, while looks cannot be recorded.
+    pub fn problem(&self) -> Option<Problem> {
+        let (since, error) = self.store.failing()?;
+        let message = format!("nothing personal is shown over HTTP, because looks cannot be recorded: {error}");
+        Some(Problem { severity: Severity::Warning, what: "looks", message, since })
     }
 
     /// Looks that come after the number `after`, at most `limit` of them. Blocks.

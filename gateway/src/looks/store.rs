@@ -39,6 +39,8 @@ pub(super) struct Store {
     pub(super) path: PathBuf,
     sealer: Arc<dyn Sealer>,
     slot: Mutex<Slot>,
+    /// Since when looks cannot be recorded, where that is known, and why.
+    failing: Mutex<Option<(Option<Instant>, LooksError)>>,
 }
 
 struct Slot {
@@ -93,15 +95,28 @@ struct Tail {
 }
 
 impl Store {
-    pub(super) fn new(path: &Path, open: Opener, sealer: Arc<dyn Sealer>) -> Result<Self, LooksError> {
-        let store = Self { path: path.into(), sealer, slot: Mutex::new(Slot { open, database: None }) };
-        store.prepare()?;
-        Ok(store)
+    /// A file that cannot be used is tried again at every look.
+    pub(super) fn new(path: &Path, open: Opener, sealer: Arc<dyn Sealer>) -> Self {
+        let slot = Mutex::new(Slot { open, database: None });
+        let store = Self { path: path.into(), sealer, slot, failing: Mutex::new(None) };
+        store.tell(None, store.begin_read().err());
+        store
+    }
+
+    /// Since when looks cannot be recorded, and why.
+    pub(super) fn failing(&self) -> Option<(Option<Instant>, LooksError)> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn tell(&self, at: Option<Instant>, error: Option<LooksError>) {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = failing.as_ref().map_or(at, |(since, _)| since.or(at));
+        *failing = error.map(|error| (since, error));
     }
 
     /// Appends the looks in one commit: the number of each, or why it could not be sealed.
     pub(super) fn append(&self, looks: &[Look]) -> Result<Vec<Result<u64, LooksError>>, LooksError> {
-        self.noticing(|| {
+        let appended = self.noticing(|| {
             let transaction = self.begin_write()?;
             let kept = {
                 let expired = transaction.open_table(EXPIRED).map_err(database)?;
@@ -110,8 +125,14 @@ impl Store {
                 looks.iter().map(|look| self.append_one(&mut table, &mut tail, look)).collect::<Result<_, _>>()?
             };
             transaction.commit().map_err(database)?;
-            Ok(kept)
-        })
+            Ok::<Vec<Result<u64, LooksError>>, _>(kept)
+        });
+        let error = match &appended {
+            Ok(kept) => kept.iter().find_map(|kept| kept.as_ref().err().cloned()),
+            Err(error) => Some(error.clone()),
+        };
+        self.tell(looks.first().map(|look| look.at), error);
+        appended
     }
 
     /// `Err` inside when the look cannot be sealed: then the others go on.
@@ -235,22 +256,6 @@ impl Store {
         Ok(Row { number, at, token, role, what, query, purpose, person, status, erased, broken })
     }
 
-    /// Makes the tables in an empty file, else checks that it is a record of looks.
-    fn prepare(&self) -> Result<(), LooksError> {
-        let transaction = self.begin_read()?;
-        if transaction.list_tables().map_err(database)?.next().is_none() {
-            let transaction = self.begin_write()?;
-            transaction.open_table(META).map_err(database)?.insert(META_FORMAT, FORMAT).map_err(database)?;
-            transaction.open_table(LOOKS).map_err(database)?;
-            transaction.open_table(EXPIRED).map_err(database)?;
-            return transaction.commit().map_err(database);
-        }
-        let foreign = || LooksError::Foreign { path: self.path.clone() };
-        let meta = transaction.open_table(META).map_err(|_| foreign())?;
-        let format = meta.get(META_FORMAT).map_err(database)?.map(|format| format.value());
-        if format == Some(FORMAT) { Ok(()) } else { Err(foreign()) }
-    }
-
     /// Lets the database go when the file has failed: it is opened anew, and looked at as it is, for the next one.
     fn noticing<T>(&self, work: impl FnOnce() -> Result<T, LooksError>) -> Result<T, LooksError> {
         let done = work();
@@ -272,10 +277,14 @@ impl Store {
 
     fn with_database<T>(&self, begin: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, LooksError> {
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
-        let opening = |source| LooksError::Open { path: self.path.clone(), source: Arc::new(source) };
         let open = match slot.database.take() {
             Some(database) => database,
-            None => (slot.open)().map_err(opening)?,
+            None => {
+                let opening = |source| LooksError::Open { path: self.path.clone(), source: Arc::new(source) };
+                let opened = (slot.open)().map_err(opening)?;
+                prepare(&self.path, &opened)?;
+                opened
+            }
         };
         begin(slot.database.insert(open)).map_err(database)
     }
@@ -314,6 +323,22 @@ pub(super) fn file_opener(path: &Path) -> Opener {
         let backend = FileBackend::new(file)?;
         Ok(Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend)?)
     })
+}
+
+/// Makes the tables in an empty file, else checks that it is a record of looks.
+fn prepare(path: &Path, file: &Database) -> Result<(), LooksError> {
+    let transaction = file.begin_read().map_err(database)?;
+    if transaction.list_tables().map_err(database)?.next().is_none() {
+        let transaction = file.begin_write().map_err(database)?;
+        transaction.open_table(META).map_err(database)?.insert(META_FORMAT, FORMAT).map_err(database)?;
+        transaction.open_table(LOOKS).map_err(database)?;
+        transaction.open_table(EXPIRED).map_err(database)?;
+        return transaction.commit().map_err(database);
+    }
+    let foreign = || LooksError::Foreign { path: path.into() };
+    let meta = transaction.open_table(META).map_err(|_| foreign())?;
+    let format = meta.get(META_FORMAT).map_err(database)?.map(|format| format.value());
+    if format == Some(FORMAT) { Ok(()) } else { Err(foreign()) }
 }
 
 fn tail(

@@ -70,10 +70,10 @@ async fn looks_are_numbered_and_read_back_with_whom_and_why() {
 fn until_open(path: &std::path::Path, keys: &Arc<Keys>) -> Looks {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     loop {
-        match Looks::open(path, Arc::clone(keys) as Arc<dyn Sealer>) {
-            Ok(looks) => return looks,
-            Err(error) if std::time::Instant::now() > deadline => panic!("{error}"),
-            Err(_) => std::thread::yield_now(),
+        let looks = Looks::open(path, Arc::clone(keys) as Arc<dyn Sealer>).unwrap();
+        match looks.problem() {
+            None => return looks,
+            Some(problem) => assert!(std::time::Instant::now() < deadline, "{}", problem.message),
         }
     }
 }
@@ -203,6 +203,7 @@ async fn a_look_that_cannot_be_sealed_fails_alone() {
     keys.broken.store(true, Ordering::Release);
     let (sealed, open) = tokio::join!(looks.record(look(0, Some("P-1"), None)), looks.record(look(0, None, None)));
     assert!(matches!(sealed, Err(LooksError::Sealing(_))) && open.unwrap() == 1);
+    assert!(looks.problem().unwrap().message.contains("cannot be sealed: the disk is full"));
     assert_eq!(all(&looks).len(), 1);
 }
 
@@ -272,11 +273,11 @@ fn runtime() -> tokio::runtime::Runtime {
 fn on(disk: &Disk) -> Looks {
     let opener = disk.opener();
     let opener = move || opener().map_err(|error| redb::Error::Io(std::io::Error::other(error.to_string())));
-    Looks::start(Store::new("looks.redb".as_ref(), Box::new(opener), Arc::<Keys>::default()).unwrap()).unwrap()
+    Looks::start(Store::new("looks.redb".as_ref(), Box::new(opener), Arc::<Keys>::default())).unwrap()
 }
 
-#[test]
-fn another_file_is_refused() {
+#[tokio::test]
+async fn another_file_is_left_alone_and_said_to_be_a_problem_until_it_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("looks.redb");
     let database = Database::create(&path).unwrap();
@@ -284,6 +285,14 @@ fn another_file_is_refused() {
     transaction.open_table(TableDefinition::<u64, u64>::new("segments")).unwrap();
     transaction.commit().unwrap();
     drop(database);
-    let opened = Looks::open(&path, Arc::<Keys>::default());
-    assert!(matches!(opened, Err(LooksError::Foreign { .. })));
+    let looks = Looks::open(&path, Arc::<Keys>::default()).unwrap();
+    assert!(looks.problem().unwrap().message.contains("no record of looks of this version"));
+    assert!(matches!(looks.record(look(0, None, None)).await, Err(LooksError::Foreign { .. })));
+    assert_eq!(looks.problem().unwrap().since, Some(at(0)));
+    assert!(matches!(looks.record(look(1, None, None)).await, Err(LooksError::Foreign { .. })));
+    assert_eq!(looks.problem().unwrap().since, Some(at(0)));
+
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(looks.record(look(2, None, None)).await.unwrap(), 1);
+    assert_eq!(looks.problem(), None);
 }

@@ -27,7 +27,7 @@ const MAY_IMPORT: [(&str, &[&str]); 22] = [
     ("doors", &["scan", "monitors", "tls"]),
     ("reload", &[]),
     ("config", &["access", "passes", "site", "doors", "scan", "log", "monitors", "forward", "http"]),
-    ("overview", &["access", "config", "log", "monitors", "reload", "scan", "doors", "forward", "tls"]),
+    ("overview", &["access", "config", "log", "looks", "monitors", "reload", "scan", "doors", "forward", "tls"]),
 ];
 
 /// Leaves that everything may use: the clock, the list of doors, who a certificate or a token belongs to, and the words of

@@ -5,17 +5,16 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::Uri;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use jiff::civil::Date;
 use serde::Serialize;
-use serde_json::json;
 
 use super::{aside, document, ledger, lines, parameters, query};
 use crate::http::front::{Front, Permit};
 use crate::http::problem::ProblemDetails;
-use crate::http::{AttendanceRequest, DaySummary, LedgerError};
-use crate::views::OpdSummary;
+use crate::http::{AttendanceRequest, DaySummary, LedgerError, Named};
+use crate::views::{Attendance, OpdSummary};
 
 #[derive(Clone, Copy)]
 enum Format {
@@ -43,7 +42,7 @@ pub(super) async fn attendance(
             Format::Csv => Ok(document(ledgers.attendance_csv(&request)?)),
             Format::Json => {
                 let rows = ledgers.attendance(&request)?;
-                Ok(ledger(rows.map(|rows| Json(json!({ "from": from, "to": to, "rows": rows })))))
+                Ok(ledger(rows.map(|rows| Json(Rows { from, to, rows }))))
             }
             Format::Lines => {
                 let rows = ledgers.attendance(&request)?;
@@ -66,10 +65,22 @@ pub(super) async fn summary(
         let days = front.sources.ledgers.summary(from, to)?;
         Ok(ledger(days.map(|days| {
             let days: Vec<Day<'_>> = days.iter().map(Day::of).collect();
-            Json(json!({ "days": days }))
+            Json(Days { days }).into_response()
         })))
     })
     .await?
+}
+
+#[derive(Serialize)]
+struct Rows {
+    from: Date,
+    to: Date,
+    rows: Vec<Named<Attendance>>,
+}
+
+#[derive(Serialize)]
+struct Days<'a> {
+    days: Vec<Day<'a>>,
 }
 
 /// A day as it stands in the answer.

@@ -6,13 +6,14 @@ use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use axum::{Extension, Json};
-use serde_json::json;
+use protocol::Instant;
+use serde::Serialize;
 
 use super::{aside, document, ledger, parameters, query};
 use crate::http::ContactsForm;
 use crate::http::front::{Front, Permit};
 use crate::http::problem::ProblemDetails;
-use crate::views::{ContactQuery, Depth, Person, Scope};
+use crate::views::{Contact, ContactQuery, Depth, Person, Scope};
 
 pub(super) async fn contacts(
     State(front): State<Arc<Front>>,
@@ -44,15 +45,16 @@ pub(super) async fn contacts(
             return Ok(document(ledgers.contacts_document(&query, form)?));
         }
         let contacts = ledgers.contacts(&query)?;
-        Ok(ledger(contacts.map(|contacts| {
-            Json(json!({
-                "person": person,
-                "from": from,
-                "to": to,
-                "minutes": threshold_minutes,
-                "contacts": contacts,
-            }))
-        })))
+        Ok(ledger(contacts.map(|contacts| Json(Contacts { person, from, to, minutes: threshold_minutes, contacts }))))
     })
     .await?
+}
+
+#[derive(Serialize)]
+struct Contacts {
+    person: String,
+    from: Instant,
+    to: Instant,
+    minutes: u32,
+    contacts: Vec<Contact>,
 }
