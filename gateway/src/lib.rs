@@ -80,6 +80,8 @@ pub mod forward;
 
 pub mod views;
 
+pub mod looks;
+
 pub mod http;
 pub mod status;
 

@@ -18,6 +18,7 @@ use crate::{forward, log};
 
 /// The file of the directory, in the site's data folder.
 const DIRECTORY: &str = "directory.redb";
+const LOOKS: &str = "looks.redb";
 
 /// The file of the vault of keys, in the site's data folder.
 const VAULT: &str = "vault.redb";
@@ -157,6 +158,11 @@ fn open_log_with(config: &Config, registry: &mut Registry, clock: &Clock, vault:
 /// The path of a site's directory.
 pub fn directory(folder: &SiteFolder) -> PathBuf {
     folder.data().join(DIRECTORY)
+}
+
+/// The file of the record of looks at personal data.
+pub fn looks(folder: &SiteFolder) -> PathBuf {
+    folder.data().join(LOOKS)
 }
 
 /// The site's access tokens, the administrator's among them.
