@@ -182,8 +182,8 @@ impl Front {
         let status = response.status();
         let unrecorded = response.extensions().get::<Unrecorded>().is_some();
         let Some(asked) = asked.filter(|asked| !unrecorded && asked.leaves_a_look(status)) else { return response };
-        let asked = asked.answered(status);
         let begun = admitted && asked.changes();
+        let asked = if begun { asked.answered() } else { asked };
         let problem = if begun { ProblemDetails::outcome_not_recorded } else { ProblemDetails::look_not_recorded };
         match self.record(&asked, status, problem).await {
             Ok(()) => response,
@@ -194,13 +194,15 @@ impl Front {
     async fn record(&self, asked: &Asked, status: StatusCode, problem: fn() -> ProblemDetails) -> Result<(), Response> {
         let recording = self.sources.looks.record(asked.look(self.sources.clock.now(), status));
         let recorded = tokio::time::timeout(Duration::from_millis(self.config.request_timeout_ms), recording).await;
-        let why = match recorded {
+        match recorded {
             Ok(Ok(_)) => return Ok(()),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("it took longer than {} ms", self.config.request_timeout_ms),
-        };
+            Ok(Err(error)) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "a request for personal data cannot be recorded, and is not answered");
+            }
+            Err(_) => tracing::error!("recording a request for personal data takes too long; it is not answered"),
+        }
         self.metrics.looks_failed.inc();
-        tracing::error!(error = why, "a look at personal data cannot be recorded, so it was not allowed");
         let mut response = problem().into_response();
         response.extensions_mut().insert(Unrecorded);
         Err(response)

@@ -77,10 +77,11 @@ impl Asked {
         self.rule.personal || status == StatusCode::FORBIDDEN
     }
 
-    /// As it goes into the record after the answer. Of somebody who was erased, nothing is written anew.
-    pub(super) fn answered(self, status: StatusCode) -> Self {
-        let erased = self.rule.route == Route::privacy_people && self.method == Method::DELETE && status.is_success();
-        if erased { Self { person: None, purpose: None, ..self } } else { self }
+    /// The change, as its outcome goes into the record. Whose erasure was begun is not written down again: there must be
+    /// no new key for them.
+    pub(super) fn answered(self) -> Self {
+        let erasure = self.rule.route == Route::privacy_people && self.method == Method::DELETE;
+        if erasure { Self { person: None, purpose: None, ..self } } else { self }
     }
 
     /// The look itself.

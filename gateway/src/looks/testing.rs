@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use protocol::Instant;
 
+use super::store::Store;
 use super::{Looks, Sealer};
+use crate::log::faulty_disk::Disk;
 
 /// Seals by turning bits around. Everybody has keys but who is named `nobody…`.
 #[derive(Default)]
@@ -54,4 +56,11 @@ pub fn looks(keys: &Arc<Keys>) -> (tempfile::TempDir, Looks) {
     let folder = tempfile::tempdir().unwrap();
     let looks = Looks::open(&folder.path().join("looks.redb"), Arc::clone(keys) as Arc<dyn Sealer>).unwrap();
     (folder, looks)
+}
+
+/// A record of looks on a disk that can fail.
+pub fn on(disk: &Disk) -> Looks {
+    let opener = disk.opener();
+    let opener = move || opener().map_err(|error| redb::Error::Io(std::io::Error::other(error.to_string())));
+    Looks::start(Store::new("looks.redb".as_ref(), Box::new(opener), Arc::<Keys>::default())).unwrap()
 }

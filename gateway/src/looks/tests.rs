@@ -6,8 +6,7 @@ use std::sync::atomic::Ordering;
 use protocol::Instant;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
-use super::store::Store;
-use super::testing::{Keys, looks};
+use super::testing::{Keys, looks, on};
 use super::*;
 use crate::log::faulty_disk::{Call, Disk, Done, Fault};
 
@@ -267,13 +266,6 @@ async fn is_pending<F: Future + Unpin>(future: &mut F) -> bool {
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().build().unwrap()
-}
-
-/// A record of looks on a disk that can fail.
-fn on(disk: &Disk) -> Looks {
-    let opener = disk.opener();
-    let opener = move || opener().map_err(|error| redb::Error::Io(std::io::Error::other(error.to_string())));
-    Looks::start(Store::new("looks.redb".as_ref(), Box::new(opener), Arc::<Keys>::default())).unwrap()
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use super::*;
+use crate::log::faulty_disk::Disk;
+use crate::looks::testing::on;
 use crate::looks::{Filter, Row};
 
 fn looks(site: &Site) -> Vec<Row> {
@@ -84,7 +86,7 @@ async fn every_request_for_personal_data_leaves_a_look_also_when_it_is_refused()
 
 #[tokio::test]
 async fn a_change_is_on_the_record_before_and_after_it_is_made() {
-    let keys_before = Arc::new(std::sync::Mutex::new(None));
+    let mut last = Vec::new();
     let site = Site::start().await;
     for (method, path, body, what, code) in [
         ("PUT", "/api/v1/people/P-1", "{\"class\":\"asn\",\"name\":\"Contoh\"}", "people-put", 200),
@@ -100,11 +102,10 @@ async fn a_change_is_on_the_record_before_and_after_it_is_made() {
         let told: Vec<_> = rows.iter().map(|row| (row.what.as_str(), row.status)).collect();
         assert_eq!(told, [(what, 100), (what, code)], "{method} {path}");
         assert!(rows[0].person.is_some());
-        *keys_before.lock().unwrap() = Some(rows);
+        last = rows;
     }
     // Who was erased is not written down again.
-    let erasure = keys_before.lock().unwrap().take().unwrap();
-    assert!(erasure[1].person.is_none() && erasure[1].purpose.is_none() && !erasure[1].erased);
+    assert!(last[1].person.is_none() && last[1].purpose.is_none() && !last[1].erased);
 }
 
 #[tokio::test]
@@ -136,6 +137,27 @@ async fn what_cannot_be_recorded_is_not_answered_and_not_done() {
 
     site.keys.broken.store(false, Ordering::Release);
     assert_eq!(site.ask("GET", CONTACTS, TOKEN, "").await.code, 200);
+}
+
+#[test]
+fn no_byte_of_an_answer_leaves_before_the_look_is_synced() {
+    let (disk, runtime) = (Disk::default(), tokio::runtime::Runtime::new().unwrap());
+    let recorded = on(&disk);
+    let site = runtime.block_on(Site::with(Config::default(), |sources| sources.looks = recorded));
+    let mut stream = runtime.block_on(site.connect());
+    let (stalled, before) = (disk.stall(), disk.journal_len());
+    let request = format!("GET {CONTACTS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
+    runtime.block_on(stream.write_all(request.as_bytes())).unwrap();
+    runtime.block_on(until("the look is written", || disk.journal_len() > before));
+    // Others are answered meanwhile.
+    for _ in 0..3 {
+        assert_eq!(runtime.block_on(site.get("/livez")).code, 200);
+    }
+    let mut byte = [0];
+    let read = stream.try_read(&mut byte).map_err(|error| error.kind());
+    assert_eq!(read, Err(std::io::ErrorKind::WouldBlock));
+    drop(stalled);
+    assert_eq!(runtime.block_on(read_reply(&mut stream, false)).unwrap().code, 200);
 }
 
 #[tokio::test]
