@@ -37,7 +37,6 @@ fn everybody(regency: &Regency, rules: &Rules) -> Vec<(Person, Vec<Session>)> {
             scanned[usize::try_from(*person).unwrap()].push(Scanned {
                 number,
                 at: Instant::from_unix_ms(*at_ms),
-                person: Person::new(&regency.person_id(*person)),
                 zone: zone.into(),
                 door: doors[door].as_str().into(),
                 direction: if door % 2 == 0 { Direction::In } else { Direction::Out },
