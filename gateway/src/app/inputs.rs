@@ -91,6 +91,16 @@ pub fn upstream_client(upstream: &forward::Config) -> Result<reqwest::Client> {
     Ok(forward::client(upstream, tls)?)
 }
 
+/// What of people does not leave the site.
+pub fn upstream_privacy(config: &Config) -> forward::Privacy {
+    let mut privacy = forward::Privacy::default();
+    if config.privacy.pseudonymise_upstream {
+        // Nothing leaves as long as nobody gives pseudonyms.
+        privacy.pseudonym = Some(Arc::new(|_| Err("nobody gives pseudonyms".into())));
+    }
+    privacy
+}
+
 /// Opens the site's log.
 ///
 /// # Errors

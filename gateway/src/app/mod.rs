@@ -8,6 +8,7 @@ mod policies;
 mod reloads;
 mod rules;
 mod words;
+mod working_days;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ use self::current::Current;
 use self::people::People;
 pub use inputs::{directory, door_tls, http_tls, open_log, read_snapshot, tokens, upstream_client};
 pub use rules::{view_rules, working_hours};
+pub use working_days::{WorkingDays, attendance_forwarder, opd_rows};
 
 /// How long the stages may take to stop.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
@@ -355,7 +357,7 @@ fn start_forwarder(
             let note = UpstreamNote { acked_through: note.acked_through, quarantined };
             Box::pin(async move { scans.keep(note).await })
         }),
-        privacy: upstream_privacy(config),
+        privacy: inputs::upstream_privacy(config),
         start_after: reader.cursor(UPSTREAM)?.unwrap_or(0),
         quarantined: reader.quarantined()?.iter().map(|range| (range.first, range.last)).collect(),
         clock: clock.clone(),
@@ -365,16 +367,6 @@ fn start_forwarder(
     let (progress, newest) = (forwarder.progress(), reader.clone());
     progress.register_backlog(registry, move || newest.last_event());
     Ok(Some(Forwarding { task: tokio::spawn(forwarder.run(stop)), progress, client }))
-}
-
-/// What of people does not leave the site.
-fn upstream_privacy(config: &Config) -> forward::Privacy {
-    let mut privacy = forward::Privacy::default();
-    if config.privacy.pseudonymise_upstream {
-        // Nothing leaves as long as nobody gives pseudonyms.
-        privacy.pseudonym = Some(Arc::new(|_| Err("nobody gives pseudonyms".into())));
-    }
-    privacy
 }
 
 fn sources(
