@@ -9,6 +9,7 @@ mod policies;
 mod reloads;
 mod rules;
 mod words;
+mod working_days;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -45,6 +46,7 @@ pub use inputs::{
     upstream_client,
 };
 pub use rules::{view_rules, working_hours};
+pub use working_days::{WorkingDays, attendance_forwarder, opd_rows};
 
 /// How long the stages may take to stop.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
@@ -383,16 +385,6 @@ fn start_forwarder(
     let (progress, newest) = (forwarder.progress(), reader.clone());
     progress.register_backlog(registry, move || newest.last_event());
     Ok(Some(Forwarding { task: tokio::spawn(forwarder.run(stop)), progress, client }))
-}
-
-/// What of people does not leave the site.
-fn upstream_privacy(config: &Config) -> forward::Privacy {
-    let mut privacy = forward::Privacy::default();
-    if config.privacy.pseudonymise_upstream {
-        // Nothing leaves as long as nobody gives pseudonyms.
-        privacy.pseudonym = Some(Arc::new(|_| Err("nobody gives pseudonyms".into())));
-    }
-    privacy
 }
 
 /// What HTTP shows of people, and where that is recorded.
