@@ -104,7 +104,6 @@ mod tests {
         let passage = |number, time: &str, direction| Passage {
             number,
             at: format!("2026-11-23T{time}:00+08:00").parse::<Instant>().unwrap(),
-            person: person.clone(),
             zone: "main".into(),
             door: "main-in".into(),
             direction,
