@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::calendar::day_number;
 use super::history::Histories;
-use super::overlap::{Interval, WINDOW_MS, union};
+use super::overlap::{Interval, rolling_max, union};
 use super::store::{Filed, PackedStay, StoreError};
 use super::{Contact, ContactQuery, Depth, Person, Scope, Stay, contacts};
 
@@ -37,8 +37,8 @@ struct Candidates {
     zones: Vec<Arc<str>>,
     packed: Vec<(usize, PackedStay)>,
     filed: Vec<Filed>,
-    /// How much time each person has shared with the sources at most, in each [`WINDOW_MS`] of the period.
-    shared_ms: HashMap<u64, Vec<(i64, i64)>>,
+    /// When each person may have been where a source was; nothing where everybody matters.
+    shared: HashMap<u64, Vec<Interval>>,
 }
 
 impl Trace<'_> {
@@ -73,7 +73,7 @@ impl Trace<'_> {
         }
         let wanted = self.wanted(sources, people.values().flat_map(|(_, filed)| filed));
         let candidates = self.candidates(&days, &wanted)?;
-        for number in candidates.shared_enough(wanted.threshold_ms) {
+        for number in candidates.shared_enough(&wanted) {
             people.extend(self.histories.person(number).map(|person| (number, (person, Vec::new()))));
         }
         for (zone, stay) in &candidates.packed {
@@ -168,7 +168,7 @@ impl Candidates {
             return false;
         }
         if wanted.zones.is_none() {
-            self.shared_ms.entry(person).or_insert_with(|| vec![(0, wanted.threshold_ms)]);
+            self.shared.entry(person).or_default();
             return true;
         }
         let next = intervals.partition_point(|(_, end)| *end <= from);
@@ -177,26 +177,18 @@ impl Candidates {
         if from >= to || common.peek().is_none() {
             return false;
         }
-        let shared = self.shared_ms.entry(person).or_default();
-        for (begin, end) in common {
-            let window = |at: i64| (at - wanted.period.0) / WINDOW_MS;
-            for window in window(begin)..=window(end) {
-                match shared.iter_mut().rev().find(|(known, _)| *known == window) {
-                    Some((_, ms)) => *ms += end - begin,
-                    None => shared.push((window, end - begin)),
-                }
-            }
-        }
+        self.shared.entry(person).or_default().extend(common);
         true
     }
 
-    /// Those who may have shared as much within any 24 hours, which never reach into more than two windows.
-    fn shared_enough(&self, threshold_ms: i64) -> impl Iterator<Item = u64> {
-        let enough = move |shared: &Vec<(i64, i64)>| {
-            let next = |window: i64| shared.iter().filter(move |(other, _)| *other == window + 1).map(|(_, ms)| ms);
-            shared.iter().any(|(window, ms)| ms + next(*window).sum::<i64>() >= threshold_ms)
+    /// Those who may have shared enough time with the sources within some 24 hours.
+    fn shared_enough(&self, wanted: &Wanted) -> impl Iterator<Item = u64> {
+        let enough = |shared: &[Interval]| {
+            shared.iter().map(|(from, to)| to - from).sum::<i64>() >= wanted.threshold_ms
+                && rolling_max(&union(shared.iter().copied())) >= wanted.threshold_ms
         };
-        self.shared_ms.iter().filter(move |(_, shared)| enough(shared)).map(|(person, _)| *person)
+        let everybody = wanted.zones.is_none();
+        self.shared.iter().filter(move |(_, shared)| everybody || enough(shared)).map(|(person, _)| *person)
     }
 }
 
