@@ -46,6 +46,16 @@ pub(super) struct Follower {
     failed_at: Option<Monotonic>,
 }
 
+/// A file that is never closed, unless it is taken out: to close one that is damaged can end the process. It costs a handle and
+/// the memory of its pages each time a file is given up.
+struct KeptOpen(Option<Arc<Store>>);
+
+impl Drop for KeptOpen {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(std::mem::forget);
+    }
+}
+
 /// Whether to go on.
 enum Next {
     Go,
@@ -131,13 +141,20 @@ impl Follower {
     fn follow(&mut self) -> Result<(), StoreError> {
         let shared = Arc::clone(&self.shared);
         let mut upkeep = Upkeep::open(&shared)?;
-        if let Next::Stop = self.recognise(&mut upkeep)? {
+        let mut kept_open = KeptOpen(Some(Arc::clone(&upkeep.store)));
+        self.follow_with(&shared, &mut upkeep)?;
+        kept_open.0 = None;
+        Ok(())
+    }
+
+    fn follow_with(&mut self, shared: &Shared, upkeep: &mut Upkeep<'_>) -> Result<(), StoreError> {
+        if let Next::Stop = self.recognise(upkeep)? {
             return Ok(());
         }
         shared.put(Some(Arc::clone(&upkeep.store)));
         upkeep.tell();
         loop {
-            if let Next::Stop = self.obey(&mut upkeep)? {
+            if let Next::Stop = self.obey(upkeep)? {
                 return upkeep.sync();
             }
             upkeep.look_at_rules()?;
@@ -146,7 +163,7 @@ impl Follower {
                 Ok(true) => continue,
                 Err(Ok(error)) => return Err(error),
                 Err(Err(trouble)) => {
-                    if let Next::Stop = self.wait_out(&mut upkeep, trouble)? {
+                    if let Next::Stop = self.wait_out(upkeep, trouble)? {
                         return upkeep.sync();
                     }
                     continue;
@@ -158,7 +175,7 @@ impl Follower {
                 continue;
             }
             shared.at_rest.store(true, Ordering::Release);
-            if let Next::Stop = self.wait(&mut upkeep)? {
+            if let Next::Stop = self.wait(upkeep)? {
                 return upkeep.sync();
             }
         }
