@@ -14,6 +14,9 @@ use super::overlap::{Interval, overlaps, reached_at, rolling_max, union};
 use super::stays::{Bounds, Evidence, Stay, goes_on};
 use super::{Person, Rules};
 
+/// People whose contacts are looked for at the same time.
+const SOURCES_AT_ONCE: usize = 16;
+
 /// Whom to trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContactQuery {
@@ -153,7 +156,8 @@ impl ContactQuery {
         Self { person, from, to, threshold_minutes: 15, scope, depth }
     }
 
-    fn threshold_ms(&self) -> i64 {
+    /// How much time within 24 hours makes a contact, in milliseconds.
+    pub(super) fn threshold_ms(&self) -> i64 {
         (i64::from(self.threshold_minutes) * 60_000).max(1)
     }
 }
@@ -212,28 +216,35 @@ impl Tracer<'_> {
         apart: &HashSet<usize>,
         generation: u8,
     ) -> Vec<(usize, Contact)> {
-        let mut pairs: HashMap<(usize, usize), Vec<Encounter>> = HashMap::new();
-        for (zone, spans) in self.zones {
-            let source = |span: &Span| sources.contains_key(&span.person);
-            let target = |span: &Span| !source(span) && !apart.contains(&span.person);
-            if !spans.iter().any(source) {
-                continue;
+        let mut found = Vec::new();
+        let mut all: Vec<usize> = sources.keys().copied().collect();
+        all.sort_unstable();
+        // Whom many have met, they have met often: not all encounters are held at once.
+        for some in all.chunks(SOURCES_AT_ONCE) {
+            let mut pairs: HashMap<(usize, usize), Vec<Encounter>> = HashMap::new();
+            for (zone, spans) in self.zones {
+                let source = |span: &Span| some.binary_search(&span.person).is_ok();
+                let target = |span: &Span| !sources.contains_key(&span.person) && !apart.contains(&span.person);
+                if !spans.iter().any(source) {
+                    continue;
+                }
+                overlaps(
+                    spans,
+                    |span| span.possible,
+                    source,
+                    target,
+                    |of, other| {
+                        let since = sources.get(&of.person).copied().unwrap_or(i64::MIN);
+                        if let Some(encounter) = encounter(zone, of, other, since) {
+                            pairs.entry((of.person, other.person)).or_default().push(encounter);
+                        }
+                    },
+                );
             }
-            overlaps(
-                spans,
-                |span| span.possible,
-                source,
-                target,
-                |of, other| {
-                    let since = sources.get(&of.person).copied().unwrap_or(i64::MIN);
-                    if let Some(encounter) = encounter(zone, of, other, since) {
-                        pairs.entry((of.person, other.person)).or_default().push(encounter);
-                    }
-                },
-            );
+            let contact = |((of, other), encounters)| Some((other, self.contact(of, other, encounters, generation)?));
+            found.extend(pairs.into_iter().filter_map(contact));
         }
-        let contact = |((of, other), encounters)| Some((other, self.contact(of, other, encounters, generation)?));
-        pairs.into_iter().filter_map(contact).collect()
+        found
     }
 
     fn contact(&self, of: usize, other: usize, mut encounters: Vec<Encounter>, generation: u8) -> Option<Contact> {

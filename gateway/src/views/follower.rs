@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant as Monotonic};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -21,6 +21,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long it waits before the log is read again after that has failed, and before the file is made anew a second time.
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// How long a file must do for a failure to be the first again.
+const FORGIVEN_AFTER: Duration = Duration::from_secs(3_600);
 
 /// What the follower is told. Replies tell how many rows were deleted.
 pub(super) enum Command {
@@ -39,8 +41,19 @@ pub(super) struct Follower {
     shared: Arc<Shared>,
     inbox: UnboundedReceiver<Command>,
     runtime: Runtime,
-    /// Files given up since one was complete.
+    /// Files given up one after another.
     failures: u32,
+    failed_at: Option<Monotonic>,
+}
+
+/// A file that is never closed, unless it is taken out: to close one that is damaged can end the process. It costs a handle and
+/// the memory of its pages each time a file is given up.
+struct KeptOpen(Option<Arc<Store>>);
+
+impl Drop for KeptOpen {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(std::mem::forget);
+    }
 }
 
 /// Whether to go on.
@@ -52,7 +65,7 @@ enum Next {
 impl Follower {
     pub fn new(shared: Arc<Shared>, inbox: UnboundedReceiver<Command>) -> std::io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_time().build()?;
-        Ok(Self { shared, inbox, runtime, failures: 0 })
+        Ok(Self { shared, inbox, runtime, failures: 0, failed_at: None })
     }
 
     /// Follows until it is told to stop, or nobody is left who could.
@@ -81,15 +94,21 @@ impl Follower {
         self.shared.at_rest.store(false, Ordering::Release);
         progress.send_replace(Progress::default());
         lock(rebuilding_since).get_or_insert_with(|| parts.clock.now());
-        parts.metrics.rebuilds.inc();
-        tracing::warn!(file = %parts.path.display(), reason, "the views are made anew from the log");
+        if may_be_good {
+            tracing::warn!(file = %parts.path.display(), reason, "the views cannot be opened");
+        } else {
+            parts.metrics.rebuilds.inc();
+            tracing::warn!(file = %parts.path.display(), reason, "the views are made anew from the log");
+        }
         if !may_be_good
             && let Err(error) = std::fs::remove_file(&parts.path)
             && parts.path.exists()
         {
             tracing::error!(file = %parts.path.display(), %error, "the views cannot be deleted; check the folder");
         }
-        self.failures = self.failures.saturating_add(1);
+        // What fails again and again is tried less and less often.
+        let lasted = self.failed_at.replace(Monotonic::now()).is_none_or(|before| before.elapsed() > FORGIVEN_AFTER);
+        self.failures = if lasted { 1 } else { self.failures.saturating_add(1) };
         match self.failures {
             1 if !may_be_good => Next::Go,
             failures => self.pause(PAUSE.saturating_mul(1 << failures.min(6)).min(PAUSE_MAX)),
@@ -98,9 +117,9 @@ impl Follower {
 
     /// Waits; whoever wants something deleted is told how it stands.
     fn pause(&mut self, pause: Duration) -> Next {
-        let until = std::time::Instant::now() + pause;
+        let until = Monotonic::now() + pause;
         loop {
-            let rest = until.saturating_duration_since(std::time::Instant::now());
+            let rest = until.saturating_duration_since(Monotonic::now());
             let inbox = &mut self.inbox;
             let command = self.runtime.block_on(async { tokio::time::timeout(rest, inbox.recv()).await });
             let gone = !self.shared.parts.path.exists();
@@ -122,13 +141,20 @@ impl Follower {
     fn follow(&mut self) -> Result<(), StoreError> {
         let shared = Arc::clone(&self.shared);
         let mut upkeep = Upkeep::open(&shared)?;
-        if let Next::Stop = self.recognise(&mut upkeep)? {
+        let mut kept_open = KeptOpen(Some(Arc::clone(&upkeep.store)));
+        self.follow_with(&shared, &mut upkeep)?;
+        kept_open.0 = None;
+        Ok(())
+    }
+
+    fn follow_with(&mut self, shared: &Shared, upkeep: &mut Upkeep<'_>) -> Result<(), StoreError> {
+        if let Next::Stop = self.recognise(upkeep)? {
             return Ok(());
         }
         shared.put(Some(Arc::clone(&upkeep.store)));
         upkeep.tell();
         loop {
-            if let Next::Stop = self.obey(&mut upkeep)? {
+            if let Next::Stop = self.obey(upkeep)? {
                 return upkeep.sync();
             }
             upkeep.look_at_rules()?;
@@ -137,20 +163,19 @@ impl Follower {
                 Ok(true) => continue,
                 Err(Ok(error)) => return Err(error),
                 Err(Err(trouble)) => {
-                    if let Next::Stop = self.wait_out(&mut upkeep, trouble)? {
+                    if let Next::Stop = self.wait_out(upkeep, trouble)? {
                         return upkeep.sync();
                     }
                     continue;
                 }
             }
             upkeep.reached_end()?;
-            self.failures = 0;
             upkeep.sync_if_due()?;
             if upkeep.keep_in_order()? {
                 continue;
             }
             shared.at_rest.store(true, Ordering::Release);
-            if let Next::Stop = self.wait(&mut upkeep)? {
+            if let Next::Stop = self.wait(upkeep)? {
                 return upkeep.sync();
             }
         }

@@ -19,7 +19,7 @@ use super::calendar::{day_number, day_of_number};
 use super::follower::{Command, Follower};
 use super::history::Histories;
 use super::store::{Store, StoreError, View};
-use super::trace::Trace;
+use super::trace::{FOLLOWED_MAX, Trace};
 use super::{
     Attendance, Config, Contact, ContactQuery, Metrics, People, Person, PresenceNow, Restricted, Rules, Source, Stay,
     present, working_days,
@@ -73,6 +73,15 @@ pub enum ViewsError {
         through: u64,
         /// Number of the last event in the log.
         last: u64,
+    },
+    /// The person has more contacts than can be followed to their contacts.
+    #[error(
+        "the person has {contacts} contacts, contacts of at most {FOLLOWED_MAX} are looked for; take a shorter period or \
+         more minutes"
+    )]
+    TooMany {
+        /// How many.
+        contacts: usize,
     },
     /// The views have been stopped.
     #[error("the gateway is stopping; try again")]
@@ -217,12 +226,13 @@ impl Views {
     /// The person's contacts. People whose data is restricted have none and are none.
     ///
     /// # Errors
-    /// While the views are being rebuilt.
+    /// While the views are being rebuilt; [`ViewsError::TooMany`] where contacts of contacts come to too much.
     pub fn contacts(&self, query: &ContactQuery, now: Instant) -> Result<Vec<Contact>, ViewsError> {
-        self.ask(Restricted::LeftOut, now, |histories, rules| {
-            let Some(number) = histories.people.number(query.person.as_str()) else { return Ok(Vec::new()) };
+        let found = self.ask(Restricted::LeftOut, now, |histories, rules| {
+            let Some(number) = histories.people.number(query.person.as_str()) else { return Ok(Ok(Vec::new())) };
             Trace { histories, query, rules }.contacts(number)
-        })
+        })?;
+        found.map_err(|contacts| ViewsError::TooMany { contacts })
     }
 
     /// Where the person was between `from` and `to`, in order; nowhere where their data are restricted.

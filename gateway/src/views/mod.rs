@@ -10,6 +10,18 @@
 //!
 //! All of that is pure: passages and [`Rules`] in, answers out, and the same ones whenever it is asked again.
 //!
+//! # From the log to a question
+//!
+//! ```text
+//!  log ─▶ follower ─▶ upkeep ─▶ views.redb ─▶ Histories ─▶ sessions of those who are asked for ─▶ Views::presence, attendance
+//!         a thread    batches   store          as much as      └─▶ Trace: stays of zones and times that matter ─▶ contacts
+//!                     stays of days that are   it takes
+//!                     over
+//! ```
+//!
+//! `views.redb` is derived: whatever is wrong with it, it is deleted and made anew, while doors notice nothing. It knows people
+//! by their numbers in the vault ([`People`]); somebody whose number has no subject any more is in no answer.
+//!
 //! # Words
 //!
 //! - A *passage* is one person through one door. Who was turned away has not passed; a late scan has.

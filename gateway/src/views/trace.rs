@@ -1,15 +1,17 @@
 //! Contacts out of the file: of everybody's stays, only those are read that can matter, and [`contacts`] judges.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::calendar::day_number;
 use super::history::Histories;
-use super::overlap::{Interval, union};
-use super::store::{Filed, StoreError};
+use super::overlap::{Interval, rolling_max, union};
+use super::store::{Filed, PackedStay, StoreError};
 use super::{Contact, ContactQuery, Depth, Person, Scope, Stay, contacts};
+
+/// Contacts of more people are not looked for: what comes of it fits neither into memory nor on paper.
+pub const FOLLOWED_MAX: usize = 200;
 
 /// Traces contacts in one state of the file.
 pub struct Trace<'a> {
@@ -26,29 +28,43 @@ struct Wanted {
     /// When these were in which zone; absent: everything matters.
     zones: Option<HashMap<Arc<str>, Vec<Interval>>>,
     period: Interval,
+    threshold_ms: i64,
+}
+
+/// Stays that may matter, until it is known who has shared enough time.
+#[derive(Default)]
+struct Candidates {
+    zones: Vec<Arc<str>>,
+    packed: Vec<(usize, PackedStay)>,
+    filed: Vec<Filed>,
+    /// When each person may have been where a source was; nothing where everybody matters.
+    shared: HashMap<u64, Vec<Interval>>,
 }
 
 impl Trace<'_> {
-    /// The contacts of the person with this number.
-    pub fn contacts(&self, source: u64) -> Result<Vec<Contact>, StoreError> {
-        let first = ContactQuery { depth: Depth::First, ..self.query.clone() };
-        let everybody = self.stays(HashSet::from([source]))?;
+    /// The contacts of the person with this number; where there are too many to follow theirs as well, how many.
+    pub fn contacts(&self, source: u64) -> Result<Result<Vec<Contact>, usize>, StoreError> {
         let rules = self.histories.rules;
-        if self.query.depth == Depth::First || self.query.scope == Scope::Around {
-            return Ok(contacts(self.query, &everybody, rules));
+        let mut everybody = self.stays(HashSet::from([source]))?;
+        let first = contacts(&ContactQuery { depth: Depth::First, ..self.query.clone() }, &everybody, rules);
+        if self.query.depth == Depth::First {
+            return Ok(Ok(first));
         }
-        let found = contacts(&first, &everybody, rules);
-        let mut sources: HashSet<u64> =
-            found.iter().filter_map(|contact| self.histories.people.number(contact.person.as_str())).collect();
-        sources.insert(source);
-        Ok(contacts(self.query, &self.stays(sources)?, rules))
+        if first.len() > FOLLOWED_MAX {
+            return Ok(Err(first.len()));
+        }
+        if self.query.scope == Scope::Innermost {
+            let numbers = first.iter().filter_map(|contact| self.histories.people.number(contact.person.as_str()));
+            everybody = self.stays(numbers.chain([source]).collect())?;
+        }
+        Ok(Ok(contacts(self.query, &everybody, rules)))
     }
 
-    /// All stays of `sources` in the period, and those of others that overlap them in the same zone; for
-    /// [`Scope::Around`] those of everybody.
+    /// All stays of `sources` in the period, and those of others that overlap them in the same zone, if they come to enough
+    /// time; for [`Scope::Around`] those of everybody.
     fn stays(&self, sources: HashSet<u64>) -> Result<Vec<(Person, Vec<Stay>)>, StoreError> {
         let days = self.days();
-        let mut people: BTreeMap<u64, (Person, Vec<Filed>)> = BTreeMap::new();
+        let mut people: HashMap<u64, (Person, Vec<Filed>)> = HashMap::new();
         for source in &sources {
             if let Some(history) = self.histories.of(*source, days.clone())? {
                 let filed = history.filed(&days, self.histories.rules, self.histories.now);
@@ -56,16 +72,20 @@ impl Trace<'_> {
             }
         }
         let wanted = self.wanted(sources, people.values().flat_map(|(_, filed)| filed));
-        let mut known: HashMap<u64, Option<Person>> = HashMap::new();
-        self.others(&days, &wanted, |filed| {
-            let person = match known.entry(filed.person) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(unknown) => unknown.insert(self.histories.person(filed.person)),
-            };
-            if let Some(person) = person {
-                people.entry(filed.person).or_insert_with(|| (person.clone(), Vec::new())).1.push(filed);
+        let candidates = self.candidates(&days, &wanted)?;
+        for number in candidates.shared_enough(&wanted) {
+            people.extend(self.histories.person(number).map(|person| (number, (person, Vec::new()))));
+        }
+        for (zone, stay) in &candidates.packed {
+            if let Some(((_, filed), zone)) = people.get_mut(&stay.person()).zip(candidates.zones.get(*zone)) {
+                filed.push(stay.read(zone));
             }
-        })?;
+        }
+        for stay in candidates.filed {
+            if let Some((_, filed)) = people.get_mut(&stay.person) {
+                filed.push(stay);
+            }
+        }
         let in_order = |(person, mut filed): (Person, Vec<Filed>)| {
             filed.sort_by_key(|filed| (filed.day, filed.order));
             (person, filed.into_iter().map(|filed| filed.stay).collect())
@@ -88,50 +108,87 @@ impl Trace<'_> {
             zones.entry(Arc::clone(&stay.zone)).or_default().push(interval);
         }
         zones.values_mut().for_each(|intervals| *intervals = union(std::mem::take(intervals)));
-        Wanted { sources, zones: (self.query.scope == Scope::Innermost).then_some(zones), period }
+        let zones = (self.query.scope == Scope::Innermost).then_some(zones);
+        Wanted { sources, zones, period, threshold_ms: self.query.threshold_ms() }
     }
 
-    fn others(
-        &self,
-        days: &RangeInclusive<i32>,
-        wanted: &Wanted,
-        mut each: impl FnMut(Filed),
-    ) -> Result<(), StoreError> {
-        let Histories { view, rules, .. } = *self.histories;
+    fn candidates(&self, days: &RangeInclusive<i32>, wanted: &Wanted) -> Result<Candidates, StoreError> {
+        let Histories { view, rules, now, .. } = *self.histories;
+        let mut candidates = Candidates::default();
         let mut unsettled = BTreeSet::new();
         for day in view.days_of_stays(days.clone(), rules.reach_days())? {
-            let Some(stays) = view.settled(day, self.rules, self.histories.now.unix_ms())? else {
+            let Some(stays) = view.settled(day, self.rules, now.unix_ms())? else {
                 unsettled.insert(day);
                 continue;
             };
-            let wanted_zone = |zone: &str| wanted.zones.as_ref().is_none_or(|zones| zones.contains_key(zone));
-            stays.each_zone(wanted_zone, |zone, stay| {
-                if wanted.takes(stay.person(), zone, || stay.interval()) {
-                    each(stay.read(zone));
-                }
-            })?;
+            stays.each_zone(
+                |zone| wanted.in_zone(zone).is_some(),
+                |zone, stays| {
+                    let number = candidates.zones.len();
+                    candidates.zones.push(Arc::clone(zone));
+                    let intervals = wanted.in_zone(zone).unwrap_or_default();
+                    for stay in stays {
+                        if candidates.share(stay.person(), stay.interval(), wanted, intervals) {
+                            candidates.packed.push((number, stay));
+                        }
+                    }
+                },
+            )?;
         }
         for days in runs(&unsettled) {
             for history in self.histories.of_everybody(days.clone())? {
-                for filed in history.filed(&days, rules, self.histories.now) {
-                    let interval = || (filed.stay.from.earliest.unix_ms(), filed.stay.to.latest.unix_ms());
-                    if wanted.takes(filed.person, &filed.stay.zone, interval) {
-                        each(filed);
+                for filed in history.filed(&days, rules, now) {
+                    let interval = (filed.stay.from.earliest.unix_ms(), filed.stay.to.latest.unix_ms());
+                    let Some(intervals) = wanted.in_zone(&filed.stay.zone) else { continue };
+                    if candidates.share(filed.person, interval, wanted, intervals) {
+                        candidates.filed.push(filed);
                     }
                 }
             }
         }
-        Ok(())
+        Ok(candidates)
     }
 }
 
 impl Wanted {
-    fn takes(&self, person: u64, zone: &str, interval: impl FnOnce() -> Interval) -> bool {
-        let Some(zones) = &self.zones else { return !self.sources.contains(&person) };
-        let Some(intervals) = zones.get(zone) else { return false };
-        let (from, to) = cut(interval(), self.period);
+    /// When the sources were in the zone; `None` where the zone does not matter.
+    fn in_zone(&self, zone: &str) -> Option<&[Interval]> {
+        match &self.zones {
+            Some(zones) => zones.get(zone).map(Vec::as_slice),
+            None => Some(&[]),
+        }
+    }
+}
+
+impl Candidates {
+    /// Notes how much of a stay the sources may have shared; says whether it matters.
+    fn share(&mut self, person: u64, interval: Interval, wanted: &Wanted, intervals: &[Interval]) -> bool {
+        let (from, to) = cut(interval, wanted.period);
+        if wanted.sources.contains(&person) {
+            return false;
+        }
+        if wanted.zones.is_none() {
+            self.shared.entry(person).or_default();
+            return true;
+        }
         let next = intervals.partition_point(|(_, end)| *end <= from);
-        from < to && intervals.get(next).is_some_and(|(begin, _)| *begin < to) && !self.sources.contains(&person)
+        let common = intervals.iter().skip(next).take_while(|(begin, _)| *begin < to);
+        let mut common = common.map(|one| cut(*one, (from, to))).peekable();
+        if from >= to || common.peek().is_none() {
+            return false;
+        }
+        self.shared.entry(person).or_default().extend(common);
+        true
+    }
+
+    /// Those who may have shared enough time with the sources within some 24 hours.
+    fn shared_enough(&self, wanted: &Wanted) -> impl Iterator<Item = u64> {
+        let enough = |shared: &[Interval]| {
+            shared.iter().map(|(from, to)| to - from).sum::<i64>() >= wanted.threshold_ms
+                && rolling_max(&union(shared.iter().copied())) >= wanted.threshold_ms
+        };
+        let everybody = wanted.zones.is_none();
+        self.shared.iter().filter(move |(_, shared)| everybody || enough(shared)).map(|(person, _)| *person)
     }
 }
 

@@ -171,13 +171,18 @@ impl Store {
         }
         let opened = FileBackend::new(file)
             .and_then(|backend| Database::builder().set_cache_size(cache_bytes).create_with_backend(backend));
-        let database = opened.map_err(|error| match error {
+        let mut database = opened.map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => StoreError::InUse,
             DatabaseError::Storage(redb::StorageError::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
                 StoreError::InUse
             }
             error => StoreError::Database(error.into()),
         })?;
+        // Pages have checksums that nobody else looks at, and a damaged one can make redb panic twice, which ends the process.
+        if !is_new && !matches!(database.check_integrity(), Ok(true)) {
+            std::mem::forget(database);
+            return Err(StoreError::Damaged("a page is damaged"));
+        }
         let store = Self { database, names: ArcSwap::default() };
         if is_new {
             store.create(time_zone)?;

@@ -184,19 +184,19 @@ impl Filed {
 
 /// A packed stay, of which as much is read as is asked for.
 #[derive(Clone, Copy)]
-pub struct PackedStay<'a> {
+pub struct PackedStay {
     day: i32,
-    bytes: &'a [u8; STAY_BYTES],
+    bytes: [u8; STAY_BYTES],
 }
 
-impl<'a> PackedStay<'a> {
+impl PackedStay {
     /// The packed stays of a zone's day.
-    pub fn all(day: i32, content: &'a [u8]) -> Result<impl Iterator<Item = Self>, StoreError> {
+    pub fn all(day: i32, content: &[u8]) -> Result<impl Iterator<Item = Self>, StoreError> {
         let (stays, rest) = content.as_chunks();
         if !rest.is_empty() {
             return Err(StoreError::Damaged("stays are cut off"));
         }
-        Ok(stays.iter().map(move |bytes| Self { day, bytes }))
+        Ok(stays.iter().map(move |bytes| Self { day, bytes: *bytes }))
     }
 
     /// The person's number.

@@ -186,7 +186,7 @@ impl DayStays<'_> {
     pub fn each_zone(
         &self,
         wanted: impl Fn(&str) -> bool,
-        mut each: impl FnMut(&Arc<str>, PackedStay<'_>),
+        mut each: impl FnMut(&Arc<str>, &mut dyn Iterator<Item = PackedStay>),
     ) -> Result<(), StoreError> {
         for (zone, checksum) in &self.header.zones {
             let name = pack::name(&self.view.names, *zone)?;
@@ -199,7 +199,7 @@ impl DayStays<'_> {
             if found != *checksum {
                 return Err(StoreError::Damaged("stays of a zone are old"));
             }
-            PackedStay::all(self.day, content)?.for_each(|stay| each(&name, stay));
+            each(&name, &mut PackedStay::all(self.day, content)?);
         }
         Ok(())
     }

@@ -111,6 +111,7 @@ pub struct House {
     pub book: Arc<Book>,
     pub rules: Arc<ArcSwap<Rules>>,
     pub views: Views,
+    metrics: Metrics,
 }
 
 impl House {
@@ -118,8 +119,9 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let (log, book) = (Arc::new(MemoryLog::default()), Arc::new(Book::default()));
         let rules = Arc::new(ArcSwap::from_pointee(rules.clone()));
-        let views = start(&folder.path().join("views.redb"), &log, &book, &rules);
-        Self { folder, log, book, rules, views }
+        let metrics = Metrics::new(&mut Registry::default());
+        let views = start(&folder.path().join("views.redb"), &log, &book, &rules, &metrics);
+        Self { folder, log, book, rules, views, metrics }
     }
 
     /// Stops the views, has something done to the file, and starts them again.
@@ -127,7 +129,7 @@ impl House {
         self.views.stop();
         let path = self.folder.path().join("views.redb");
         meanwhile(&path);
-        self.views = start(&path, &self.log, &self.book, &self.rules);
+        self.views = start(&path, &self.log, &self.book, &self.rules, &self.metrics);
     }
 
     /// What is left when the process is killed now, in a house of its own.
@@ -136,8 +138,14 @@ impl House {
         let path = folder.path().join("views.redb");
         std::fs::copy(self.folder.path().join("views.redb"), &path).unwrap();
         let (log, book, rules) = (Arc::clone(&self.log), Arc::clone(&self.book), Arc::clone(&self.rules));
-        let views = start(&path, &log, &book, &rules);
-        Self { folder, log, book, rules, views }
+        let metrics = Metrics::new(&mut Registry::default());
+        let views = start(&path, &log, &book, &rules, &metrics);
+        Self { folder, log, book, rules, views, metrics }
+    }
+
+    /// How often the file was made anew.
+    pub fn rebuilds(&self) -> u64 {
+        self.metrics.rebuilds.get()
     }
 
     pub fn rest(&self) {
@@ -151,7 +159,7 @@ impl Drop for House {
     }
 }
 
-fn start(path: &Path, log: &Arc<MemoryLog>, book: &Arc<Book>, rules: &Arc<ArcSwap<Rules>>) -> Views {
+fn start(path: &Path, log: &Arc<MemoryLog>, book: &Arc<Book>, rules: &Arc<ArcSwap<Rules>>, metrics: &Metrics) -> Views {
     Views::start(Parts {
         path: path.into(),
         config: Config { cache_bytes: 1 << 20, sync_interval_ms: 100 },
@@ -159,7 +167,7 @@ fn start(path: &Path, log: &Arc<MemoryLog>, book: &Arc<Book>, rules: &Arc<ArcSwa
         people: Arc::clone(book) as Arc<dyn People>,
         rules: Arc::clone(rules),
         clock: Clock::new(|| Instant::from_unix_ms(1)),
-        metrics: Metrics::new(&mut Registry::default()),
+        metrics: metrics.clone(),
     })
     .unwrap()
 }
@@ -259,6 +267,17 @@ impl Past {
                 event.sealed = Some(Sealed { person: Some(SealedPart { of, bytes: Vec::new() }), helper: None });
             }
         }
+    }
+
+    /// A past of these passages, each an event when it was, or a late one an event behind all others.
+    pub fn new(which: usize, mut passages: Vec<(Person, Passage)>) -> Self {
+        let last = passages.iter().filter(|(_, passage)| !passage.late).map(|(_, passage)| passage.at).max().unwrap();
+        let received = |passage: &Passage| if passage.late { last } else { passage.at };
+        let events = passages.iter().map(|(_, passage)| event(passage, received(passage))).collect();
+        passages.sort_by_key(|(_, passage)| passage.order());
+        let mut past = Self { which, events, passages };
+        past.seal(u64::MAX);
+        past
     }
 
     /// The people of every past.
