@@ -147,6 +147,9 @@ impl Config {
         ] {
             checked.map_err(|reason| format!("[{section}] {reason}"))?;
         }
+        if self.attendance.upstream && self.upstream.is_none() {
+            return Err("[attendance] upstream is true, but there is no [upstream]; add one, or take it away".into());
+        }
         Ok(())
     }
 
@@ -247,6 +250,7 @@ mod tests {
             (SITE.replace("Makassar", "Nowhere"), vec![], vec!["time_zone", "IANA"]),
             (format!("{SITE}[scans]\nqueue_events_max = 0\n"), vec![], vec!["[scans] queue_events_max", "1 to"]),
             (format!("{SITE}[attendance]\nstay_hours_max = 99\n"), vec![], vec!["[attendance] stay_hours_max", "1 to"]),
+            (format!("{SITE}[attendance]\nupstream = true\n"), vec![], vec!["[attendance] upstream", "no [upstream]"]),
             (format!("{SITE}[contacts]\nminutes = 0\n"), vec![], vec!["[contacts] minutes", "1 to"]),
             (format!("{SITE}[privacy]\nevents_days = 0\n"), vec![], vec!["[privacy] events_days", "1 to 3650"]),
             (SITE.into(), vec![("GAPURA_SCANS__QUEUE_EVENTS_MAX", "many")], vec!["scans.queue_events_max"]),

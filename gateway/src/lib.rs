@@ -34,15 +34,18 @@
 //! | the log is the only truth | `scan::state` is rebuilt from it; [`forward`] keeps only a cursor, in the log itself |
 //! | a door moves under its own topics only; a helper only speaks on `assist` | `doors::publish`, `doors::words`, `doors::subscriptions`; [`identity`] reads the certificate |
 //! | who may ask what over HTTP | `http::route`, the table of rules; [`tokens`] |
+//! | whoever asks for personal data is on the record before the answer | `http::front`, around every route; [`looks`] |
 //! | a revoked certificate loses its session within a second | [`reload`] looks five times a second, [`doors::Registry::drop_sessions`] |
 //! | malformed and unknown scans are kept too | `doors::publish` submits them, [`access::refuse_malformed`] answers |
 //! | a late scan never opens a door | `access::decide`: `binding` |
 //! | with the upstream away doors notice nothing | [`forward`] only reads the log; nothing on a scan's path waits for it |
+//! | who an event is about is on disk only encrypted, and destroying a person's keys erases it | [`vault`]; `log::writer` seals, [`log::LogReader`] opens |
 //! | every queue has a limit | each stage's `Config` |
 //! | no personal data in logs and metrics | `Debug` of scans, keys and payloads is redacted; metrics have no free labels |
 //!
-//! Modules are declared in the order in which a scan meets them. Arrows point one way: `app → http → status`,
-//! `doors → scan → {access, log, monitors}`, `forward` and `scan` read the [`log`], which knows none of them.
+//! Modules are declared in the order in which a scan meets them. Arrows point one way: `app → http → {views, looks}`,
+//! `doors → scan → {access, log, monitors}`, `forward`, `views` and `scan` read the [`log`], which knows none of them; the [`log`]
+//! has its keys of the [`vault`].
 
 pub mod cli;
 
@@ -77,6 +80,8 @@ pub mod monitors;
 pub mod forward;
 
 pub mod views;
+
+pub mod looks;
 
 pub mod http;
 pub mod status;

@@ -83,7 +83,7 @@ impl ShadowReport {
         let Some(candidate) = candidate else { return Ok(nothing) };
         let mut report = Self { candidate: Some(candidate.to_owned()), ..nothing };
         let mut changes: BTreeMap<(String, Said, Said), Tally<'static>> = BTreeMap::new();
-        let mut after = first_since(events, since)?.saturating_sub(1);
+        let mut after = events.first_since(since)?.saturating_sub(1);
         loop {
             let read = (events.read)(after, READ_EVENTS)?;
             let Some(last) = read.last() else { break };
@@ -119,25 +119,31 @@ impl ShadowReport {
     }
 }
 
+impl Events<'_> {
+    /// The number of the first event that was decided at `since` or later. Events stand in the order in which they were
+    /// decided.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn first_since(&self, since: Instant) -> Result<u64, String> {
+        let (mut low, mut high) = (1, self.newest.saturating_add(1));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let event = (self.read)(middle - 1, 1)?;
+            if event.first().is_some_and(|event| event.decided_at < since) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+}
+
 impl Said {
     fn new(outcome: Outcome, reason: &str) -> Self {
         Self { outcome: outcome.as_str().to_owned(), reason: reason.to_owned() }
     }
-}
-
-/// The number of the first event that was decided at `since` or later. Events stand in the order in which they were decided.
-fn first_since(events: &Events<'_>, since: Instant) -> Result<u64, String> {
-    let (mut low, mut high) = (1, events.newest.saturating_add(1));
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let event = (events.read)(middle - 1, 1)?;
-        if event.first().is_some_and(|event| event.decided_at < since) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    Ok(low)
 }
 
 fn who(event: &Event) -> String {
@@ -223,11 +229,11 @@ mod tests {
                 reads.set(reads.get() + 1);
                 Ok(log.iter().filter(|event| event.number > after).take(max).cloned().collect())
             };
-            let first = first_since(&Events { newest: 200, read: &read }, at(since)).unwrap();
+            let first = Events { newest: 200, read: &read }.first_since(at(since)).unwrap();
             assert_eq!(first, since.clamp(1, 201));
             assert!(reads.get() <= 9, "{} reads", reads.get());
         }
         let empty = |_: u64, _: usize| Ok(Vec::new());
-        assert_eq!(first_since(&Events { newest: 0, read: &empty }, at(5)), Ok(1));
+        assert_eq!(Events { newest: 0, read: &empty }.first_since(at(5)), Ok(1));
     }
 }

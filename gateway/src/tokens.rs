@@ -41,6 +41,16 @@ pub enum TokenRole {
     Admin,
     /// A person of the task force beside a door: says who passes by hand.
     Helper,
+    /// Sees counts, and nobody's name.
+    Viewer,
+    /// Beside that, searches events, and sees who is in which zone.
+    Operator,
+    /// Beside counts, sees when people came to work and left.
+    Attendance,
+    /// Beside counts, sees who has met whom.
+    Tracer,
+    /// Beside counts, sees who has looked at whose data; shows, restricts and erases a person's.
+    PrivacyOfficer,
 }
 
 /// A text that is no role.
@@ -155,13 +165,19 @@ impl Token {
 
 impl TokenRole {
     /// Every role.
-    pub const ALL: [Self; 2] = [Self::Admin, Self::Helper];
+    pub const ALL: [Self; 7] =
+        [Self::Admin, Self::Helper, Self::Viewer, Self::Operator, Self::Attendance, Self::Tracer, Self::PrivacyOfficer];
 
     /// The role as it stands in the file.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Admin => "admin",
             Self::Helper => "helper",
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Attendance => "attendance",
+            Self::Tracer => "tracer",
+            Self::PrivacyOfficer => "privacy-officer",
         }
     }
 }
@@ -233,6 +249,17 @@ mod tests {
     }
 
     #[test]
+    fn every_role_reads_back_from_the_file_and_only_helpers_stand_at_doors() {
+        for role in TokenRole::ALL {
+            let token = Token { role, doors: None, ..helper() };
+            assert_eq!(Tokens::parse(&token.to_toml()).unwrap().find(b"a token"), Some(&token), "{role}");
+            assert_eq!(role.as_str().parse(), Ok(role));
+            let beside_a_door = Token { role, ..helper() }.to_toml();
+            assert_eq!(Tokens::parse(&beside_a_door).is_ok(), role == TokenRole::Helper, "{role}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let good = helper().to_toml();
         for (text, words) in [
@@ -252,7 +279,7 @@ mod tests {
         }
         assert_eq!(
             "king".parse::<TokenRole>().unwrap_err().to_string(),
-            "there is no such role: use one of admin, helper"
+            "there is no such role: use one of admin, helper, viewer, operator, attendance, tracer, privacy-officer"
         );
     }
 }

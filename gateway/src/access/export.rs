@@ -77,6 +77,7 @@ fn export_ndjson(path: &Path, mut out: impl Write) -> Result<usize, ExportError>
 
 /// In the order of [`COLUMNS`].
 fn cells(person: &PersonRecord) -> [String; 14] {
+    let guarded = |text: &str| guarded(text).into_owned();
     let cell = |text: &Option<String>| guarded(text.as_deref().unwrap_or_default());
     [
         guarded(&person.id),

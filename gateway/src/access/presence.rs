@@ -479,6 +479,33 @@ mod tests {
     }
 
     #[test]
+    fn an_event_whose_keys_were_destroyed_is_nobodys_passage() {
+        let mut erased = with_pass(passage("P-1", "main", Direction::In, 0), true);
+        let part = protocol::SealedPart { of: 7, bytes: Vec::new() };
+        erased.verdict.person = None;
+        erased.sealed = Some(protocol::Sealed { person: Some(part), helper: None });
+        let presence = seen([erased]);
+        assert!(presence.people.is_empty() && presence.passes.is_empty());
+    }
+
+    #[test]
+    fn who_is_forgotten_was_never_seen() {
+        let by_credential = |mut event: Event| {
+            event.verdict.person = None;
+            event
+        };
+        let theirs = [
+            with_pass(passage("P-1", "main", Direction::In, 1), true),
+            by_credential(passage("P-1", "tax", Direction::In, 2)),
+        ];
+        let other = passage("P-2", "main", Direction::In, 3);
+        let mut presence = seen(theirs.into_iter().chain([other.clone()]));
+        assert_eq!(presence.occupancy().of("complex", &zones()), 3);
+        presence.forget("P-1", &[CredentialHash([7; 16]), CredentialHash([9; 16])]);
+        assert_eq!(Presence { purged_at: None, ..presence }, Presence { purged_at: None, ..seen([other]) });
+    }
+
+    #[test]
     fn a_checkpoint_brings_everything_back() {
         let presence = seen([
             passage("P-1", "main", Direction::In, 0),

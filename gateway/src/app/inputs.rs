@@ -18,6 +18,7 @@ use crate::{forward, log};
 
 /// The file of the directory, in the site's data folder.
 const DIRECTORY: &str = "directory.redb";
+const LOOKS: &str = "looks.redb";
 
 /// The file of the vault of keys, in the site's data folder.
 const VAULT: &str = "vault.redb";
@@ -112,11 +113,13 @@ pub fn open_vault(config: &Config) -> Result<Vault> {
 /// When it is damaged or in use.
 pub fn open_log(config: &Config, registry: &mut Registry, clock: &Clock, vault: &Vault) -> Result<(Log, LogReader)> {
     let (log, reader) = open_log_with(config, registry, clock, vault.clone())?;
-    if let Some(through) = reader.look_for_lost_keys()? {
-        tracing::error!(
+    match reader.look_for_lost_keys() {
+        Ok(None) => {}
+        Ok(Some(through)) => tracing::error!(
             through,
             "vault.redb was missing: events up to this number do not tell who they are about; put the file back from a backup"
-        );
+        ),
+        Err(error) => tracing::error!(%error, "whether keys of old events were lost is not known"),
     }
     Ok((log, reader))
 }
@@ -155,6 +158,11 @@ fn open_log_with(config: &Config, registry: &mut Registry, clock: &Clock, vault:
 /// The path of a site's directory.
 pub fn directory(folder: &SiteFolder) -> PathBuf {
     folder.data().join(DIRECTORY)
+}
+
+/// The file of the record of looks at personal data.
+pub fn looks(folder: &SiteFolder) -> PathBuf {
+    folder.data().join(LOOKS)
 }
 
 /// The site's access tokens, the administrator's among them.

@@ -2,6 +2,7 @@
 
 mod current;
 mod inputs;
+mod ledgers;
 mod mode_changes;
 mod people;
 mod policies;
@@ -28,6 +29,7 @@ use crate::config::Config;
 use crate::doors::{DoorSettings, Parts, Words};
 use crate::forward::{self, Forwarder};
 use crate::log::{LogReader, Quarantined};
+use crate::looks::Looks;
 use crate::monitors::Monitors;
 use crate::overview::{self, Overview};
 use crate::reload::{self, Refusals};
@@ -36,9 +38,11 @@ use crate::tokens::Tokens;
 use crate::{doors, http, monitors, scan};
 
 use self::current::Current;
+use self::ledgers::{Ledgers, NoKeys};
 use self::people::People;
 pub use inputs::{
-    Keys, directory, door_tls, http_tls, open_log, open_log_to_look, open_vault, read_snapshot, tokens, upstream_client,
+    Keys, directory, door_tls, http_tls, looks, open_log, open_log_to_look, open_vault, read_snapshot, tokens,
+    upstream_client,
 };
 pub use rules::{view_rules, working_hours};
 
@@ -84,6 +88,7 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
     let refusals = Refusals::default();
     let reload_metrics = reload::Metrics::new(&mut registry);
     let http_metrics = http::Metrics::new(&mut registry);
+    let looks = Looks::open(&looks(&config.folder()), Arc::new(NoKeys))?;
     let overview = Arc::new(Overview {
         config: config.clone(),
         started_at: clock.now(),
@@ -97,12 +102,21 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
         upstream: forwarding.as_ref().map(|forwarding| forwarding.progress.clone()),
         monitors: core.monitors.clone(),
         refusals: refusals.clone(),
+        looks: looks.clone(),
     });
     overview::register(&overview, &mut registry);
     let words = words::words(&config, &core, &edge, &clock);
     let current = Current::new(Arc::clone(&core.snapshot));
     let people = People { path: directory(&config.folder()), current: current.clone(), clock: clock.clone() };
-    let sources = sources(&overview, &core.reader, registry, &edge.tokens, &clock, &words, Arc::new(people));
+    let personal = Personal {
+        people: Arc::new(people),
+        ledgers: Arc::new(Ledgers {
+            site: config.site.name.to_string(),
+            time_zone: config.time_zone().map_err(|error| anyhow!(error))?,
+        }),
+        looks,
+    };
+    let sources = sources(&overview, &core.reader, registry, &edge.tokens, &clock, &words, personal);
     let upstream_client = forwarding.as_ref().map(|forwarding| Arc::clone(&forwarding.client));
     let reloadables = reloads::reloadables(&config, &current, &edge, upstream_client);
     let (http_config, http_tls) = (config.http.clone(), edge.http_tls.clone());
@@ -381,6 +395,13 @@ fn upstream_privacy(config: &Config) -> forward::Privacy {
     privacy
 }
 
+/// What HTTP shows of people, and where that is recorded.
+struct Personal {
+    people: Arc<dyn http::People>,
+    ledgers: Arc<dyn http::Ledgers>,
+    looks: Looks,
+}
+
 fn sources(
     overview: &Arc<Overview>,
     reader: &LogReader,
@@ -388,15 +409,19 @@ fn sources(
     tokens: &Arc<ArcSwap<Tokens>>,
     clock: &Clock,
     words: &Arc<Words>,
-    people: Arc<dyn http::People>,
+    Personal { people, ledgers, looks }: Personal,
 ) -> http::Sources {
     let (status, ready, reader) = (Arc::clone(overview), Arc::clone(overview), reader.clone());
+    let newest = reader.clone();
     http::Sources {
         status: Arc::new(move || status.status()),
         ready: Arc::new(move || ready.problems()),
         metrics: Arc::new(registry),
         events: Arc::new(move |after, limit| reader.read(after, limit, usize::MAX).map_err(|error| error.to_string())),
+        last_event: Arc::new(move || newest.last_event()),
         people,
+        ledgers,
+        looks,
         policy: policies::status(overview),
         shadow: policies::shadow_report(overview),
         say: words::say(words),

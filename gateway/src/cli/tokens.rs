@@ -15,7 +15,9 @@ pub(super) enum Token {
     Add {
         /// Its name: 1 to 32 of a-z, 0-9 and '-'.
         name: DoorId,
-        /// What its bearer may do: admin or helper.
+        /// What its bearer may do: viewer (counts only), operator (also events, and who is where), attendance (also who
+        /// came when), tracer (also who met whom), privacy-officer (also looks, and a person's rights), helper (lets
+        /// people through by hand) or admin (everything).
         #[arg(long)]
         role: TokenRole,
         /// A door that a helper may act at, all if not given; may be given several times.

@@ -31,7 +31,8 @@ pub struct Config {
     pub handshake_timeout_ms: u64,
     /// Requests at the same time. `/livez` is not counted.
     pub requests_max: usize,
-    /// Requests for events at the same time: each may hold 10,000 of them in memory.
+    /// Requests for events and lists of people's days, contacts and places at the same time: each may hold 10,000 rows and
+    /// more in memory.
     pub events_requests_max: usize,
     /// Time until an answer must be ready.
     pub request_timeout_ms: u64,

@@ -10,12 +10,13 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection::{Answering, Peer};
+use super::look::Asked;
 use super::metrics::{self, Metrics, OfRoute};
 use super::problem::ProblemDetails;
 use super::route::{Route, Rule};
@@ -59,6 +60,13 @@ pub(super) struct Permit {
     _all: Option<Arc<OwnedSemaphorePermit>>,
     _events: Option<Arc<OwnedSemaphorePermit>>,
 }
+
+/// Marks the answer to a request that could not be recorded.
+#[derive(Clone, Copy, Debug)]
+struct Unrecorded;
+
+/// What stands for the status of a change that is about to be made.
+const BEGUN: StatusCode = StatusCode::CONTINUE;
 
 struct Places {
     free: Arc<Semaphore>,
@@ -114,20 +122,25 @@ impl Front {
             None => None,
         };
         if let Some(rule) = rule.filter(|rule| !rule.roles.is_empty()) {
-            let token = self.check_token(rule, &head.headers).await?;
-            head.extensions.insert(Bearer(token));
+            let token = self.check_token(&head.headers).await?;
+            head.extensions.insert(Bearer(token.clone()));
+            if !rule.roles.contains(&token.role) {
+                let detail = format!("the token {} has the role {}, which may not do this", token.name, token.role);
+                return Err(self.forbid(&token, rule.route, detail));
+            }
         }
         let body = self.read_body(rule, head, body).await?;
         let route = rule.map_or(Route::unknown, |rule| rule.route);
         let permit = Permit {
             _all: if route == Route::livez { None } else { Some(self.requests.take()?) },
-            _events: if route == Route::events { Some(self.events_requests.take()?) } else { None },
+            _events: if rule.is_some_and(|rule| rule.heavy) { Some(self.events_requests.take()?) } else { None },
         };
         head.extensions.insert(permit.clone());
         Ok((permit, body))
     }
 
-    async fn check_token(&self, rule: &Rule, headers: &HeaderMap) -> Result<Token, ProblemDetails> {
+    /// Whose token came with the request.
+    async fn check_token(&self, headers: &HeaderMap) -> Result<Token, ProblemDetails> {
         let shown = headers
             .get(AUTHORIZATION)
             .and_then(|value| value.as_bytes().split_at_checked(7))
@@ -136,13 +149,7 @@ impl Front {
             .ok_or_else(ProblemDetails::token_needed)?;
         let token = self.sources.tokens.load().find(shown).cloned();
         let refusal = match token {
-            Some(token) if !token.is_expired(self.sources.clock.now()) => {
-                if rule.roles.contains(&token.role) {
-                    return Ok(token);
-                }
-                let detail = format!("the token {} has the role {}, which may not do this", token.name, token.role);
-                return Err(self.forbid(&token, rule.route, detail));
-            }
+            Some(token) if !token.is_expired(self.sources.clock.now()) => return Ok(token),
             Some(token) => {
                 tracing::warn!(token = %token.name, "a request came with an access token that has ended");
                 ProblemDetails::token_ended()
@@ -156,6 +163,49 @@ impl Front {
         // Waits without a request's place, so that guessing costs others nothing; the connections are limited.
         tokio::time::sleep(Duration::from_millis(self.config.token_delay_ms)).await;
         Err(refusal)
+    }
+
+    /// The route's answer. A change is on the record before it is made.
+    async fn answer(&self, request: Request, next: Next, asked: Option<&Asked>) -> Response {
+        if let Some(asked) = asked.filter(|asked| asked.changes())
+            && let Err(problem) = self.record(asked, BEGUN, ProblemDetails::look_not_recorded).await
+        {
+            return problem;
+        }
+        let timeout_ms = self.config.request_timeout_ms;
+        let response = tokio::time::timeout(Duration::from_millis(timeout_ms), next.run(request)).await;
+        response.unwrap_or_else(|_| ProblemDetails::late(timeout_ms).into_response())
+    }
+
+    /// The answer, once the look is on disk; else a problem in its place.
+    async fn on_the_record(&self, asked: Option<Asked>, admitted: bool, response: Response) -> Response {
+        let status = response.status();
+        let unrecorded = response.extensions().get::<Unrecorded>().is_some();
+        let Some(asked) = asked.filter(|asked| !unrecorded && asked.leaves_a_look(status)) else { return response };
+        let begun = admitted && asked.changes();
+        let asked = if begun { asked.answered() } else { asked };
+        let problem = if begun { ProblemDetails::outcome_not_recorded } else { ProblemDetails::look_not_recorded };
+        match self.record(&asked, status, problem).await {
+            Ok(()) => response,
+            Err(problem) => problem,
+        }
+    }
+
+    async fn record(&self, asked: &Asked, status: StatusCode, problem: fn() -> ProblemDetails) -> Result<(), Response> {
+        let recording = self.sources.looks.record(asked.look(self.sources.clock.now(), status));
+        let recorded = tokio::time::timeout(Duration::from_millis(self.config.request_timeout_ms), recording).await;
+        match recorded {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "a request for personal data cannot be recorded, and is not answered");
+            }
+            Err(_) => tracing::error!("recording a request for personal data takes too long; it is not answered"),
+        }
+        self.metrics.looks_failed.inc();
+        let mut response = problem().into_response();
+        response.extensions_mut().insert(Unrecorded);
+        Err(response)
     }
 
     /// Refuses a good token that is not for what was asked, on the record.
@@ -208,17 +258,19 @@ pub(super) async fn pass(
     let started = Instant::now();
     let (mut head, body) = request.into_parts();
     let route = Route::of(head.uri.path());
-    let timeout_ms = front.config.request_timeout_ms;
-    let (permit, mut response) = match front.admit(&mut head, body).await {
+    let admitted = front.admit(&mut head, body).await;
+    let asked = Asked::of(&head);
+    let (permit, response) = match admitted {
         Ok((permit, body)) => {
             let request = Request::from_parts(head, Body::from(body));
-            let response = tokio::time::timeout(Duration::from_millis(timeout_ms), next.run(request)).await;
-            (Some(permit), response.unwrap_or_else(|_| ProblemDetails::late(timeout_ms).into_response()))
+            (Some(permit), front.answer(request, next, asked.as_ref()).await)
         }
         Err(problem) => (None, problem.into_response()),
     };
+    let mut response = front.on_the_record(asked, permit.is_some(), response).await;
     for (name, value) in SECURITY_HEADERS {
-        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        // A document that stands for itself brings its own content policy.
+        response.headers_mut().entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
     }
     let code = response.status().as_u16().into();
     front.metrics.requests.get_or_create(&metrics::Request { route, code }).inc();

@@ -18,6 +18,7 @@ pub struct Metrics {
     pub(super) refused: Family<Refused, Counter>,
     pub(super) tokens_refused: Counter,
     pub(super) tokens_forbidden: Family<OfRoute, Counter>,
+    pub(super) looks_failed: Counter,
 }
 
 impl Metrics {
@@ -30,6 +31,7 @@ impl Metrics {
             refused: Family::default(),
             tokens_refused: Counter::default(),
             tokens_forbidden: Family::default(),
+            looks_failed: Counter::default(),
         };
         for reason in Reason::ALL {
             drop(metrics.refused.get_or_create(&Refused { reason }));
@@ -55,6 +57,11 @@ impl Metrics {
             "http_tokens_forbidden",
             "HTTP requests with an access token that is not for what was asked",
             metrics.tokens_forbidden.clone(),
+        );
+        registry.register(
+            "http_looks_failed",
+            "Requests for personal data that could not be recorded and were not answered",
+            metrics.looks_failed.clone(),
         );
         metrics
     }

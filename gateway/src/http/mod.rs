@@ -11,26 +11,44 @@
 //! | `GET /readyz` | `ready`, or 503 with the reasons; `?verbose` lists warnings too; JSON with `Accept: application/json` |
 //! | `GET /metrics` | OpenMetrics text |
 //! | `GET /api/v1/status` | [`SiteStatus`] as JSON |
-//! | `GET /api/v1/events?after=N&limit=M` | [`Event`]s as NDJSON; for the role admin |
-//! | `GET /api/v1/people?after=ID&limit=M` | people as NDJSON; for the role admin |
-//! | `GET`, `PUT`, `DELETE /api/v1/people/{id}` | one person as JSON; for the role admin |
-//! | `GET /api/v1/policy` | [`PolicyStatus`] as JSON; for the role admin |
-//! | `GET /api/v1/policy/shadow?since=T` | [`ShadowReport`] as JSON; for the role admin |
-//! | `POST /api/v1/doors/{door}/assist` | an [`Assist`] is kept, its [`Decision`] is the answer; for helper and admin |
+//! | `GET /api/openapi.json` | all of this for programs, in OpenAPI 3.1 |
+//! | `GET /api/v1/events?person=…&after=N&limit=M` | [`Event`]s as NDJSON, page by page |
+//! | `GET /api/v1/people?after=ID&limit=M` | people as NDJSON |
+//! | `GET`, `PUT`, `DELETE /api/v1/people/{id}` | one person as JSON |
+//! | `GET /api/v1/policy` | [`PolicyStatus`] as JSON |
+//! | `GET /api/v1/policy/shadow?since=T` | [`ShadowReport`] as JSON |
+//! | `POST /api/v1/doors/{door}/assist` | an [`Assist`] is kept, its [`Decision`] is the answer |
+//! | `GET /api/v1/presence` | how full the zones are |
+//! | `GET /api/v1/presence/people?zone=Z&format=F` | who is inside, as JSON, CSV, or a list to print |
+//! | `GET /api/v1/attendance?from=DAY&to=DAY&…` | who came when, as JSON, NDJSON or CSV |
+//! | `GET /api/v1/attendance/summary?from=DAY&to=DAY` | the same added up, without names |
+//! | `GET /api/v1/contacts?person=ID&from=T&to=T&…` | who met a person, as JSON, CSV or SVG |
+//! | `GET /api/v1/privacy/looks?…` | who has looked at whose data, as NDJSON |
+//! | `GET`, `DELETE /api/v1/privacy/people/{id}` | everything about a person; their erasure |
+//! | `PUT`, `DELETE /api/v1/privacy/people/{id}/restriction` | the data are not used, or are again |
+//! | `GET /api/v1/privacy/retention` | for how long what is kept |
 //!
 //! Which method, token and body a route takes stands in one table, `route::RULES`. A token comes as
 //! `Authorization: Bearer TOKEN`, a body as `application/json`.
+//!
+//! Every request for personal data is recorded in [`Looks`], also when it is refused, before its answer is sent; a
+//! change, before it is made, too. What cannot be recorded is not answered.
 //!
 //! Every error is a problem details document (RFC 9457).
 
 mod config;
 mod connection;
 mod front;
+mod ledgers;
 mod listener;
+mod look;
 mod metrics;
+mod muster;
+mod openapi;
 mod problem;
 mod route;
 mod routes;
+mod search;
 #[cfg(test)]
 mod tests;
 
@@ -48,12 +66,17 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use self::config::Config;
+pub use self::ledgers::{
+    Answer, AttendanceRequest, ContactsForm, DaySummary, Document, Erasure, Inside, LedgerError, Ledgers, Named,
+    Occupied, PersonFile, Place, Restriction, Retention, RetentionPurpose, RetentionRun,
+};
 pub use self::metrics::Metrics;
 
 use self::connection::Peer;
 use self::front::Front;
 use self::listener::HttpListener;
 use crate::clock::Clock;
+use crate::looks::Looks;
 use crate::shadow::ShadowReport;
 use crate::status::{PolicyStatus, Problem, SiteStatus};
 use crate::tokens::Tokens;
@@ -71,8 +94,14 @@ pub struct Sources {
     pub metrics: Arc<Registry>,
     /// At most so many (second) events that come after a number (first), in order. The error is logged, not shown.
     pub events: Arc<dyn Fn(u64, usize) -> Result<Vec<Event>, String> + Send + Sync>,
+    /// Number of the newest event.
+    pub last_event: Arc<dyn Fn() -> u64 + Send + Sync>,
     /// The directory's people.
     pub people: Arc<dyn People>,
+    /// The ledgers.
+    pub ledgers: Arc<dyn Ledgers>,
+    /// Where looks at personal data are recorded.
+    pub looks: Looks,
     /// The policy set in force, and its candidate.
     pub policy: Arc<dyn Fn() -> PolicyStatus + Send + Sync>,
     /// What the candidate policy set would have changed since then. The error is logged, not shown.

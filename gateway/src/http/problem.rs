@@ -40,11 +40,7 @@ impl ProblemDetails {
     }
 
     pub(super) fn not_found(path: &str) -> Self {
-        let detail = format!(
-            "there is no {} here; there are /, /livez, /readyz, /metrics, /api/v1/status, /api/v1/events, \
-             /api/v1/people, /api/v1/policy/shadow and /api/v1/doors/{{door}}/assist",
-            shown(path)
-        );
+        let detail = format!("there is no {} here; /api/openapi.json tells what there is", shown(path));
         Self::new(StatusCode::NOT_FOUND, "not-found", "No such page", detail)
     }
 
@@ -63,6 +59,45 @@ impl ProblemDetails {
     pub(super) fn no_such_person() -> Self {
         let detail = "there is no such person in the directory; /api/v1/people lists them";
         Self::new(StatusCode::NOT_FOUND, "no-such-person", "No such person", detail)
+    }
+
+    pub(super) fn unknown_person() -> Self {
+        let detail = "nobody of this id is known here: not in the directory, and not by what was scanned";
+        Self::new(StatusCode::NOT_FOUND, "unknown-person", "No such person", detail)
+    }
+
+    pub(super) fn still_inside() -> Self {
+        let detail = "the person is inside; wait until they have left, or say force=true";
+        Self::new(StatusCode::CONFLICT, "still-inside", "The person is inside", detail)
+    }
+
+    pub(super) fn rebuilding(through: u64, of: u64) -> Self {
+        let detail = format!(
+            "the ledgers are being made anew from the log, which takes a while: they are at event {through} of {of}; \
+             doors are not concerned"
+        );
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "rebuilding", "The ledgers are being made anew", detail)
+            .with(RETRY_AFTER, "10")
+    }
+
+    pub(super) fn ledgers_unavailable() -> Self {
+        let detail = "the ledgers cannot be used now; the reason is in the gateway's own log, see also /readyz";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ledgers-unavailable", "The ledgers cannot be used", detail)
+            .with(RETRY_AFTER, "5")
+    }
+
+    pub(super) fn look_not_recorded() -> Self {
+        let detail = "whoever asks for personal data is recorded, and that is not possible now, so nothing is shown and \
+                      nothing was changed; check the disk, the reason is in the gateway's own log";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "look-not-recorded", "The request cannot be recorded", detail)
+            .with(RETRY_AFTER, "5")
+    }
+
+    pub(super) fn outcome_not_recorded() -> Self {
+        let detail = "that it was asked for is recorded, what became of it is not: look whether it was changed; check the \
+                      disk, the reason is in the gateway's own log";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "look-not-recorded", "The outcome cannot be recorded", detail)
+            .with(RETRY_AFTER, "5")
     }
 
     pub(super) fn taken(detail: String) -> Self {

@@ -16,6 +16,7 @@ use crate::access::Snapshot;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::log::LogReader;
+use crate::looks::Looks;
 use crate::monitors::Monitors;
 use crate::reload::Refusals;
 use crate::scan::{Figures, WeakScanQueue};
@@ -53,6 +54,8 @@ pub struct Overview {
     pub monitors: Monitors,
     /// Files that could not be reloaded.
     pub refusals: Refusals,
+    /// The record of looks at personal data.
+    pub looks: Looks,
 }
 
 impl Overview {
@@ -99,6 +102,7 @@ impl Overview {
     ) -> Vec<Problem> {
         let mut problems = self.reader.problems(now);
         problems.extend(self.refusals.problems());
+        problems.extend(self.looks.problem());
         if self.monitors.stopped() {
             let message = "their router has stopped; the gateway is restarting";
             problems.push(problem(Severity::Critical, "monitors", message, None));

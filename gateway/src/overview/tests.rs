@@ -7,6 +7,8 @@ use prometheus_client::registry::Registry;
 use super::*;
 use crate::access::testing;
 use crate::log::{Commit, Log};
+use crate::looks::Looks;
+use crate::looks::testing::Keys;
 use crate::scan::{ScanQueue, State};
 use crate::site::testing::{Site, now};
 
@@ -48,6 +50,7 @@ impl Bench {
             upstream: None,
             monitors: Monitors::start(config.monitors.clone(), monitors).unwrap(),
             refusals: Refusals::default(),
+            looks: Looks::open(&site.folder.root().join("looks.redb"), Arc::<Keys>::default()).unwrap(),
             clock,
             config,
         };

@@ -19,7 +19,8 @@
 //! # Invariants
 //!
 //! - A key is durable before anything is sealed with it.
-//! - No number is ever given twice, also after an older copy of the file was restored: numbers run ahead of the clock's seconds.
+//! - No number is ever given twice. For the case that the file was lost, or an older copy restored, the next number after a
+//!   start is never behind the clock, in Unix milliseconds.
 //! - After [`Vault::destroy`] the keys are nowhere in the file: it is written anew and takes the place of the old one.
 //! - The writer of the log needs the file only for new subjects and months; nothing here waits for the log.
 
@@ -144,7 +145,7 @@ impl Vault {
         let known = Known::read(&database).map_err(|error| reading(&place, error))?;
         let vault = Inner {
             database: RwLock::new(Some(database)),
-            writing: Mutex::new(Writing { next_number: known.next_number.max(clock_seconds()) }),
+            writing: Mutex::new(Writing { next_number: known.next_number.max(clock_ms()) }),
             memo: RwLock::default(),
             checkpoint: RwLock::new(CheckpointKey {
                 key: Arc::new(Key::new(0, &known.checkpoint)?),
@@ -280,6 +281,6 @@ fn reading(place: &Place, error: redb::Error) -> VaultError {
     VaultError::Read { path: place.shown(), source: Box::new(error) }
 }
 
-fn clock_seconds() -> u64 {
-    u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(0).max(1)
+fn clock_ms() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0).max(1)
 }

@@ -12,10 +12,7 @@ use serde::Serialize;
 use super::attendance::Presence;
 use super::contacts::Line;
 use super::{Attendance, Contact, Evidence, Grade};
-use crate::spreadsheet::guarded;
-
-/// What tells a spreadsheet that a file is UTF-8.
-const BYTE_ORDER_MARK: &str = "\u{feff}";
+use crate::spreadsheet::Spreadsheet;
 
 const ATTENDANCE: [&str; 19] = [
     "person",
@@ -103,19 +100,18 @@ impl<'a, T> Named<'a, T> {
 /// `07:31-12:02 13:00-16:00?`, where `?` follows a time by rule.
 ///
 /// # Errors
-/// When `out` takes no more.
+/// Never, as it is written to memory.
 pub fn attendance_csv<'a>(
     rows: impl IntoIterator<Item = Named<'a, Attendance>>,
     time_zone: &TimeZone,
-    out: impl Write,
-) -> io::Result<()> {
+) -> Result<Vec<u8>, csv::Error> {
     let time = |at: Option<Instant>| local(at, "%Y-%m-%d %H:%M", time_zone);
-    sheet(out, &ATTENDANCE, rows, |Named { about: day, name, opd }| {
+    sheet(&ATTENDANCE, rows, |Named { about: day, name, opd }| {
         let sessions: Vec<String> = day.sessions.iter().map(|session| from_until(session, time_zone)).collect();
         [
-            guarded(day.person.as_str()),
-            guarded(name.unwrap_or_default()),
-            guarded(opd.unwrap_or_default()),
+            day.person.as_str().to_owned(),
+            name.unwrap_or_default().to_owned(),
+            opd.unwrap_or_default().to_owned(),
             day.day.to_string(),
             time(day.shift_start),
             time(day.shift_end),
@@ -139,29 +135,28 @@ pub fn attendance_csv<'a>(
 /// Writes contacts as a line list in CSV, one row per encounter. `known` gives a person's name and office.
 ///
 /// # Errors
-/// When `out` takes no more.
+/// Never, as it is written to memory.
 pub fn contacts_csv<'a>(
     contacts: &[Contact],
     known: impl Fn(&str) -> Option<(&'a str, &'a str)>,
     time_zone: &TimeZone,
-    out: impl Write,
-) -> io::Result<()> {
+) -> Result<Vec<u8>, csv::Error> {
     let time = |at: Option<Instant>| local(at, "%Y-%m-%d %H:%M", time_zone);
     let of = |person: &str| known(person).unwrap_or_default();
-    sheet(out, &LINES, contacts.iter().flat_map(Contact::lines), |line: Line<'_>| {
+    sheet(&LINES, contacts.iter().flat_map(Contact::lines), |line: Line<'_>| {
         let (name, opd) = of(line.person.as_str());
         [
             line.generation.to_string(),
-            guarded(line.of.as_str()),
-            guarded(of(line.of.as_str()).0),
-            guarded(line.person.as_str()),
-            guarded(name),
-            guarded(opd),
+            line.of.as_str().to_owned(),
+            of(line.of.as_str()).0.to_owned(),
+            line.person.as_str().to_owned(),
+            name.to_owned(),
+            opd.to_owned(),
             grade(line.grade).into(),
             line.minutes_min.to_string(),
             line.minutes_max.to_string(),
             time(Some(line.reached_at)),
-            guarded(line.zone),
+            line.zone.to_owned(),
             time(Some(line.from)),
             time(Some(line.to)),
             time(line.certain_from),
@@ -187,18 +182,15 @@ pub fn ndjson(rows: impl IntoIterator<Item = impl Serialize>, mut out: impl Writ
 }
 
 fn sheet<T, const N: usize>(
-    mut out: impl Write,
     columns: &[&str; N],
     rows: impl IntoIterator<Item = T>,
     cells: impl Fn(T) -> [String; N],
-) -> io::Result<()> {
-    out.write_all(BYTE_ORDER_MARK.as_bytes())?;
-    let mut out = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
-    out.write_record(columns)?;
+) -> Result<Vec<u8>, csv::Error> {
+    let mut table = Spreadsheet::new(columns.iter().copied())?;
     for row in rows {
-        out.write_record(cells(row))?;
+        table.row(cells(row))?;
     }
-    out.flush()
+    table.into_bytes()
 }
 
 fn local(at: Option<Instant>, format: &str, time_zone: &TimeZone) -> String {
@@ -295,8 +287,8 @@ mod tests {
 
     #[test]
     fn a_working_day_is_a_row_that_a_spreadsheet_reads() {
-        let (days, mut out) = ([day("P-1"), day("P-2"), day("@P-3")], Vec::new());
-        attendance_csv(days.iter().map(|day| Named::day(day, known)), &makassar(), &mut out).unwrap();
+        let days = [day("P-1"), day("P-2"), day("@P-3")];
+        let out = attendance_csv(days.iter().map(|day| Named::day(day, known)), &makassar()).unwrap();
         let rows = rows(&out);
         let first = "P-1|Contoh \"Satu\", S.E.|dinkes|2026-11-23|2026-11-23 07:30|2026-11-23 16:00|2026-11-23 07:31||8:05|\
                      485|490|1||true|false|false|true|false|07:31-12:02 13:00?-16:00?";
@@ -344,8 +336,7 @@ mod tests {
                 met("2026-11-23T11:00:00+08:00", "2026-11-23T11:15:00+08:00", None),
             ],
         };
-        let mut out = Vec::new();
-        contacts_csv(std::slice::from_ref(&contact), known, &makassar(), &mut out).unwrap();
+        let out = contacts_csv(std::slice::from_ref(&contact), known, &makassar()).unwrap();
         let rows = rows(&out);
         let first = "1|P-2|'=SUM(A1)\nContoh|P-1|Contoh \"Satu\", S.E.|dinkes|certain|60|75|2026-11-23 09:00|tax|\
                      2026-11-23 09:00|2026-11-23 10:00|2026-11-23 09:00|2026-11-23 10:00|exit|next_door|false|true";

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each stage of the gateway may import of the others. Everything may use the leaves, and `protocol`.
-const MAY_IMPORT: [(&str, &[&str]); 23] = [
+const MAY_IMPORT: [(&str, &[&str]); 24] = [
     ("calendar", &[]),
     ("clock", &[]),
     ("door_list", &[]),
@@ -23,12 +23,13 @@ const MAY_IMPORT: [(&str, &[&str]); 23] = [
     ("shadow", &[]),
     ("forward", &[]),
     ("views", &["log", "vault"]),
-    ("http", &["shadow"]),
+    ("looks", &[]),
+    ("http", &["looks", "shadow", "views"]),
     ("scan", &["access", "log", "monitors", "vault"]),
     ("doors", &["scan", "monitors", "tls"]),
     ("reload", &[]),
     ("config", &["access", "passes", "site", "doors", "scan", "log", "monitors", "forward", "views", "http"]),
-    ("overview", &["access", "config", "log", "monitors", "reload", "scan", "doors", "forward", "tls"]),
+    ("overview", &["access", "config", "log", "looks", "monitors", "reload", "scan", "doors", "forward", "tls"]),
 ];
 
 /// Leaves that everything may use: the calendar, the clock, the list of doors, who a certificate or a token belongs to, what a

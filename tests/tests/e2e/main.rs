@@ -23,4 +23,5 @@ mod rollout;
 mod satgas;
 mod scans;
 mod upstream;
+mod vault;
 mod watching;

@@ -1,4 +1,4 @@
-//! How the gateway is: for supervisors, for monitoring, and for the status page.
+//! How the gateway is, and what can be asked of it: for supervisors, for monitoring, for programs, and for the status page.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::{aside, parameters};
 use crate::http::front::{Front, Permit};
+use crate::http::openapi;
 use crate::http::problem::{ProblemDetails, shown};
 use crate::status::{Problem, Severity};
 
@@ -70,8 +71,13 @@ pub(super) async fn status(
     Ok(([(CONTENT_TYPE, "application/json")], json).into_response())
 }
 
+pub(super) async fn openapi(uri: Uri) -> Result<Response, ProblemDetails> {
+    parameters(&uri, &[])?;
+    Ok(([(CONTENT_TYPE, "application/json")], openapi::document()).into_response())
+}
+
 /// A parameter that is given or not: `?verbose`, `?verbose=true`, `?verbose=false`.
-fn switch(name: &str, value: Option<&str>) -> Result<bool, ProblemDetails> {
+pub(super) fn switch(name: &str, value: Option<&str>) -> Result<bool, ProblemDetails> {
     match value {
         None | Some("false" | "0") => Ok(false),
         Some("" | "true" | "1") => Ok(true),

@@ -1,11 +1,16 @@
 //! The routes and their answers.
 
 mod assist;
+mod attendance;
 mod body;
+mod contacts;
 mod events;
 mod health;
 mod people;
 mod policy;
+mod presence;
+mod privacy;
+mod query;
 
 use std::sync::Arc;
 
@@ -14,11 +19,12 @@ use axum::extract::{Query, Request};
 use axum::http::Uri;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use serde::Serialize;
 
 use super::front::{self, Front, Permit};
 use super::problem::{ProblemDetails, shown};
+use super::{Answer, Document, LedgerError};
 
 /// The front around every route, and around what is no route. Each route has its rule in `super::route::RULES`.
 pub(super) fn router(front: Arc<Front>) -> Router {
@@ -30,6 +36,7 @@ pub(super) fn router(front: Arc<Front>) -> Router {
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
+        .route("/api/openapi.json", get(health::openapi))
         .route("/api/v1/status", get(health::status))
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/doors/{door}/assist", post(assist::assist))
@@ -37,6 +44,15 @@ pub(super) fn router(front: Arc<Front>) -> Router {
         .route("/api/v1/people/{id}", get(people::show).put(people::put).delete(people::remove))
         .route("/api/v1/policy", get(policy::policy))
         .route("/api/v1/policy/shadow", get(policy::shadow))
+        .route("/api/v1/presence", get(presence::presence))
+        .route("/api/v1/presence/people", get(presence::people))
+        .route("/api/v1/attendance", get(attendance::attendance))
+        .route("/api/v1/attendance/summary", get(attendance::summary))
+        .route("/api/v1/contacts", get(contacts::contacts))
+        .route("/api/v1/privacy/looks", get(privacy::looks))
+        .route("/api/v1/privacy/people/{id}", get(privacy::export).delete(privacy::erase))
+        .route("/api/v1/privacy/people/{id}/restriction", put(privacy::restrict).delete(privacy::lift))
+        .route("/api/v1/privacy/retention", get(privacy::retention))
         .fallback(|request: Request| async move { ProblemDetails::not_found(request.uri().path()) })
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&front), front::pass))
         .with_state(front)
@@ -69,7 +85,7 @@ fn parameters(uri: &Uri, known: &[&str]) -> Result<Vec<Option<String>>, ProblemD
     let mut values = vec![None; known.len()];
     for (name, value) in pairs {
         let Some((_, place)) = known.iter().zip(&mut values).find(|(known, _)| **known == name) else {
-            let offer = if known.is_empty() { "none".into() } else { known.join(" and ") };
+            let offer = if known.is_empty() { "none".into() } else { known.join(", ") };
             return Err(ProblemDetails::bad_query(format!("{} is no parameter here; known: {offer}", shown(&name))));
         };
         if place.replace(value).is_some() {
@@ -96,4 +112,30 @@ fn lines(rows: &[impl Serialize]) -> Result<Vec<u8>, serde_json::Error> {
         lines.push(b'\n');
     }
     Ok(lines)
+}
+
+/// An answer of the ledgers, with how far they were.
+fn ledger(answer: Answer<impl IntoResponse>) -> Response {
+    let headers = [("gapura-through", answer.through.to_string()), ("gapura-behind", answer.behind.to_string())];
+    (headers, answer.value).into_response()
+}
+
+/// A document of the ledgers.
+fn document(answer: Answer<Document>) -> Response {
+    ledger(answer.map(|Document { content_type, bytes }| ([(CONTENT_TYPE, content_type)], bytes)))
+}
+
+impl From<LedgerError> for ProblemDetails {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Query { parameter, reason } => Self::bad_query(format!("{parameter} {reason}")),
+            LedgerError::UnknownPerson => Self::unknown_person(),
+            LedgerError::StillInside => Self::still_inside(),
+            LedgerError::Rebuilding { through, of } => Self::rebuilding(through, of),
+            LedgerError::Unavailable(error) => {
+                tracing::error!(error, "the ledgers cannot be used for a request");
+                Self::ledgers_unavailable()
+            }
+        }
+    }
 }

@@ -83,7 +83,7 @@ async fn events_are_lines_in_order_and_can_be_paged() {
     };
     let first = site.events("?limit=20").await;
     assert_eq!((first.code, first.header("content-type")), (200, "application/x-ndjson"));
-    assert_eq!(first.header("gapura-last-event"), "20");
+    assert_eq!((first.header("gapura-last-event"), first.header("gapura-more")), ("20", "true"));
     assert_eq!(numbers(&first), (1..=20).collect::<Vec<_>>());
     let rest = site.events("?after=20").await;
     assert_eq!((rest.header("gapura-last-event"), numbers(&rest)), ("50", (21..=50).collect()));
@@ -118,7 +118,10 @@ async fn events_need_the_token() {
 async fn a_bad_query_is_named() {
     let site = Site::start().await;
     for (query, detail) in [
-        ("?afte=1", "\"afte\" is no parameter here; known: after and limit"),
+        (
+            "?afte=1",
+            "\"afte\" is no parameter here; known: person, door, zone, from, to, outcome, reason, after, limit, purpose",
+        ),
         ("?after=-1", "after is \"-1\", allowed is an event's number"),
         ("?after=", "after is \"\""),
         ("?limit=0", "limit is \"0\", allowed are 1 to 10000"),
@@ -234,6 +237,30 @@ async fn another_host_name_is_refused() {
         assert_eq!(reply.code, code, "{request}");
         if code == 421 {
             assert!(reply.problem().1.contains("host_names"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_api_document_tells_of_each_operation_the_parameters_that_it_takes() {
+    let site = Site::start().await;
+    let reply = site.get("/api/openapi.json").await;
+    assert_eq!((reply.code, reply.header("content-type")), (200, "application/json"));
+    let document = reply.json();
+    for (path, members) in document["paths"].as_object().unwrap() {
+        // Files of the page take whatever comes.
+        if ["/", "/page.css", "/page.js", "/icon.svg"].contains(&path.as_str()) {
+            continue;
+        }
+        for (method, operation) in members.as_object().unwrap().iter().filter(|(name, _)| *name != "parameters") {
+            let told: Vec<&str> =
+                operation["parameters"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+            let path = path.replace("{door}", "main-in").replace("{id}", "P-1");
+            let body = if operation.get("requestBody").is_some() { "{}" } else { "" };
+            let asked = format!("{path}?nonsense=1");
+            let detail = site.ask(&method.to_ascii_uppercase(), &asked, TOKEN, body).await.problem().1;
+            let known = if told.is_empty() { "none".to_owned() } else { told.join(", ") };
+            assert!(detail.ends_with(&format!("known: {known}")), "{method} {path}: {detail}");
         }
     }
 }

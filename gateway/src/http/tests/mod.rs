@@ -2,7 +2,10 @@
 
 mod answers;
 mod assist;
+mod fake;
+mod ledgers;
 mod limits;
+mod looks;
 mod page;
 mod people;
 mod policy;
@@ -24,6 +27,8 @@ use tokio::time::timeout;
 
 use super::{Config, HttpError, Metrics, NotSaid, Sources, serve};
 use crate::clock::Clock;
+use crate::looks::Looks;
+use crate::looks::testing::{Keys, looks};
 use crate::status::{
     CertificateFigures, DoorRow, LogFigures, Percentiles, PolicyRow, PolicySetRow, PolicyStatus, Problem, ScanFigures,
     Severity, SiteStatus, UpstreamFigures,
@@ -46,6 +51,9 @@ struct Site {
     registry: Arc<Registry>,
     shutdown: watch::Sender<bool>,
     serving: JoinHandle<Result<(), HttpError>>,
+    looks: Looks,
+    keys: Arc<Keys>,
+    _folder: tempfile::TempDir,
 }
 
 /// An answer.
@@ -73,24 +81,15 @@ impl Site {
         let mut registry = Registry::with_prefix("gapura");
         let metrics = Metrics::new(&mut registry);
         let registry = Arc::new(registry);
-        let mut sources = Sources {
-            status: Arc::new(status),
-            ready: Arc::new(Vec::new),
-            metrics: Arc::clone(&registry),
-            events: Arc::new(|after, limit| Ok((after + 1..=50.min(after + limit as u64)).map(event).collect())),
-            people: Arc::new(people::One),
-            policy: Arc::new(policy_status),
-            shadow: Arc::new(|_| Err("no log".into())),
-            say: Arc::new(|_| Box::pin(async { Err(NotSaid::Unavailable) })),
-            tokens: Arc::new(ArcSwap::from_pointee(tokens())),
-            clock: Clock::new(|| at(0)),
-        };
+        let keys = Arc::<Keys>::default();
+        let (folder, looks) = looks(&keys);
+        let mut sources = sources(&registry, &looks);
         change(&mut sources);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (shutdown, stop) = watch::channel(false);
         let serving = tokio::spawn(serve(config, listener, tls, sources, metrics, stop));
-        Self { address, registry, shutdown, serving }
+        Self { address, registry, shutdown, serving, looks, keys, _folder: folder }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -108,6 +107,17 @@ impl Site {
 
     async fn send(&self, request: &str) -> Reply {
         exchange(&mut self.connect().await, request).await
+    }
+
+    /// Asks with a token, and JSON in the body where there is any.
+    async fn ask(&self, method: &str, path: &str, token: &str, body: &str) -> Reply {
+        let head = if body.is_empty() {
+            String::new()
+        } else {
+            format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())
+        };
+        let authorization = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
+        self.send(&format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}{head}\r\n{body}")).await
     }
 
     async fn events(&self, query: &str) -> Reply {
@@ -151,6 +161,24 @@ impl Reply {
         assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()));
         let name = problem["type"].as_str().unwrap().strip_prefix("urn:gapura:problem:").unwrap();
         (name.to_owned(), problem["detail"].as_str().unwrap().to_owned())
+    }
+}
+
+fn sources(registry: &Arc<Registry>, looks: &Looks) -> Sources {
+    Sources {
+        status: Arc::new(status),
+        ready: Arc::new(Vec::new),
+        metrics: Arc::clone(registry),
+        events: Arc::new(|after, limit| Ok((after + 1..=50.min(after + limit as u64)).map(event).collect())),
+        last_event: Arc::new(|| 50),
+        people: Arc::new(people::One),
+        ledgers: Arc::new(fake::Fake::default()),
+        looks: looks.clone(),
+        policy: Arc::new(policy_status),
+        shadow: Arc::new(|_| Err("no log".into())),
+        say: Arc::new(|_| Box::pin(async { Err(NotSaid::Unavailable) })),
+        tokens: Arc::new(ArcSwap::from_pointee(tokens())),
+        clock: Clock::new(|| at(0)),
     }
 }
 
@@ -217,13 +245,24 @@ fn tokens() -> Tokens {
         until,
         doors,
     };
+    let of_role = |role: TokenRole| Token { role, ..token(role.as_str(), &token_of(role), None, None) };
+    let rest = TokenRole::ALL.into_iter().filter(|role| ![TokenRole::Admin, TokenRole::Helper].contains(role));
     let text = [
         token("everywhere", HELPER, None, None),
         token("at-main-in", HELPER_OF_MAIN_IN, Some(at(60)), Some(vec!["main-in".parse().unwrap()])),
         token("yesterday", ENDED, Some(at(-86_400)), None),
     ];
-    let text: String = text.iter().map(Token::to_toml).collect();
+    let text: String = text.into_iter().chain(rest.map(of_role)).map(|token| token.to_toml()).collect();
     Tokens::parse(&text).unwrap().with_admin(blake3::hash(TOKEN.as_bytes())).unwrap()
+}
+
+/// The token of somebody who has this role.
+fn token_of(role: TokenRole) -> String {
+    match role {
+        TokenRole::Admin => TOKEN.into(),
+        TokenRole::Helper => HELPER.into(),
+        other => format!("the-{other}s-token"),
+    }
 }
 
 fn problem(severity: Severity, what: &'static str) -> Problem {

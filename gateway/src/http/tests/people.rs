@@ -31,16 +31,6 @@ impl People for One {
     }
 }
 
-async fn ask(site: &Site, method: &str, path: &str, token: &str, body: &str) -> Reply {
-    let head = if body.is_empty() {
-        String::new()
-    } else {
-        format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())
-    };
-    let authorization = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
-    site.send(&format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}{head}\r\n{body}")).await
-}
-
 #[tokio::test]
 async fn only_administrators_see_and_change_people() {
     let site = Site::with(Config { token_delay_ms: 0, ..Config::default() }, |_| {}).await;
@@ -51,11 +41,11 @@ async fn only_administrators_see_and_change_people() {
         ("DELETE", "/api/v1/people/P-1", ""),
     ] {
         for (token, code) in [("", 401), ("wrong", 401), (HELPER, 403)] {
-            assert_eq!(ask(&site, method, path, token, body).await.code, code, "{method} {path} {token:?}");
+            assert_eq!(site.ask(method, path, token, body).await.code, code, "{method} {path} {token:?}");
         }
     }
-    assert_eq!(ask(&site, "POST", "/api/v1/people", TOKEN, "").await.code, 405);
-    let reply = ask(&site, "POST", "/api/v1/people/P-1", TOKEN, "").await;
+    assert_eq!(site.ask("POST", "/api/v1/people", TOKEN, "").await.code, 405);
+    let reply = site.ask("POST", "/api/v1/people/P-1", TOKEN, "").await;
     assert_eq!((reply.code, reply.header("allow")), (405, "GET, HEAD, PUT, DELETE"));
 }
 
@@ -77,7 +67,7 @@ async fn what_becomes_of_a_person_is_told() {
         ("DELETE", "/api/v1/people/P-1", "", 204, ""),
         ("DELETE", "/api/v1/people/P-2", "", 404, "no such person"),
     ] {
-        let reply = ask(&site, method, path, TOKEN, body).await;
+        let reply = site.ask(method, path, TOKEN, body).await;
         assert_eq!(reply.code, code, "{method} {path} {body}");
         let text = &reply.body;
         assert!(text.contains(words) && !text.contains("martian"), "{method} {path} {body}: {text}");

@@ -106,18 +106,8 @@ async fn another_machine_is_served_through_tls_only() {
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
-    let sources = Sources {
-        status: Arc::new(status),
-        ready: Arc::new(Vec::new),
-        metrics: Arc::new(registry),
-        events: Arc::new(|_, _| Ok(Vec::new())),
-        people: Arc::new(super::people::One),
-        policy: Arc::new(policy_status),
-        shadow: Arc::new(|_| Err("no log".into())),
-        say: Arc::new(|_| Box::pin(async { Err(NotSaid::Unavailable) })),
-        tokens: Arc::default(),
-        clock: Clock::new(|| at(0)),
-    };
+    let (_folder, looks) = looks(&Arc::default());
+    let sources = sources(&Arc::new(registry), &looks);
     let (_shutdown, stop) = watch::channel(false);
     let serving = serve(Config::default(), listener, None, sources, metrics, stop);
     let error = timeout(PATIENCE, serving).await.unwrap().unwrap_err().to_string();

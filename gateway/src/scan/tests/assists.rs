@@ -277,3 +277,20 @@ fn what_is_remembered_of_a_door_is_bounded() {
     // Forgotten, and yet it opens nothing a second time.
     assert_eq!(reason(&bench.say(&admit(9))), ("assist-unknown-scan", false, false));
 }
+
+#[tokio::test]
+async fn a_word_about_somebody_who_was_erased_meanwhile_tells_nothing_of_them() {
+    let mut bench = Bench::new();
+    bench.yellow(1);
+    let asked = bench.events().remove(0);
+    let person = asked.verdict.person.unwrap();
+    let Subject::Scan(scan) = &asked.subject else { panic!() };
+    let credentials = vec![scan.credential];
+    bench.disk.vault.destroy(&[&person]).unwrap();
+    bench.queue().forget(crate::scan::Erased { person, credentials }).await.unwrap();
+    assert_eq!(reason(&bench.say(&admit(1))), ("helper-admitted", true, true));
+    let said = bench.events().remove(1);
+    let Subject::Assist(word) = &said.subject else { panic!() };
+    assert_eq!((&said.verdict.person, &word.credential, said.is_erased()), (&None, &None, false));
+    assert_eq!(word.helper, "Contoh Satgas");
+}

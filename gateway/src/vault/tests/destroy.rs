@@ -181,3 +181,30 @@ fn the_key_of_checkpoints_is_changed_only_when_it_was_used() {
     assert_eq!(vault.open_checkpoint(7, &sealed), None);
     assert_eq!(opened(&vault, &events), [of_person(1, "P-0001")]);
 }
+
+#[test]
+fn nobody_elses_keys_are_lost_while_some_are_destroyed() {
+    let site = Site::new();
+    let vault = site.open();
+    let sealed: Vec<(Event, Event)> = std::thread::scope(|threads| {
+        let sealing = ["A", "B"].map(|group| {
+            let vault = vault.clone();
+            let seal = move |number: u64| {
+                let event = of_person(number, &format!("{group}-{}", number / 3));
+                (vault.seal(std::slice::from_ref(&event)).unwrap().remove(0), event)
+            };
+            threads.spawn(move || (1..=60).map(seal).collect::<Vec<_>>())
+        });
+        for nth in 0..12 {
+            vault.destroy(&[format!("C-{nth}")]).unwrap();
+            vault.expire(month()).unwrap();
+            vault.seal(&[of_person(1, &format!("C-{}", nth + 1))]).unwrap();
+        }
+        sealing.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    drop(vault);
+    let vault = site.open();
+    for (sealed, event) in sealed {
+        assert_eq!(opened(&vault, &[sealed]), [event]);
+    }
+}

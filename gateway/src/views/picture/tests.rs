@@ -186,3 +186,17 @@ fn a_time_over_midnight_is_drawn_on_both_days() {
     let picture = picture(&[contact(1, "P-9000", "P-0001", (240, 240), encounters)]);
     assert!(picture.contains(">Tuesday 17 Nov 2026<") && picture.contains(">Wednesday 18 Nov 2026<"));
 }
+
+#[test]
+fn of_a_long_time_the_last_days_are_drawn() {
+    let day = |day: i32| format!("2026-{}-{:02}T09:00:00+08:00", 10 + (day - 1) / 31, (day - 1) % 31 + 1);
+    let encounters = (1..=40).map(|n| met("main", &day(n), &day(n).replace("T09", "T10"), true)).collect();
+    let contact = contact(1, "P-9000", "P-0001", (60, 60), encounters);
+    let person = Person::new("P-9000");
+    let (from, to) = (at("2026-10-01T00:00:00+08:00"), at("2026-11-21T00:00:00+08:00"));
+    let traced =
+        Traced { person: &person, from, to, minutes: 15, stays: &[], contacts: std::slice::from_ref(&contact) };
+    let picture = contacts_svg(&traced, known, &TimeZone::get("Asia/Makassar").unwrap());
+    assert_eq!(count(&picture, ">earlier days left out: 9<"), 1);
+    assert_eq!((count(&picture, ">Oct<"), count(&picture, ">Nov<"), count(&picture, ">31<")), (1, 1, 1));
+}

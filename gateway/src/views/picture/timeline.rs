@@ -98,6 +98,9 @@ impl<'a> Timeline<'a> {
             };
             let middle = left + width / 2.0;
             svg.label((middle, TOP + 12.0), 11, "#1a1a1a", Anchor::Middle, &day.strftime(format).to_string());
+            if width < 34.0 && (day.day() == 1 || self.days.first() == Some(day)) {
+                svg.label((left, TOP + 31.0), 10, "#5a5a5a", Anchor::Start, &day.strftime("%b").to_string());
+            }
             let mut minute = (from / step).ceil() * step;
             while minute <= to {
                 let x = left + (minute - from) / (to - from) * width;
@@ -110,7 +113,7 @@ impl<'a> Timeline<'a> {
             }
         }
         if self.days_left_out > 0 {
-            let text = format!("{} earlier days are left out", self.days_left_out);
+            let text = format!("earlier days left out: {}", self.days_left_out);
             svg.text(MARGIN, TOP + 12.0, 11, &text);
         } else if self.days.len() > 1 {
             svg.text(MARGIN, TOP + 12.0, 11, "days with contacts only");
