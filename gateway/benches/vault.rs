@@ -89,7 +89,7 @@ fn main() -> Result<()> {
     let destroyed = vault.destroy(&["P-000001"])?;
     println!("one person's {} keys destroyed in {:.0} ms", destroyed.keys, watch.elapsed().as_secs_f64() * 1e3);
     let watch = Monotonic::now();
-    let destroyed = vault.expire(Month::of(Instant::from_unix_ms(NOW_MS)))?;
+    let destroyed = vault.expire(Month::of(Instant::from_unix_ms(NOW_MS)), Month::of(Instant::from_unix_ms(NOW_MS)))?;
     println!("{} keys expired in {:.0} ms", destroyed.keys, watch.elapsed().as_secs_f64() * 1e3);
     Ok(())
 }

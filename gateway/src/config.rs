@@ -42,6 +42,9 @@ pub struct Config {
     /// The durable log.
     #[serde(default)]
     pub log: log::Config,
+    /// The file from which attendance, presence and contacts are answered.
+    #[serde(default)]
+    pub views: views::Config,
     /// How the times of people at doors become working days.
     #[serde(default)]
     pub attendance: views::AttendanceConfig,
@@ -138,6 +141,7 @@ impl Config {
             ("health", self.health.validate()),
             ("access", self.access.validate()),
             ("log", self.log.validate()),
+            ("views", self.views.validate()),
             ("attendance", self.attendance.validate()),
             ("contacts", self.contacts.validate()),
             ("privacy", self.privacy.validate()),

@@ -30,8 +30,8 @@ pub use config::Config;
 pub use credential::CredentialKey;
 pub use decide::{Explained, Shown, decide, explain, pass_faults, refuse_malformed};
 pub use directory::{
-    Directory, FieldError, Person, PersonError, PersonRecord, Put, erase_person, list_people, names_of, put_person,
-    read_person, remove_person,
+    Directory, FieldError, Person, PersonError, PersonRecord, Put, credentials_of, erase_person, list_people, names_of,
+    put_person, read_person, remove_person,
 };
 pub use export::{ExportError, export_people};
 pub use import::{

@@ -1,14 +1,19 @@
 //! Builds the stages, starts them, and stops them in one order: doors, then the way upstream, then the log.
 
 mod current;
+mod forwarding;
 mod inputs;
 mod ledgers;
 mod mode_changes;
 mod people;
+mod personal;
 mod policies;
 mod reloads;
+mod retention;
 mod rules;
+mod sources;
 mod words;
+mod working_days;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,25 +31,25 @@ use tokio::task::JoinHandle;
 use crate::access::Snapshot;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::doors::{DoorSettings, Parts, Words};
-use crate::forward::{self, Forwarder};
-use crate::log::{LogReader, Quarantined};
-use crate::looks::Looks;
+use crate::doors::{DoorSettings, Parts};
+use crate::log::LogReader;
 use crate::monitors::Monitors;
 use crate::overview::{self, Overview};
 use crate::reload::{self, Refusals};
-use crate::scan::{Figures, ScanQueue, Spine, SpineParts, State, UPSTREAM, UpstreamNote};
+use crate::scan::{Figures, ScanQueue, Spine, SpineParts, State};
 use crate::tokens::Tokens;
+use crate::vault::Vault;
+use crate::views::Views;
 use crate::{doors, http, monitors, scan};
 
-use self::current::Current;
-use self::ledgers::{Ledgers, NoKeys};
-use self::people::People;
+use self::forwarding::Forwarding;
+use self::personal::Personal;
 pub use inputs::{
     Keys, directory, door_tls, http_tls, looks, open_log, open_log_to_look, open_vault, read_snapshot, tokens,
     upstream_client,
 };
 pub use rules::{view_rules, working_hours};
+pub use working_days::{WorkingDays, attendance_forwarder, opd_rows};
 
 /// How long the stages may take to stop.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
@@ -84,11 +89,12 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
     let (stop_doors, doors_stop) = watch::channel(false);
     let (stop_rest, rest_stop) = watch::channel(false);
 
-    let forwarding = start_forwarder(&config, &mut registry, &core, &clock, rest_stop.clone())?;
+    let personal = Personal::start(&config, &core, &clock, &mut registry)?;
+    let forwarding = forwarding::start(&config, &mut registry, &core, &personal, &clock, &rest_stop)?;
     let refusals = Refusals::default();
     let reload_metrics = reload::Metrics::new(&mut registry);
     let http_metrics = http::Metrics::new(&mut registry);
-    let looks = Looks::open(&looks(&config.folder()), Arc::new(NoKeys))?;
+    let views = personal.views.clone();
     let overview = Arc::new(Overview {
         config: config.clone(),
         started_at: clock.now(),
@@ -102,29 +108,21 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
         upstream: forwarding.as_ref().map(|forwarding| forwarding.progress.clone()),
         monitors: core.monitors.clone(),
         refusals: refusals.clone(),
-        looks: looks.clone(),
+        looks: personal.looks.clone(),
+        views: Arc::new(move |now| views.problems(now)),
     });
     overview::register(&overview, &mut registry);
     let words = words::words(&config, &core, &edge, &clock);
-    let current = Current::new(Arc::clone(&core.snapshot));
-    let people = People { path: directory(&config.folder()), current: current.clone(), clock: clock.clone() };
-    let personal = Personal {
-        people: Arc::new(people),
-        ledgers: Arc::new(Ledgers {
-            site: config.site.name.to_string(),
-            time_zone: config.time_zone().map_err(|error| anyhow!(error))?,
-        }),
-        looks,
-    };
-    let sources = sources(&overview, &core.reader, registry, &edge.tokens, &clock, &words, personal);
+    let sources = sources::sources(&overview, registry, &edge.tokens, &words, &personal);
     let upstream_client = forwarding.as_ref().map(|forwarding| Arc::clone(&forwarding.client));
-    let reloadables = reloads::reloadables(&config, &current, &edge, upstream_client);
+    let reloadables = reloads::reloadables(&config, &personal.current, &edge, upstream_client);
     let (http_config, http_tls) = (config.http.clone(), edge.http_tls.clone());
     let http = http::serve(http_config, edge.listeners.http, http_tls, sources, http_metrics, rest_stop.clone());
     let connected = Arc::clone(&edge.connected);
     let told = move || connected.send_config();
     let interval = mode_changes::INTERVAL;
     let mode_changes = mode_changes::run(Arc::clone(&core.snapshot), clock.clone(), interval, told, rest_stop.clone());
+    let keeping = personal.keeper().run(rest_stop.clone());
     let reloads = reload::run(reloadables, refusals, reload_metrics, clock.clone(), signals.reload, rest_stop);
 
     let Core { snapshot, monitors, scans, spine_end, .. } = core;
@@ -141,12 +139,19 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
         config: edge.mqtt,
     };
     let stages = Stages {
-        rest: vec![http_task(tokio::spawn(http)), tokio::spawn(reloads), tokio::spawn(mode_changes)],
+        rest: vec![
+            http_task(tokio::spawn(http)),
+            tokio::spawn(reloads),
+            tokio::spawn(mode_changes),
+            tokio::spawn(keeping),
+        ],
         doors: tokio::spawn(doors::serve(parts, edge.listeners.mqtt, edge.listeners.plaintext, doors_stop)),
         stop_doors,
         forwarding,
+        views: personal.views.clone(),
         stop_rest,
     };
+    drop(personal);
     listening(edge.listeners.addresses);
 
     let end = wait_for_the_end(signals.stop, &monitors, spine_end).await;
@@ -157,6 +162,7 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
 /// What a scan needs between its door and the disk.
 struct Core {
     snapshot: Arc<ArcSwap<Snapshot>>,
+    vault: Vault,
     reader: LogReader,
     monitors: Monitors,
     figures: Figures,
@@ -167,9 +173,7 @@ struct Core {
 
 impl Core {
     fn start(config: &Config, clock: &Clock, registry: &mut Registry) -> Result<Self> {
-        let snapshot = read_snapshot(config)?;
-        view_rules(config, &snapshot)?;
-        let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+        let snapshot = Arc::new(ArcSwap::from_pointee(read_snapshot(config)?));
         let vault = open_vault(config)?;
         let (log, reader) = open_log(config, registry, clock, &vault)?;
         let state = State::rebuild(&reader, config.access.presence_ms()).context("the log cannot be read")?;
@@ -196,7 +200,7 @@ impl Core {
             spine.run(work);
             ended.send(()).ok();
         })?;
-        Ok(Self { snapshot, reader, monitors, figures, scans, spine_end })
+        Ok(Self { snapshot, vault, reader, monitors, figures, scans, spine_end })
     }
 }
 
@@ -263,18 +267,13 @@ fn known_door(snapshot: Arc<ArcSwap<Snapshot>>, clock: Clock, late_after_ms: u64
     })
 }
 
-struct Forwarding {
-    task: JoinHandle<()>,
-    progress: forward::Progress,
-    client: Arc<ArcSwap<reqwest::Client>>,
-}
-
 /// The stages that run, and how to stop them.
 struct Stages {
     doors: JoinHandle<()>,
     stop_doors: watch::Sender<bool>,
     rest: Vec<JoinHandle<()>>,
     forwarding: Option<Forwarding>,
+    views: Views,
     stop_rest: watch::Sender<bool>,
 }
 
@@ -307,11 +306,15 @@ async fn stop(stages: Stages, spine_end: Option<oneshot::Receiver<()>>) -> Resul
         stages.doors.await.ok();
         stages.stop_rest.send_replace(true);
         if let Some(forwarding) = stages.forwarding {
-            forwarding.task.await.ok();
+            for task in forwarding.tasks {
+                task.await.ok();
+            }
         }
         for task in stages.rest {
             task.await.ok();
         }
+        let views = stages.views;
+        tokio::task::spawn_blocking(move || views.stop()).await.ok();
         if let Some(spine_end) = spine_end {
             spine_end.await.ok();
         }
@@ -339,93 +342,4 @@ fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener> {
     listening().with_context(|| {
         format!("{setting}: {address} cannot be used; is another gateway running, or is it not of this machine?")
     })
-}
-
-fn start_forwarder(
-    config: &Config,
-    registry: &mut Registry,
-    core: &Core,
-    clock: &Clock,
-    stop: watch::Receiver<bool>,
-) -> Result<Option<Forwarding>> {
-    let Some(upstream) = &config.upstream else { return Ok(None) };
-    let client = Arc::new(ArcSwap::from_pointee(upstream_client(upstream)?));
-    let Core { reader, scans, .. } = core;
-    let (read, beyond, keep, now) = (reader.clone(), reader.clone(), scans.clone(), clock.clone());
-    let forwarder = Forwarder::new(forward::Parts {
-        site: config.site.name.clone(),
-        client: Arc::clone(&client),
-        read: Arc::new(move |after, events_max, bytes_max| {
-            read.read(after, events_max, bytes_max).map_err(|error| error.to_string())
-        }),
-        beyond: Arc::new(move |number| {
-            let reader = beyond.clone();
-            Box::pin(async move { drop(reader.wait_beyond(number).await) })
-        }),
-        keep: Arc::new(move |note| {
-            let (scans, now) = (keep.clone(), now.now());
-            let quarantined = note.quarantined.map(|quarantine| Quarantined {
-                first: quarantine.first,
-                last: quarantine.last,
-                reason: quarantine.reason,
-                at: now,
-            });
-            let note = UpstreamNote { acked_through: note.acked_through, quarantined };
-            Box::pin(async move { scans.keep(note).await })
-        }),
-        privacy: upstream_privacy(config),
-        start_after: reader.cursor(UPSTREAM)?.unwrap_or(0),
-        quarantined: reader.quarantined()?.iter().map(|range| (range.first, range.last)).collect(),
-        clock: clock.clone(),
-        metrics: forward::Metrics::new(registry),
-        config: upstream.clone(),
-    })?;
-    let (progress, newest) = (forwarder.progress(), reader.clone());
-    progress.register_backlog(registry, move || newest.last_event());
-    Ok(Some(Forwarding { task: tokio::spawn(forwarder.run(stop)), progress, client }))
-}
-
-/// What of people does not leave the site.
-fn upstream_privacy(config: &Config) -> forward::Privacy {
-    let mut privacy = forward::Privacy::default();
-    if config.privacy.pseudonymise_upstream {
-        // Nothing leaves as long as nobody gives pseudonyms.
-        privacy.pseudonym = Some(Arc::new(|_| Err("nobody gives pseudonyms".into())));
-    }
-    privacy
-}
-
-/// What HTTP shows of people, and where that is recorded.
-struct Personal {
-    people: Arc<dyn http::People>,
-    ledgers: Arc<dyn http::Ledgers>,
-    looks: Looks,
-}
-
-fn sources(
-    overview: &Arc<Overview>,
-    reader: &LogReader,
-    registry: Registry,
-    tokens: &Arc<ArcSwap<Tokens>>,
-    clock: &Clock,
-    words: &Arc<Words>,
-    Personal { people, ledgers, looks }: Personal,
-) -> http::Sources {
-    let (status, ready, reader) = (Arc::clone(overview), Arc::clone(overview), reader.clone());
-    let newest = reader.clone();
-    http::Sources {
-        status: Arc::new(move || status.status()),
-        ready: Arc::new(move || ready.problems()),
-        metrics: Arc::new(registry),
-        events: Arc::new(move |after, limit| reader.read(after, limit, usize::MAX).map_err(|error| error.to_string())),
-        last_event: Arc::new(move || newest.last_event()),
-        people,
-        ledgers,
-        looks,
-        policy: policies::status(overview),
-        shadow: policies::shadow_report(overview),
-        say: words::say(words),
-        tokens: Arc::clone(tokens),
-        clock: clock.clone(),
-    }
 }

@@ -7,7 +7,6 @@ use anyhow::Result;
 use arc_swap::ArcSwap;
 
 use super::current::Current;
-use super::rules::view_rules;
 use super::{Edge, inputs};
 use crate::access::{Calendar, Directory, Doors, Passes, Policy, Snapshot, Zones};
 use crate::config::Config;
@@ -41,7 +40,7 @@ fn parts_of_the_snapshot(config: &Config, current: &Current, connected: &Arc<doo
     };
     let (policy, doors, people) = (folder.policy(), folder.doors_toml(), inputs::directory(&folder));
     let (zones, calendar, site) = (folder.zones_toml(), folder.calendar_toml(), folder.clone());
-    let (trust, health, settings) = (folder.trust(), config.health.clone(), config.clone());
+    let (trust, health) = (folder.trust(), config.health.clone());
     vec![
         part(
             "policy",
@@ -66,11 +65,7 @@ fn parts_of_the_snapshot(config: &Config, current: &Current, connected: &Arc<doo
         part(
             "calendar",
             vec![calendar.clone()],
-            Arc::new(move |old| {
-                let new = Snapshot { calendar: Arc::new(Calendar::read(&calendar)?), ..old.clone() };
-                view_rules(&settings, &new)?;
-                Ok(new)
-            }),
+            Arc::new(move |old| Ok(Snapshot { calendar: Arc::new(Calendar::read(&calendar)?), ..old.clone() })),
         ),
         part(
             "trust",

@@ -140,16 +140,25 @@ impl Attendance {
         self.due.extend(over.iter().rev().take(RECENT_DAYS));
         // A day that is not over yet becomes one of the last that are.
         self.due.retain(|day| over.contains(day));
-        while let Some(day) = self.due.first().copied() {
-            for day in self.read(day).await? {
+        let mut unread = Ok(());
+        for day in self.due.clone() {
+            let new = match self.read(day).await {
+                Ok(new) => new,
+                // The others need not wait for this one.
+                Err(failure) => {
+                    unread = Err(failure);
+                    continue;
+                }
+            };
+            for new in new {
                 if stopping(shutdown) {
                     return Ok(());
                 }
-                self.send(day).await?;
+                self.send(new).await?;
             }
             self.due.remove(&day);
         }
-        Ok(())
+        unread
     }
 
     /// What of a day was not sent yet.

@@ -30,6 +30,8 @@ struct Site {
     changed: Arc<Mutex<Vec<Date>>>,
     sent: Arc<Mutex<BTreeMap<String, u64>>>,
     keeps_to_fail: Arc<AtomicUsize>,
+    /// A day that cannot be read.
+    unreadable: Arc<Mutex<Option<Date>>>,
     looks: Arc<AtomicUsize>,
 }
 
@@ -72,7 +74,10 @@ impl Site {
                 changed.looks.fetch_add(1, Ordering::SeqCst);
                 std::mem::take(&mut *changed.changed.lock().unwrap())
             }),
-            rows: Arc::new(move |day| Ok(rows.rows(day))),
+            rows: Arc::new(move |day| match *rows.unreadable.lock().unwrap() {
+                Some(unreadable) if unreadable == day => Err("the views are behind".into()),
+                _ => Ok(rows.rows(day)),
+            }),
             sent: Arc::new(move |prefix| {
                 let sent = sent.sent.lock().unwrap();
                 Ok(sent.iter().filter(|(name, _)| name.starts_with(prefix)).map(|(n, v)| (n.clone(), *v)).collect())
@@ -242,6 +247,21 @@ async fn what_goes_wrong_is_tried_again_with_the_same_id() {
     let metrics = sending.stopped().await;
     assert!(metrics.contains("gapura_upstream_attendance_retries_total 4"), "{metrics}");
     assert!(metrics.contains("gapura_upstream_attendance_days_total{result=\"accepted\"} 1"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_day_that_cannot_be_read_is_read_again_and_holds_up_no_other() {
+    let upstream = FakeUpstream::start(|_, _| Act::Ack).await;
+    let site = Site::new(&[MONDAY, TUESDAY]);
+    *site.unreadable.lock().unwrap() = Some(MONDAY);
+    [MONDAY, TUESDAY].into_iter().for_each(|day| site.set(day, "dinkes", &[("P-1", 480)]));
+    let sending = site.sending(&upstream, Privacy::default());
+    until("Tuesday is upstream", || upstream.request_count() == 1).await;
+    site.looked_again().await;
+    *site.unreadable.lock().unwrap() = None;
+    until("Monday is too", || site.sent.lock().unwrap().len() == 2).await;
+    assert_eq!(subjects(&upstream), ["2026-11-24/dinkes", "2026-11-23/dinkes"]);
+    sending.stopped().await;
 }
 
 #[tokio::test]

@@ -60,7 +60,8 @@ pub trait Sealer: Send + Sync {
     /// Encrypts `plain` under the subject's key of the month of `at`: the subject's number, and the bytes. `None` where
     /// there is no such subject and none is to be made: who is not in the directory, or was erased.
     ///
-    /// `context` is the look's number; it must be the same to open.
+    /// `context` is the look's number; it must be the same to open. Called on the thread that writes looks, while a commit
+    /// is open: it must not record or expire looks itself.
     ///
     /// # Errors
     /// When the keys cannot be used; the reason is for the log.

@@ -56,6 +56,8 @@ pub struct Overview {
     pub refusals: Refusals,
     /// The record of looks at personal data.
     pub looks: Looks,
+    /// What is wrong with the views.
+    pub views: Arc<dyn Fn(Instant) -> Vec<Problem> + Send + Sync>,
 }
 
 impl Overview {
@@ -103,6 +105,7 @@ impl Overview {
         let mut problems = self.reader.problems(now);
         problems.extend(self.refusals.problems());
         problems.extend(self.looks.problem());
+        problems.extend((self.views)(now));
         if self.monitors.stopped() {
             let message = "their router has stopped; the gateway is restarting";
             problems.push(problem(Severity::Critical, "monitors", message, None));

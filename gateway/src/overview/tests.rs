@@ -51,6 +51,7 @@ impl Bench {
             monitors: Monitors::start(config.monitors.clone(), monitors).unwrap(),
             refusals: Refusals::default(),
             looks: Looks::open(&site.folder.root().join("looks.redb"), Arc::<Keys>::default()).unwrap(),
+            views: Arc::new(|_| Vec::new()),
             clock,
             config,
         };

@@ -54,6 +54,11 @@ impl Vault {
         helper
     }
 
+    /// The event without anything that tells who it is about.
+    pub fn without_persons(event: &Event) -> Event {
+        fields::bare(event)
+    }
+
     /// Encrypts `bytes` about a subject with its key of the month, which is made where there is none. They open with the same
     /// `context` only: it should name the place where they are kept.
     ///

@@ -13,8 +13,8 @@
 //! | `own_keys` | `checkpoint` | a secret, from which the key of the log's checkpoints is derived |
 //! | `meta` | `format`, `next_number`, `lost_through` | [`FORMAT`], the number of the next subject, see [`Vault::note_lost`] |
 //!
-//! A *subject* is a person's id as in the directory, `~` and the hash of a credential that belongs to nobody, `helper:NAME`, or
-//! `malformed:DAY` for what the malformed scans of a day hold.
+//! A *subject* is a person's id as in the directory, `~` and the hash of a credential that belongs to nobody, `helper:NAME`,
+//! `malformed:DAY` for what the malformed scans of a day hold, or [`LOOKS`] and whom somebody has looked at.
 //!
 //! # Invariants
 //!
@@ -48,6 +48,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
 pub use error::VaultError;
 pub use file::FORMAT;
 pub use month::Month;
+pub use subjects::LOOKS;
 
 use self::file::{CHECKPOINT, LOST_THROUGH, META, NEXT_NUMBER, OWN_KEYS, Place};
 use self::key::Key;

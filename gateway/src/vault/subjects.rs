@@ -15,6 +15,9 @@ use super::{CheckpointKey, Destroyed, Restriction, Vault, VaultError, Writing};
 
 /// What every pseudonym begins with.
 const PSEUDONYM: &str = "p-";
+/// What the names of the subjects begin with under whose keys looks at personal data are recorded, so that they can be kept
+/// longer than events.
+pub const LOOKS: &str = "looks:";
 
 impl Vault {
     /// The number under which events are sealed that are about this subject, where it has one.
@@ -42,6 +45,17 @@ impl Vault {
             let names = file.open_table(NUMBERS)?;
             numbers.iter().map(|number| Ok(names.get(number)?.map(|found| found.value().to_owned()))).collect()
         })
+    }
+
+    /// The subject's number; the subject is made where there is none.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn intern(&self, subject: &str) -> Result<u64, VaultError> {
+        match self.number(subject)? {
+            Some(number) => Ok(number),
+            None => Ok(self.make_subject(&mut self.writing(), subject)?.0),
+        }
     }
 
     /// A stable name for the subject that tells nothing of it: `p-` and 32 hexadecimal digits. The subject is made where there
@@ -110,30 +124,40 @@ impl Vault {
             for subject in subjects {
                 gone.extend(names.get(subject.as_ref())?.map(|found| found.value().0));
             }
-            gone.extend(malformed(&names)?.into_iter().map(|(_, number)| number));
+            gone.extend(named(&names, MALFORMED)?.into_iter().map(|(_, number)| number));
             Ok(gone)
         })?;
         let keep = Keep { subject: &|number| !gone.contains(&number), key: &|_, _| true };
         self.rewrite(&writing, &keep, Some(key::random()?))
     }
 
-    /// Destroys the keys of all months before `before`, and then subjects that have no key left, except those whose data are
-    /// restricted. Nothing is written when there is nothing to destroy.
+    /// Destroys the keys of all months before `before`, those of looks only when they are of months before `looks_before`, and
+    /// then subjects that have no key left, except those whose data are restricted. Nothing is written when there is nothing to
+    /// destroy.
     ///
     /// # Errors
     /// When the file cannot be read or written anew.
-    pub fn expire(&self, before: Month) -> Result<Destroyed, VaultError> {
-        let before = before.number();
+    pub fn expire(&self, before: Month, looks_before: Month) -> Result<Destroyed, VaultError> {
         let writing = self.writing();
+        let looks = self.read(|file| named(&file.open_table(SUBJECTS)?, LOOKS))?;
+        let looks: HashSet<u64> = looks.into_iter().map(|(_, number)| number).collect();
+        let keeps = |month: u32, number: u64| {
+            let before = if looks.contains(&number) { looks_before } else { before };
+            month >= before.number()
+        };
         let (any, alive) = self.read(|file| {
             let mut alive = HashSet::new();
             for entry in file.open_table(RESTRICTIONS)?.iter()? {
                 alive.insert(entry?.0.value());
             }
-            let (mut any, keys) = (false, file.open_table(KEYS)?);
-            any |= keys.range(..(before, 0))?.next().is_some();
-            for entry in keys.range((before, 0)..)? {
-                alive.insert(entry?.0.value().1);
+            let mut any = false;
+            for entry in file.open_table(KEYS)?.iter()? {
+                let (month, number) = entry?.0.value();
+                if keeps(month, number) {
+                    alive.insert(number);
+                } else {
+                    any = true;
+                }
             }
             for entry in file.open_table(NUMBERS)?.iter()? {
                 any |= !alive.contains(&entry?.0.value());
@@ -143,8 +167,21 @@ impl Vault {
         if !any {
             return Ok(Destroyed::default());
         }
-        let keep = Keep { subject: &|number| alive.contains(&number), key: &|month, _| month >= before };
-        self.rewrite(&writing, &keep, None)
+        self.rewrite(&writing, &Keep { subject: &|number| alive.contains(&number), key: &keeps }, None)
+    }
+
+    /// The numbers of the subjects whose data are restricted.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn restricted(&self) -> Result<HashSet<u64>, VaultError> {
+        self.read(|file| {
+            Ok(file
+                .open_table(RESTRICTIONS)?
+                .iter()?
+                .map(|entry| Ok(entry?.0.value()))
+                .collect::<Result<_, redb::StorageError>>()?)
+        })
     }
 
     /// Destroys the keys of what malformed scans hold that came on days before that of `before`, days in UTC. Nothing is
@@ -156,7 +193,7 @@ impl Vault {
         let writing = self.writing();
         let first_kept = format!("{MALFORMED}{}", day(before));
         let gone = self.read(|file| {
-            let all = malformed(&file.open_table(SUBJECTS)?)?;
+            let all = named(&file.open_table(SUBJECTS)?, MALFORMED)?;
             Ok(all.into_iter().filter(|(name, _)| *name < first_kept).map(|(_, number)| number).collect::<HashSet<_>>())
         })?;
         if gone.is_empty() {
@@ -279,12 +316,15 @@ impl Vault {
     }
 }
 
-/// Names and numbers of the subjects of malformed scans.
-fn malformed(subjects: &ReadOnlyTable<&'static str, (u64, Secret)>) -> Result<Vec<(String, u64)>, redb::Error> {
+/// Names and numbers of the subjects whose names begin so.
+fn named(
+    subjects: &ReadOnlyTable<&'static str, (u64, Secret)>,
+    prefix: &str,
+) -> Result<Vec<(String, u64)>, redb::Error> {
     let mut found = Vec::new();
-    for entry in subjects.range(MALFORMED..)? {
+    for entry in subjects.range(prefix..)? {
         let (name, subject) = entry?;
-        if !name.value().starts_with(MALFORMED) {
+        if !name.value().starts_with(prefix) {
             break;
         }
         found.push((name.value().to_owned(), subject.value().0));

@@ -1,5 +1,6 @@
 //! The views as others use them: questions, how far they reflect the log, and what is to be forgotten.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -14,14 +15,14 @@ use protocol::Instant;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 
-use super::calendar::day_number;
+use super::calendar::{day_number, day_of_number};
 use super::follower::{Command, Follower};
 use super::history::Histories;
 use super::store::{Store, StoreError, View};
 use super::trace::Trace;
 use super::{
-    Attendance, Config, Contact, ContactQuery, Metrics, People, PresenceNow, Restricted, Rules, Source, present,
-    working_days,
+    Attendance, Config, Contact, ContactQuery, Metrics, People, Person, PresenceNow, Restricted, Rules, Source, Stay,
+    present, working_days,
 };
 use crate::clock::Clock;
 use crate::status::{Problem, Severity};
@@ -108,6 +109,8 @@ pub(super) struct Shared {
     pub horizons: Mutex<(Option<i32>, Option<i32>)>,
     /// Since when no question is answered.
     pub rebuilding_since: Mutex<Option<Instant>>,
+    /// Days on which something was taken in, until somebody asks.
+    pub changed: Mutex<BTreeSet<i32>>,
     /// Why the log cannot be read.
     pub trouble: Mutex<Option<String>>,
     store: RwLock<Option<Arc<Store>>>,
@@ -127,6 +130,7 @@ impl Views {
             at_rest: AtomicBool::new(false),
             horizons: Mutex::default(),
             rebuilding_since: since,
+            changed: Mutex::default(),
             trouble: Mutex::default(),
             store: RwLock::default(),
             in_force: Mutex::default(),
@@ -219,6 +223,29 @@ impl Views {
             let Some(number) = histories.people.number(query.person.as_str()) else { return Ok(Vec::new()) };
             Trace { histories, query, rules }.contacts(number)
         })
+    }
+
+    /// Where the person was between `from` and `to`, in order; nowhere where their data are restricted.
+    ///
+    /// # Errors
+    /// While the views are being rebuilt.
+    pub fn stays(&self, person: &Person, from: Instant, to: Instant, now: Instant) -> Result<Vec<Stay>, ViewsError> {
+        self.ask(Restricted::LeftOut, now, |histories, _| {
+            let Some(number) = histories.people.number(person.as_str()) else { return Ok(Vec::new()) };
+            let day = |at| day_number(histories.rules.day_of(at));
+            let Some(history) = histories.of(number, day(from).saturating_sub(1)..=day(to))? else {
+                return Ok(Vec::new());
+            };
+            let stays = history.sessions(histories.rules, now).into_iter().flat_map(|session| session.stays);
+            Ok(stays.filter(|stay| stay.from.earliest < to && stay.to.latest > from).collect())
+        })
+    }
+
+    /// Days on which something was taken in since it was last asked, and the days before them, to which a night shift belongs.
+    pub fn changed_days(&self) -> Vec<Date> {
+        let changed = std::mem::take(&mut *lock(&self.shared.changed));
+        let days: BTreeSet<i32> = changed.into_iter().flat_map(|day| [day.saturating_sub(1), day]).collect();
+        days.into_iter().map(day_of_number).collect()
     }
 
     /// Numbers of the events in which the person stood at a door from `from` until before `to`, let through or not, in order:

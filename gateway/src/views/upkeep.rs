@@ -122,10 +122,11 @@ impl<'s> Upkeep<'s> {
         let sightings = u64::try_from(batch.sightings).unwrap_or(u64::MAX);
         let durable = self.sync_due_in() == Some(Duration::ZERO);
         let Self { store, names, state, rules, settled_until_ms, .. } = self;
-        let mut unsettled = BTreeSet::new();
+        let (mut unsettled, mut days) = (BTreeSet::new(), BTreeSet::new());
         store.publish(names);
         store.change(durable, |change| {
             for (day, person, first) in change.take_in(batch, names)? {
+                days.insert(day);
                 if settled_until_ms.is_some_and(|until| first.at(day).unix_ms() < until) {
                     let days = affected(change, names.list(), rules, day, person)?;
                     change.unsettle(days.clone())?;
@@ -134,6 +135,7 @@ impl<'s> Upkeep<'s> {
             }
             change.set_state(state)
         })?;
+        lock(&self.shared.changed).append(&mut days);
         let day_before = day_number(self.rules.day_of(newest(before)));
         if !unsettled.is_empty() || day_before != self.today() {
             self.unsettle();

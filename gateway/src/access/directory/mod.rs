@@ -13,7 +13,7 @@ mod tests;
 pub use erase::erase_person;
 pub use memory::{Directory, Person};
 pub use person::{FieldError, PersonError, PersonRecord};
-pub use store::{Put, list_people, names_of, put_person, read_person, remove_person};
+pub use store::{Put, credentials_of, list_people, names_of, put_person, read_person, remove_person};
 
 pub(super) use file::{Tables, decode, encode, in_memory, open_to_write, unreadable};
 pub(super) use person::is_id;

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::path::Path;
 
 use jiff::tz::TimeZone;
-use protocol::Instant;
+use protocol::{CredentialHash, Instant};
 use redb::{Database, WriteTransaction};
 
 use super::file::{self, PEOPLE, Tables};
@@ -83,6 +83,19 @@ pub fn read_person(path: &Path, id: &str) -> Result<Option<PersonRecord>, Access
     let Some(people) = file::table(path, &database, PEOPLE)? else { return Ok(None) };
     let Some(bytes) = people.get(id).map_err(|error| file::unreadable(path, &error.into()))? else { return Ok(None) };
     Ok(Some(PersonRecord::of(id, &file::decode(path, bytes.value())?)))
+}
+
+/// The credentials of the person with this id, as hashes; none where there is no such person.
+///
+/// # Errors
+/// When the file cannot be used.
+pub fn credentials_of(path: &Path, id: &str) -> Result<Vec<CredentialHash>, AccessError> {
+    let Some(database) = file::open_to_read(path)? else { return Ok(Vec::new()) };
+    let Some(people) = file::table(path, &database, PEOPLE)? else { return Ok(Vec::new()) };
+    match people.get(id).map_err(|error| file::unreadable(path, &error.into()))? {
+        Some(bytes) => Ok(file::decode(path, bytes.value())?.all_credentials().collect()),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// The names of these people, as far as they are there and have one, by id. Waits a moment for a file that is in use.

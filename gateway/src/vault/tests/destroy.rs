@@ -121,18 +121,18 @@ fn old_months_expire_and_with_them_who_was_not_seen_since_unless_it_is_restricte
     vault.restrict("P-RESTRICTED", &restriction("DISPUTE")).unwrap();
     let checkpoint = vault.seal_checkpoint(4, b"state").unwrap();
     let october = Month::of("2026-10-05T00:00:00Z".parse().unwrap());
-    assert_eq!(vault.expire(october.previous()).unwrap(), Destroyed::default());
+    assert_eq!(vault.expire(october.previous(), october.previous()).unwrap(), Destroyed::default());
     assert_eq!(opened(&vault, &sealed), events);
-    assert_eq!(vault.expire(october).unwrap(), Destroyed { subjects: 1, keys: 3 });
+    assert_eq!(vault.expire(october, october).unwrap(), Destroyed { subjects: 1, keys: 3 });
     assert_eq!(opened(&vault, &sealed)[..3], sealed[..3]);
     assert_eq!(opened(&vault, &sealed)[3], events[3]);
     assert!(!site.holds(b"P-LEFT") && site.holds(b"P-RESTRICTED"));
     assert!(vault.restriction("P-RESTRICTED").unwrap().is_some());
     assert_eq!(vault.open_checkpoint(4, &checkpoint).as_deref(), Some(b"state".as_slice()), "nobody was erased");
-    assert_eq!(vault.expire(october).unwrap(), Destroyed::default());
+    assert_eq!(vault.expire(october, october).unwrap(), Destroyed::default());
     assert!(vault.lift_restriction("P-RESTRICTED").unwrap());
     assert!(!vault.lift_restriction("P-RESTRICTED").unwrap());
-    assert_eq!(vault.expire(october).unwrap(), Destroyed { subjects: 1, keys: 0 });
+    assert_eq!(vault.expire(october, october).unwrap(), Destroyed { subjects: 1, keys: 0 });
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn nobody_elses_keys_are_lost_while_some_are_destroyed() {
         });
         for nth in 0..12 {
             vault.destroy(&[format!("C-{nth}")]).unwrap();
-            vault.expire(month()).unwrap();
+            vault.expire(month(), month()).unwrap();
             vault.seal(&[of_person(1, &format!("C-{}", nth + 1))]).unwrap();
         }
         sealing.into_iter().flat_map(|thread| thread.join().unwrap()).collect()

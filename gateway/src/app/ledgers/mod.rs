@@ -1,0 +1,322 @@
+//! The ledgers over HTTP: questions to the views, with names and offices from the directory.
+
+mod keys;
+mod privacy;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::civil::Date;
+use protocol::{Event, Instant};
+use tokio::runtime::Handle;
+
+use super::current::Current;
+use super::retention::Kept;
+use crate::access::{Directory, Snapshot, names_of};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::forward;
+use crate::http::{
+    self, Answer, AttendanceRequest, ContactsForm, DaySummary, Document, Erasure, Inside, LedgerError, Named, Occupied,
+    PersonFile, Place, Restriction, Retention,
+};
+use crate::log::LogReader;
+use crate::scan::WeakScanQueue;
+use crate::spreadsheet::Spreadsheet;
+use crate::views::{
+    self, Attendance, Contact, ContactQuery, DayTable, People as _, Present, Restricted, Rules, Traced, Views,
+    ViewsError,
+};
+
+pub(super) use self::keys::{FollowedLog, LookKeys, Subjects};
+
+/// How long a question waits for the views to reach what the log had when it was asked.
+const WAIT: Duration = Duration::from_secs(2);
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Where the answers come from.
+#[derive(Clone)]
+pub(super) struct Ledgers {
+    pub(super) config: Config,
+    pub(super) views: Views,
+    pub(super) subjects: Subjects,
+    pub(super) reader: LogReader,
+    pub(super) current: Current,
+    /// The directory's file.
+    pub(super) directory: PathBuf,
+    pub(super) scans: WeakScanQueue,
+    pub(super) kept: Kept,
+    pub(super) clock: Clock,
+    pub(super) runtime: Handle,
+}
+
+/// Names and offices of some people.
+struct Known<'d> {
+    names: HashMap<String, String>,
+    directory: &'d Directory,
+}
+
+impl Ledgers {
+    /// Asks the views, as soon as they have reached what the log has now.
+    fn ask<T>(
+        &self,
+        question: impl FnOnce(&Views, Instant) -> Result<T, ViewsError>,
+    ) -> Result<Answer<T>, LedgerError> {
+        let wanted = self.reader.last_event();
+        let reached = self.runtime.block_on(self.views.reach(wanted, WAIT));
+        let position = self.views.position();
+        let value = question(&self.views, self.clock.now())?;
+        let through = position.through;
+        let behind = if reached { wanted.saturating_sub(through) } else { position.last.saturating_sub(through) };
+        Ok(Answer { value, through, behind })
+    }
+
+    fn known<'d, 'a>(
+        &self,
+        snapshot: &'d Snapshot,
+        ids: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Known<'d>, LedgerError> {
+        let names = names_of(&self.directory, ids).map_err(|error| LedgerError::Unavailable(error.to_string()))?;
+        let names = names.into_iter().map(|(id, name)| (id.to_owned(), name)).collect();
+        Ok(Known { names, directory: &snapshot.directory })
+    }
+
+    /// Whether the site knows somebody of this id: the directory, or an event.
+    fn must_know(&self, id: &str) -> Result<(), LedgerError> {
+        let known = self.current.load().directory.person(id).is_some() || self.subjects.number(id).is_some();
+        if known { Ok(()) } else { Err(LedgerError::UnknownPerson) }
+    }
+
+    fn is_restricted(&self, id: &str) -> bool {
+        self.subjects.number(id).is_some_and(|number| self.subjects.is_restricted(number))
+    }
+
+    /// Data are kept for a purpose so long, and not used for it when they are older.
+    fn kept_since(&self, days: u32) -> Instant {
+        Instant::from_unix_ms(self.clock.now().unix_ms().saturating_sub(i64::from(days).saturating_mul(DAY_MS)))
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        self.current.rules()
+    }
+
+    /// Working days, and the offices and names of those whose they are.
+    fn days(&self, request: &AttendanceRequest) -> Result<Answer<Vec<Attendance>>, LedgerError> {
+        let first = self.rules().day_of(self.kept_since(self.config.privacy.attendance_days));
+        if request.from < first {
+            let days = self.config.privacy.attendance_days;
+            let reason = format!("is {}: attendance is kept for {days} days, since {first}", request.from);
+            return Err(LedgerError::Query { parameter: "from", reason });
+        }
+        if let Some(person) = &request.person {
+            self.must_know(person)?;
+        }
+        let snapshot = self.current.load();
+        if let Some(opd) = &request.opd
+            && !snapshot.directory.staff().any(|(_, of)| of == opd)
+        {
+            let reason = "is no office of anybody in the directory".into();
+            return Err(LedgerError::Query { parameter: "opd", reason });
+        }
+        let answer = self.ask(|views, now| {
+            views.attendance(request.from, request.to, request.person.as_deref(), Restricted::LeftOut, now)
+        })?;
+        let of_opd = |row: &Attendance| match &request.opd {
+            Some(opd) => snapshot.directory.person(row.person.as_str()).is_some_and(|person| person.opd == opd),
+            None => true,
+        };
+        Ok(answer.map(|rows| rows.into_iter().filter(of_opd).collect()))
+    }
+
+    fn trace(&self, query: &ContactQuery) -> Result<Answer<Vec<Contact>>, LedgerError> {
+        self.must_know(query.person.as_str())?;
+        if self.is_restricted(query.person.as_str()) {
+            let reason = "is somebody whose data may only be kept: a restriction is in force".into();
+            return Err(LedgerError::Query { parameter: "person", reason });
+        }
+        let (days, since) = (self.config.privacy.contacts_days, self.kept_since(self.config.privacy.contacts_days));
+        if query.from < since {
+            let reason = format!("is {}: contacts are traced back for {days} days, since {since}", query.from);
+            return Err(LedgerError::Query { parameter: "from", reason });
+        }
+        self.ask(|views, now| views.contacts(query, now))
+    }
+
+    /// Events as they may be shown: see [`Subjects::shown`].
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub(super) fn events(&self, after: u64, limit: usize) -> Result<Vec<Event>, String> {
+        let told_since = self.kept_since(self.config.privacy.events_days);
+        let events = self.reader.read(after, limit, usize::MAX).map_err(|error| error.to_string())?;
+        Ok(events.into_iter().map(|event| self.subjects.shown(event, told_since)).collect())
+    }
+
+    /// A day as it is sent upstream, by office.
+    pub(super) fn rows_upstream(&self, day: Date) -> Result<Vec<(String, Vec<forward::Row>)>, String> {
+        let failed = |error: LedgerError| format!("{error:?}");
+        let answer =
+            self.ask(|views, now| views.attendance(day, day, None, Restricted::LeftOut, now)).map_err(failed)?;
+        if answer.behind > 0 {
+            return Err(format!("the views are {} events behind the log", answer.behind));
+        }
+        let snapshot = self.current.load();
+        let known = self.known(&snapshot, answer.value.iter().map(|row| row.person.as_str())).map_err(failed)?;
+        super::working_days::opd_rows(&answer.value, |id| known.of(id))
+    }
+}
+
+impl Known<'_> {
+    /// The person's name and office, which may be empty.
+    fn of(&self, id: &str) -> Option<(&str, &str)> {
+        let opd = self.directory.person(id).map(|person| person.opd).unwrap_or_default();
+        Some((self.names.get(id).map(String::as_str).unwrap_or_default(), opd))
+    }
+
+    fn named<T>(&self, row: T, id: &str) -> Named<T> {
+        let (name, opd) = self.of(id).unwrap_or_default();
+        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        Named { row, name: some(name), opd: some(opd) }
+    }
+}
+
+impl http::Ledgers for Ledgers {
+    fn place(&self) -> Place {
+        Place {
+            site: self.config.site.name.to_string(),
+            time_zone: self.rules().time_zone.clone(),
+            contact_minutes: self.config.contacts.minutes,
+        }
+    }
+
+    fn presence(&self) -> Result<Answer<Occupied>, LedgerError> {
+        let answer = self.ask(Views::presence)?;
+        Ok(answer.map(|now| Occupied { at: now.at, zones: now.zones }))
+    }
+
+    fn people(&self, zone: Option<&str>) -> Result<Answer<Inside>, LedgerError> {
+        let rules = self.rules();
+        let snapshot = self.current.load();
+        let answer = self.ask(Views::presence)?;
+        if let Some(zone) = zone
+            && !answer.value.zones.iter().any(|known| &*known.zone == zone)
+            && !snapshot.doors.iter().any(|(_, door)| door.zone == zone)
+        {
+            let reason = "is no zone of zones.toml or of a door".into();
+            return Err(LedgerError::Query { parameter: "zone", reason });
+        }
+        let (through, behind, now) = (answer.through, answer.behind, answer.value);
+        let mut people = now.people;
+        people.retain(|present| zone.is_none_or(|zone| rules.is_within(&present.zone, zone)));
+        let known = self.known(&snapshot, people.iter().map(|present| present.person.as_str()))?;
+        let named = |present: Present| {
+            let person = present.person.clone();
+            known.named(present, person.as_str())
+        };
+        let inside = Inside { at: now.at, people: people.into_iter().map(named).collect() };
+        Ok(Answer { value: inside, through, behind })
+    }
+
+    fn attendance(&self, request: &AttendanceRequest) -> Result<Answer<Vec<Named<Attendance>>>, LedgerError> {
+        let answer = self.days(request)?;
+        let snapshot = self.current.load();
+        let known = self.known(&snapshot, answer.value.iter().map(|row| row.person.as_str()))?;
+        let named = |row: Attendance| {
+            let person = row.person.clone();
+            known.named(row, person.as_str())
+        };
+        Ok(answer.map(|rows| rows.into_iter().map(named).collect()))
+    }
+
+    fn attendance_csv(&self, request: &AttendanceRequest) -> Result<Answer<Document>, LedgerError> {
+        let answer = self.days(request)?;
+        let snapshot = self.current.load();
+        let known = self.known(&snapshot, answer.value.iter().map(|row| row.person.as_str()))?;
+        let rows = answer.value.iter().map(|row| views::Named::day(row, |id| known.of(id)));
+        let table = views::attendance_csv(rows, &self.rules().time_zone).map(csv);
+        let table = table.map_err(|error| LedgerError::Unavailable(error.to_string()))?;
+        Ok(Answer { value: table, through: answer.through, behind: answer.behind })
+    }
+
+    fn summary(&self, from: Date, to: Date) -> Result<Answer<Vec<DaySummary>>, LedgerError> {
+        let answer = self.days(&AttendanceRequest { from, to, person: None, opd: None })?;
+        let snapshot = self.current.load();
+        let mut by_day: HashMap<Date, Vec<Attendance>> = HashMap::new();
+        let (through, behind) = (answer.through, answer.behind);
+        answer.value.into_iter().for_each(|row| by_day.entry(row.day).or_default().push(row));
+        let day = |day: Date| {
+            let rows = by_day.remove(&day).unwrap_or_default();
+            let DayTable { opds, total, .. } = DayTable::new(day, rows, snapshot.directory.staff());
+            DaySummary { day, opds, total }
+        };
+        let days = from.series(jiff::Span::new().days(1)).take_while(|day| *day <= to).map(day).collect();
+        Ok(Answer { value: days, through, behind })
+    }
+
+    fn contacts(&self, query: &ContactQuery) -> Result<Answer<Vec<Contact>>, LedgerError> {
+        self.trace(query)
+    }
+
+    fn contacts_document(&self, query: &ContactQuery, form: ContactsForm) -> Result<Answer<Document>, LedgerError> {
+        let answer = self.trace(query)?;
+        let (snapshot, rules) = (self.current.load(), self.rules());
+        let contacts = &answer.value;
+        let people = contacts.iter().flat_map(|contact| [contact.person.as_str(), contact.of.as_str()]);
+        let known = self.known(&snapshot, people.chain([query.person.as_str()]))?;
+        let document = match form {
+            ContactsForm::Csv => views::contacts_csv(contacts, |id| known.of(id), &rules.time_zone)
+                .map(csv)
+                .map_err(|error| LedgerError::Unavailable(error.to_string()))?,
+            ContactsForm::Svg => {
+                let stays = self.views.stays(&query.person, query.from, query.to, self.clock.now())?;
+                let traced = Traced {
+                    person: &query.person,
+                    from: query.from,
+                    to: query.to,
+                    minutes: query.threshold_minutes,
+                    stays: &stays,
+                    contacts,
+                };
+                let picture = views::contacts_svg(&traced, |id| known.of(id), &rules.time_zone);
+                Document { content_type: "image/svg+xml", bytes: picture.into_bytes() }
+            }
+        };
+        Ok(Answer { value: document, through: answer.through, behind: answer.behind })
+    }
+
+    fn person(&self, id: &str) -> Result<Answer<PersonFile>, LedgerError> {
+        self.file_of(id)
+    }
+
+    fn restrict(&self, id: &str, restriction: Restriction) -> Result<Restriction, LedgerError> {
+        self.put_restriction(id, restriction)
+    }
+
+    fn lift(&self, id: &str) -> Result<(), LedgerError> {
+        self.lift_restriction(id)
+    }
+
+    fn erase(&self, id: &str, force: bool) -> Result<Erasure, LedgerError> {
+        self.erase_person(id, force)
+    }
+
+    fn retention(&self) -> Result<Retention, LedgerError> {
+        Ok(self.kept.told(&self.config.privacy))
+    }
+}
+
+fn csv(bytes: Vec<u8>) -> Document {
+    Document { content_type: Spreadsheet::CONTENT_TYPE, bytes }
+}
+
+impl From<ViewsError> for LedgerError {
+    fn from(error: ViewsError) -> Self {
+        match error {
+            ViewsError::Rebuilding { through, last } => Self::Rebuilding { through, of: last },
+            ViewsError::Stopped => Self::Unavailable(error.to_string()),
+        }
+    }
+}

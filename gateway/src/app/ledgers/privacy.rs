@@ -1,0 +1,123 @@
+//! What a person may ask for: everything that is known of them, that it is not used, that it is gone.
+
+use std::collections::BTreeSet;
+
+use protocol::{CredentialHash, Event, Subject};
+
+use super::keys::of_looks;
+use super::{Answer, Erasure, LedgerError, Ledgers, PersonFile, Restricted, Restriction};
+use crate::access::{Directory, Snapshot, credentials_of, erase_person, read_person};
+use crate::scan::Erased;
+use crate::vault;
+use crate::views::{People as _, Person};
+
+impl Ledgers {
+    /// Everything about a person but the looks, also where it is restricted.
+    pub(super) fn file_of(&self, id: &str) -> Result<Answer<PersonFile>, LedgerError> {
+        self.must_know(id)?;
+        let directory = read_person(&self.directory, id).map_err(unavailable)?;
+        let directory = directory.map(serde_json::to_value).transpose().map_err(unavailable)?;
+        let restriction = self.subjects.vault().restriction(id).map_err(unavailable)?;
+        let (first, today) = (jiff::civil::Date::MIN, self.rules().day_of(self.clock.now()));
+        let attendance = self.ask(|views, now| views.attendance(first, today, Some(id), Restricted::Included, now))?;
+        let events = self.events_about(id)?;
+        Ok(attendance.map(|attendance| PersonFile {
+            directory,
+            restriction: restriction.map(|known| Restriction { reason: known.reason, since: known.at, by: known.by }),
+            events,
+            attendance,
+        }))
+    }
+
+    pub(super) fn put_restriction(&self, id: &str, restriction: Restriction) -> Result<Restriction, LedgerError> {
+        self.must_know(id)?;
+        let Restriction { reason, since, by } = restriction.clone();
+        self.subjects.vault().restrict(id, &vault::Restriction { reason, at: since, by }).map_err(unavailable)?;
+        self.subjects.refresh().map_err(unavailable)?;
+        Ok(restriction)
+    }
+
+    pub(super) fn lift_restriction(&self, id: &str) -> Result<(), LedgerError> {
+        self.must_know(id)?;
+        self.subjects.vault().lift_restriction(id).map_err(unavailable)?;
+        self.subjects.refresh().map_err(unavailable)
+    }
+
+    /// Erases a person. Each step may be done again: after a crash, or an error, the same request goes on where it was.
+    ///
+    /// Keys are destroyed before the directory forgets which credentials were the person's, and once more after it: a scan in
+    /// between has made new ones.
+    pub(super) fn erase_person(&self, id: &str, force: bool) -> Result<Erasure, LedgerError> {
+        self.must_know(id)?;
+        if !force && self.is_inside(id)? {
+            return Err(LedgerError::StillInside);
+        }
+        let credentials = credentials_of(&self.directory, id).map_err(unavailable)?;
+        let shown = self.events_about(id).map(|events| shown_by(&events)).unwrap_or_default();
+        let subjects = subjects_of(id, &credentials);
+        let mut numbers = self.numbers_of(&subjects);
+
+        let before = self.subjects.vault().destroy(&subjects).map_err(unavailable)?;
+        let removed = erase_person(&self.directory, id, self.clock.now()).map_err(unavailable)?;
+        let read = |old: &Snapshot| {
+            let directory = Directory::read(&self.directory)?.into();
+            Ok(Snapshot { directory, ..old.clone() })
+        };
+        self.current.change(read).map_err(|error| LedgerError::Unavailable(format!("{error:#}")))?;
+        numbers.extend(self.numbers_of(&subjects));
+        let after = self.subjects.vault().destroy(&subjects).map_err(unavailable)?;
+        self.subjects.refresh().map_err(unavailable)?;
+
+        let credentials: BTreeSet<CredentialHash> = credentials.into_iter().chain(shown).collect();
+        let erased = Erased { person: id.to_owned(), credentials: credentials.into_iter().collect() };
+        let scans = self.scans.upgrade().ok_or_else(|| LedgerError::Unavailable("the gateway is stopping".into()))?;
+        self.runtime.block_on(scans.forget(erased)).map_err(LedgerError::Unavailable)?;
+        let numbers: Vec<u64> = numbers.into_iter().collect();
+        let views_rows = self.views.forget(&numbers).map_err(unavailable)?;
+        tracing::info!(keys = before.keys + after.keys, views_rows, "a person was erased");
+        Ok(Erasure {
+            keys_destroyed: before.keys.saturating_add(after.keys),
+            views_rows,
+            directory_removed: removed.is_some(),
+        })
+    }
+
+    fn is_inside(&self, id: &str) -> Result<bool, LedgerError> {
+        let person = Person::new(id);
+        let now = self.ask(crate::views::Views::presence)?.value;
+        Ok(now.people.iter().any(|present| present.person == person))
+    }
+
+    /// Every event in which the person stood at a door.
+    fn events_about(&self, id: &str) -> Result<Vec<Event>, LedgerError> {
+        let answer = self.ask(|views, _| views.events_of(id, (None, None), 0, usize::MAX, Restricted::Included))?;
+        let read = |number: u64| self.reader.event(number).map_err(unavailable).transpose();
+        answer.value.into_iter().filter_map(read).collect()
+    }
+
+    fn numbers_of(&self, subjects: &[String]) -> BTreeSet<u64> {
+        subjects.iter().filter_map(|subject| self.subjects.number(subject)).collect()
+    }
+}
+
+/// Under which names the vault knows somebody: the id, the credentials, and the looks at both.
+fn subjects_of(id: &str, credentials: &[CredentialHash]) -> Vec<String> {
+    let anonymous = credentials.iter().map(|credential| Person::anonymous(*credential).as_str().to_owned());
+    let names: Vec<String> = std::iter::once(id.to_owned()).chain(anonymous).collect();
+    let looks: Vec<String> = names.iter().map(|name| of_looks(name)).collect();
+    names.into_iter().chain(looks).collect()
+}
+
+/// Hashes of what the person has shown: credentials and passes.
+fn shown_by(events: &[Event]) -> Vec<CredentialHash> {
+    let of_event = |event: &Event| match &event.subject {
+        Subject::Scan(scan) => [Some(scan.credential), scan.pass.map(|pass| pass.id)],
+        Subject::Assist(word) => [word.credential, word.pass.map(|pass| pass.id)],
+        Subject::Malformed(_) => [None, None],
+    };
+    events.iter().flat_map(of_event).flatten().collect()
+}
+
+fn unavailable(error: impl std::fmt::Display) -> LedgerError {
+    LedgerError::Unavailable(error.to_string())
+}

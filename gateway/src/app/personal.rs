@@ -1,0 +1,78 @@
+//! Everything that knows people beside the decisions: keys, views, the record of looks, and what takes away what is too old.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use prometheus_client::registry::Registry;
+use tokio::runtime::Handle;
+
+use super::current::Current;
+use super::ledgers::{FollowedLog, Ledgers, LookKeys, Subjects};
+use super::retention::{Keeper, Kept};
+use super::{Core, inputs};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::looks::Looks;
+use crate::views::{self, Views};
+
+/// The file of the views, in the site's data folder.
+const VIEWS: &str = "views.redb";
+
+/// Keys, views, looks.
+pub(super) struct Personal {
+    pub(super) current: Current,
+    pub(super) subjects: Subjects,
+    pub(super) views: Views,
+    pub(super) looks: Looks,
+    pub(super) ledgers: Ledgers,
+}
+
+impl Personal {
+    /// Starts to follow the log, and opens the record of looks.
+    ///
+    /// # Errors
+    /// When the vault cannot be read, working hours and settings do not go together, or no thread can be started.
+    pub(super) fn start(config: &Config, core: &Core, clock: &Clock, registry: &mut Registry) -> Result<Self> {
+        let folder = config.folder();
+        let current = Current::new(config, Arc::clone(&core.snapshot))?;
+        let subjects = Subjects::new(core.vault.clone())?;
+        let views = Views::start(views::Parts {
+            path: folder.data().join(VIEWS),
+            config: config.views.clone(),
+            source: Arc::new(FollowedLog(core.reader.clone())),
+            people: Arc::new(subjects.clone()),
+            rules: current.rules_in_force(),
+            clock: clock.clone(),
+            metrics: views::Metrics::new(registry),
+        })?;
+        let keys = LookKeys { vault: core.vault.clone(), current: current.clone() };
+        let looks = Looks::open(&inputs::looks(&folder), Arc::new(keys))?;
+        let ledgers = Ledgers {
+            config: config.clone(),
+            views: views.clone(),
+            subjects: subjects.clone(),
+            reader: core.reader.clone(),
+            current: current.clone(),
+            directory: inputs::directory(&folder),
+            // Weak: the spine ends when the last real owner of its queue is gone.
+            scans: core.scans.downgrade(),
+            kept: Kept::default(),
+            clock: clock.clone(),
+            runtime: Handle::current(),
+        };
+        Ok(Self { current, subjects, views, looks, ledgers })
+    }
+
+    /// What takes away what is too old.
+    pub(super) fn keeper(&self) -> Keeper {
+        Keeper {
+            privacy: self.ledgers.config.privacy,
+            subjects: self.subjects.clone(),
+            views: self.views.clone(),
+            looks: self.looks.clone(),
+            current: self.current.clone(),
+            clock: self.ledgers.clock.clone(),
+            kept: self.ledgers.kept.clone(),
+        }
+    }
+}

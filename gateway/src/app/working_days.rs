@@ -1,0 +1,141 @@
+//! Working days on their way from the views upstream.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use arc_swap::ArcSwap;
+use prometheus_client::registry::Registry;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::forward::{self, AttendanceMetrics, AttendanceParts, ChangedDays, DayRows, Privacy, Row};
+use crate::log::LogReader;
+use crate::scan::ScanQueue;
+use crate::views::{Attendance, Named, Rules};
+
+/// How often days are looked at.
+const INTERVAL: Duration = Duration::from_secs(300);
+
+/// How long after its last shift a day counts as over: most people have left by then.
+const GRACE_MINUTES: u32 = 60;
+
+/// Days that may still change: a reader that was cut off brings its scans within that time.
+const DAYS: u32 = 31;
+
+/// Where working days come from.
+pub struct WorkingDays {
+    /// The rules in force.
+    pub rules: Arc<dyn Fn() -> Arc<Rules> + Send + Sync>,
+    /// What days came to, see [`opd_rows`]; an error while the views are behind.
+    pub rows: DayRows,
+    /// The days that have changed since it was last asked.
+    pub changed: ChangedDays,
+}
+
+/// What sends working days; `None` where that is not asked for.
+///
+/// # Errors
+/// When the configuration is wrong.
+pub fn attendance_forwarder(
+    config: &Config,
+    registry: &mut Registry,
+    log: (&LogReader, &ScanQueue),
+    clock: &Clock,
+    client: &Arc<ArcSwap<reqwest::Client>>,
+    privacy: Privacy,
+    days: WorkingDays,
+) -> Result<Option<forward::Attendance>> {
+    let Some(upstream) = config.upstream.as_ref().filter(|_| config.attendance.upstream) else { return Ok(None) };
+    let (reader, scans) = (log.0.clone(), log.1.clone());
+    let rules = days.rules;
+    let attendance = forward::Attendance::new(AttendanceParts {
+        site: config.site.name.clone(),
+        client: Arc::clone(client),
+        days: Arc::new(move |now| rules().days_over(now, DAYS, GRACE_MINUTES)),
+        changed: days.changed,
+        rows: days.rows,
+        sent: Arc::new(move |prefix| reader.cursors(prefix).map_err(|error| error.to_string())),
+        keep: Arc::new(move |name, hash| {
+            let scans = scans.clone();
+            Box::pin(async move { scans.keep_cursor(name, hash).await })
+        }),
+        privacy,
+        clock: clock.clone(),
+        metrics: AttendanceMetrics::new(registry),
+        config: upstream.clone(),
+        interval: INTERVAL,
+    })?;
+    Ok(Some(attendance))
+}
+
+/// A day's rows by office, as they are sent and exported. `known` gives a person's name and office, which may be empty.
+///
+/// # Errors
+/// When a row cannot be written as JSON.
+pub fn opd_rows<'k>(
+    day: &[Attendance],
+    known: impl Fn(&str) -> Option<(&'k str, &'k str)>,
+) -> Result<Vec<(String, Vec<Row>)>, String> {
+    let mut opds: BTreeMap<String, Vec<Row>> = BTreeMap::new();
+    for row in day {
+        let named = Named::day(row, &known);
+        let opd = named.opd.unwrap_or_default().to_owned();
+        match serde_json::to_value(&named).map_err(|error| error.to_string())? {
+            serde_json::Value::Object(fields) => opds.entry(opd).or_default().push(fields),
+            _ => return Err("a working day is no JSON object".into()),
+        }
+    }
+    Ok(opds.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+    use jiff::tz::TimeZone;
+    use protocol::{Direction, Instant};
+
+    use super::*;
+    use crate::views::{Passage, Person, attendance, sessions};
+
+    fn day(person: &str, rules: &Rules) -> Attendance {
+        let person = Person::new(person);
+        let passage = |number, time: &str, direction| Passage {
+            number,
+            at: format!("2026-11-23T{time}:00+08:00").parse::<Instant>().unwrap(),
+            zone: "main".into(),
+            door: "main-in".into(),
+            direction,
+            late: false,
+            clock_doubtful: false,
+        };
+        let passages = [passage(1, "07:31", Direction::In), passage(2, "16:02", Direction::Out)];
+        let sessions = sessions(&person, &passages, rules, passages[1].at);
+        attendance(&person, date(2026, 11, 23), &sessions, rules).unwrap()
+    }
+
+    #[test]
+    fn a_day_is_told_by_office() {
+        let rules = Rules::new(TimeZone::get("Asia/Makassar").unwrap());
+        let known = |person: &str| match person {
+            "P-1" => Some(("Contoh Satu", "dinkes")),
+            "P-2" => Some(("", "bapenda")),
+            "P-3" => Some(("Contoh Tiga", "dinkes")),
+            _ => None,
+        };
+        let days = ["P-1", "P-2", "P-3", "P-4"].map(|person| day(person, &rules));
+        let opds = opd_rows(&days, known).unwrap();
+        let told: Vec<(&str, Vec<&str>)> = opds
+            .iter()
+            .map(|(opd, rows)| (opd.as_str(), rows.iter().map(|row| row["person"].as_str().unwrap()).collect()))
+            .collect();
+        assert_eq!(told, [("", vec!["P-4"]), ("bapenda", vec!["P-2"]), ("dinkes", vec!["P-1", "P-3"])]);
+        let row = &opds[2].1[0];
+        assert_eq!(
+            (&row["worked_minutes"], &row["day"], &row["name"]),
+            (&511.into(), &"2026-11-23".into(), &"Contoh Satu".into())
+        );
+        assert!(row["last_out"].is_string() && row["sessions"].is_array() && row["missing_exit"] == false);
+    }
+}
