@@ -80,12 +80,17 @@ fn contacts_path(regency: &Regency, question: &Question) -> String {
 /// The answer of ledgers that have taken everything in.
 async fn up_to_date<T: DeserializeOwned>(api: &GatewayApi, path: &str) -> Result<T> {
     let deadline = Instant::now() + CATCH_UP_TIMEOUT;
+    let mut told = false;
     loop {
         let why = match api.ledger(path).await? {
             Ledger::Answer(answer, 0) => return Ok(answer),
             Ledger::Answer(_, behind) => format!("{behind} events behind"),
             Ledger::Rebuilding(words) => words,
         };
+        if !told {
+            eprintln!("waiting for the ledgers: {why}");
+            told = true;
+        }
         if Instant::now() > deadline {
             bail!("the gateway's ledgers are not up to date after {} s: {why}", CATCH_UP_TIMEOUT.as_secs());
         }

@@ -85,8 +85,8 @@ fn working_day(mut way: Way<'_>, dice: &mut Dice<'_>) -> Vec<Step> {
         way.visit(dice);
     }
     let leave = match dice.below(100) {
-        // Overtime, and whoever goes early.
-        0..3 => 17 * HOUR + dice.seconds(0, 4 * HOUR) / 1_000,
+        // Overtime, but not for 14 hours from the last scan, after which nobody is believed inside; and whoever goes early.
+        0..3 => 17 * HOUR + dice.seconds(0, 3 * HOUR + 30 * MINUTE) / 1_000,
         3..6 if visit != Some(false) => 14 * HOUR + dice.seconds(0, 100 * MINUTE) / 1_000,
         _ => 15 * HOUR + 57 * MINUTE + dice.seconds(0, 40 * MINUTE) / 1_000,
     };

@@ -1,8 +1,13 @@
 //! The gateway's own ledgers, without a gateway around them, beside the truth of a small month.
 
+mod stored;
+
 use gateway::calendar::Calendar;
 use gateway::door_list::Zones;
-use gateway::views::{self, ContactQuery, Passage as Scanned, Person, Rules, Session, Stay as Stayed, WorkingHours};
+use gateway::views::{
+    self, Attendance, Contact, ContactQuery, Passage as Scanned, Person, Rules, Session, Stay as Stayed, WorkingHours,
+};
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use protocol::{Direction, Instant};
 
@@ -45,7 +50,7 @@ fn everybody(regency: &Regency, rules: &Rules) -> Vec<(Person, Vec<Session>)> {
             });
         }
     }
-    let now: Instant = "2026-12-01T00:00:00Z".parse().unwrap();
+    let now = now();
     let sessions = |(person, mut scanned): (u32, Vec<Scanned>)| {
         scanned.sort_by_key(Scanned::order);
         let person = Person::new(&regency.person_id(person));
@@ -55,29 +60,45 @@ fn everybody(regency: &Regency, rules: &Rules) -> Vec<(Person, Vec<Session>)> {
     (0..).zip(scanned).map(sessions).collect()
 }
 
+/// The pure ledgers beside the truth.
 fn checked(regency: &Regency, asked: u32) -> (AttendanceCheck, ContactsCheck) {
     let rules = rules(regency);
     let everybody = everybody(regency, &rules);
+    let stays: Vec<(Person, Vec<Stayed>)> = everybody
+        .iter()
+        .map(|(person, sessions)| (person.clone(), sessions.iter().flat_map(|one| one.stays.clone()).collect()))
+        .collect();
+    let attendance = |date| {
+        let row = |(person, sessions): &(Person, Vec<Session>)| views::attendance(person, date, sessions, &rules);
+        everybody.iter().filter_map(row).collect()
+    };
+    compared(regency, asked, attendance, |query| views::contacts(query, &stays, &rules))
+}
+
+fn compared(
+    regency: &Regency,
+    asked: u32,
+    rows_of: impl Fn(Date) -> Vec<Attendance>,
+    contacts_of: impl Fn(&ContactQuery) -> Vec<Contact>,
+) -> (AttendanceCheck, ContactsCheck) {
     let (mut attendance, mut contacts) = (AttendanceCheck::default(), ContactsCheck::default());
     let true_days = TrueAttendance::of(regency);
     for day in 0..regency.month.len() {
-        let date = regency.month.date(day).unwrap();
-        let row = |(person, sessions): &(Person, Vec<Session>)| views::attendance(person, date, sessions, &rules);
-        let rows: Vec<AttendanceRow> = everybody.iter().filter_map(row).map(|row| as_answered(&row)).collect();
+        let rows: Vec<AttendanceRow> = rows_of(regency.month.date(day).unwrap()).iter().map(as_answered).collect();
         attendance.day(regency, &true_days, day, &rows);
     }
-    let stays: Vec<(Person, Vec<Stayed>)> = everybody
-        .into_iter()
-        .map(|(person, sessions)| (person, sessions.into_iter().flat_map(|session| session.stays).collect()))
-        .collect();
     let questions = questions(regency, asked);
     for (question, truth) in questions.iter().zip(truth(regency, &questions)) {
         let (from, to) = (Instant::from_unix_ms(question.period.0), Instant::from_unix_ms(question.period.1));
         let query = ContactQuery::new(Person::new(&regency.person_id(question.person)), from, to);
-        let rows: Vec<ContactRow> = views::contacts(&query, &stays, &rules).iter().map(as_answered).collect();
+        let rows: Vec<ContactRow> = contacts_of(&query).iter().map(as_answered).collect();
         contacts.answer(regency, &truth, &rows);
     }
     (attendance, contacts)
+}
+
+fn now() -> Instant {
+    "2026-12-01T00:00:00Z".parse().unwrap()
 }
 
 /// Through JSON, as it comes over HTTP.

@@ -21,7 +21,7 @@ pub use fleet::{Fleet, audit};
 pub use gateway::{Gateway, Listen};
 pub use packets::{Connect, Packet, Publish, QoS, Version, packet, subscribe, text};
 pub use reader::{Acknowledged, Reader};
-pub use site::{BLACK, GREEN, NAMES, RED, SITE, Said, Site, UNKNOWN, VISITOR, YELLOW, unused_port};
+pub use site::{BLACK, GREEN, NAMES, RED, SITE, Said, Site, UNKNOWN, VISITOR, YELLOW, program, unused_port};
 
 /// How long anything may take on a busy machine. Nothing waits so long when all is well.
 pub const DEADLINE: Duration = Duration::from_secs(60);

@@ -176,7 +176,7 @@ fn gapura() -> Command {
     program(Path::new(env!("CARGO_BIN_EXE_gateway-under-test")))
 }
 
-pub(super) fn program(path: &Path) -> Command {
+pub fn program(path: &Path) -> Command {
     let mut command = Command::new(path);
     command.env("NO_COLOR", "1").env_remove("RUST_LOG");
     for (name, _) in std::env::vars_os() {
