@@ -44,6 +44,8 @@ pub(super) struct Follower {
     /// Files given up one after another.
     failures: u32,
     failed_at: Option<Monotonic>,
+    /// It was told to stop: no file is made any more.
+    stopping: bool,
 }
 
 /// A file that is never closed, unless it is taken out: to close one that is damaged can end the process. It costs a handle and
@@ -65,7 +67,7 @@ enum Next {
 impl Follower {
     pub fn new(shared: Arc<Shared>, inbox: UnboundedReceiver<Command>) -> std::io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_time().build()?;
-        Ok(Self { shared, inbox, runtime, failures: 0, failed_at: None })
+        Ok(Self { shared, inbox, runtime, failures: 0, failed_at: None, stopping: false })
     }
 
     /// Follows until it is told to stop, or nobody is left who could.
@@ -80,6 +82,10 @@ impl Follower {
                 Ok(Err(error)) => (error.to_string(), false),
                 Err(_) => ("an event could not be taken in".to_owned(), false),
             };
+            if self.stopping {
+                tracing::warn!(reason, "the views were not made durable; what is missing is taken in again");
+                break;
+            }
             if let Next::Stop = self.begin_anew(&reason, may_be_good) {
                 break;
             }
@@ -231,10 +237,13 @@ impl Follower {
         }
     }
 
-    fn carry_out(&self, command: Command, upkeep: &mut Upkeep<'_>) -> Result<Next, StoreError> {
+    fn carry_out(&mut self, command: Command, upkeep: &mut Upkeep<'_>) -> Result<Next, StoreError> {
         // Whoever has asked may have gone.
         match command {
-            Command::Stop => return Ok(Next::Stop),
+            Command::Stop => {
+                self.stopping = true;
+                return Ok(Next::Stop);
+            }
             Command::GiveUp(store, reason) => {
                 if store.ptr_eq(&Arc::downgrade(&upkeep.store)) {
                     tracing::warn!(reason, "the views could not be read");

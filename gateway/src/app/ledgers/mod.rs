@@ -316,6 +316,7 @@ impl From<ViewsError> for LedgerError {
     fn from(error: ViewsError) -> Self {
         match error {
             ViewsError::Rebuilding { through, last } => Self::Rebuilding { through, of: last },
+            ViewsError::TooMany { .. } => Self::Query { parameter: "generations", reason: error.to_string() },
             ViewsError::Stopped => Self::Unavailable(error.to_string()),
         }
     }
