@@ -13,6 +13,7 @@ use crate::views::{Rules, WorkingHours};
 pub fn view_rules(config: &Config, snapshot: &Snapshot) -> Result<Rules> {
     let rules = Rules {
         zones: snapshot.zones.as_ref().clone(),
+        entrances: snapshot.doors.iter().map(|(_, door)| door.zone.to_string()).collect(),
         hours: working_hours(snapshot),
         ..config.attendance.rules(Rules::new(snapshot.rules.time_zone.clone()))
     };

@@ -1,5 +1,6 @@
 //! Readers' end: events by number, cursors, checkpoints, and whether the whole chain holds.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -111,6 +112,31 @@ impl LogReader {
     pub fn event(&self, number: u64) -> Result<Option<Event>, LogError> {
         let Some(after) = number.checked_sub(1) else { return Ok(None) };
         Ok(self.read(after, 1, 0)?.pop())
+    }
+
+    /// Those of the events with these numbers that there are, in order. What lies together is read together.
+    ///
+    /// # Errors
+    /// When the log cannot be read, is damaged there, or is being reopened.
+    pub fn events(&self, numbers: &BTreeSet<u64>) -> Result<Vec<Event>, LogError> {
+        let segments = self.segments()?;
+        let mut events = Vec::with_capacity(numbers.len());
+        let mut next = numbers.first().copied();
+        while let Some(number) = next {
+            let holder = segments.range(..=number).map_err(reading)?.next_back().transpose().map_err(reading)?;
+            let Some((key, value)) = holder else {
+                next = numbers.range(number.saturating_add(1)..).next().copied();
+                continue;
+            };
+            let segment = Segment::read(key.value(), value.value()).map_err(damaged(key.value()))?;
+            for event in segment.events_with(|number| numbers.contains(&number)) {
+                let (mut event, _) = event.map_err(damaged(segment.first))?;
+                self.store.vault.open_event(&mut event)?;
+                events.push(event);
+            }
+            next = numbers.range(segment.last().max(number).saturating_add(1)..).next().copied();
+        }
+        Ok(events)
     }
 
     /// The newest event of a door's scan. Walks the log backwards, in the worst case through all of it: seconds for

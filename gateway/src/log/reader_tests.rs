@@ -65,6 +65,22 @@ fn reading_starts_anywhere_and_ends_at_either_limit() {
 }
 
 #[test]
+fn events_are_read_by_their_numbers_wherever_they_lie() {
+    let disk = Disk::default();
+    let (_log, reader) = log_of(&disk, &[3, 1, 4]);
+    let numbers = |wanted: &[u64]| -> Vec<u64> {
+        let events = reader.events(&wanted.iter().copied().collect()).unwrap();
+        events.iter().map(|event| event.number).collect()
+    };
+    assert!(numbers(&[]).is_empty());
+    assert_eq!(numbers(&[8, 1, 3, 5]), [1, 3, 5, 8]);
+    // There is neither a number 0 nor a 9.
+    assert_eq!(numbers(&[0, 4, 9, 100]), [4]);
+    let one_by_one: Vec<_> = (1..=8).map(|number| reader.event(number).unwrap().unwrap()).collect();
+    assert_eq!(reader.events(&(1..=8).collect()).unwrap(), one_by_one);
+}
+
+#[test]
 fn a_flipped_byte_is_named_by_verify_and_by_read() {
     let disk = Disk::default();
     drop(log_of(&disk, &[2, 3, 4]));

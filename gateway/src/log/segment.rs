@@ -143,12 +143,20 @@ impl<'b> Segment<'b> {
 
     /// Its events with a number of at least `from`, each with its encoded size in bytes.
     pub fn events_from(&self, from: u64) -> impl Iterator<Item = Result<(Event, usize), SegmentFault>> + use<'b> {
+        self.events_with(move |number| number >= from)
+    }
+
+    /// Its events with a number that is `wanted`, each with its encoded size in bytes.
+    pub fn events_with<F: Fn(u64) -> bool>(
+        &self,
+        wanted: F,
+    ) -> impl Iterator<Item = Result<(Event, usize), SegmentFault>> + use<'b, F> {
         let mut decoder = Decoder::new(self.events);
         let (first, last, total) = (self.first, self.last(), self.events.len());
         (first..=last).filter_map(move |number| {
             let unreadable = |source| SegmentFault::Event { number, source };
             let start = decoder.position();
-            if number < from {
+            if !wanted(number) {
                 return decoder.skip().err().map(|source| Err(unreadable(source)));
             }
             let event: Event = match decoder.decode() {

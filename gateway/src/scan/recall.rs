@@ -1,5 +1,6 @@
 //! Answers scans that were sent before with the decision that the log has kept, away from the spine's thread.
 
+use std::collections::HashMap;
 use std::thread;
 
 use bytes::Bytes;
@@ -48,16 +49,20 @@ impl Recall {
         clock: Clock,
     ) -> std::io::Result<Self> {
         let (asked, mut waiting) = mpsc::channel(config.recall_scans_max);
-        let assist_within_ms = config.assist_within_ms;
+        let (assist_within_ms, batch_max) = (config.assist_within_ms, config.recall_scans_max);
         let for_refusals = metrics.clone();
         // Weak: the spine's queue must close when its last real owner is gone.
         let spine = spine.queue.downgrade();
         thread::Builder::new().name("recall".into()).spawn(move || {
-            while let Some(asked) = waiting.blocking_recv() {
-                metrics.recalled.inc();
+            let mut batch = Vec::new();
+            while waiting.blocking_recv_many(&mut batch, batch_max) > 0 {
+                metrics.recalled.inc_by(batch.len() as u64);
+                let known = known(&log, &batch);
                 let answering = |reply: &ReplyTo, event: &Event| kept(reply, event, assist_within_ms, clock.now()).0;
-                if let Some(new) = answer(&log, asked, answering, &metrics) {
-                    hand_back(&spine, new, &metrics);
+                for asked in batch.drain(..) {
+                    if let Some(new) = answer((&log, &known), asked, answering, &metrics) {
+                        hand_back(&spine, new, &metrics);
+                    }
                 }
             }
         })?;
@@ -92,9 +97,18 @@ pub fn kept(reply: &ReplyTo, event: &Event, assist_within_ms: u64, now: Instant)
     (answer, payload)
 }
 
-/// Answers a resent scan; gives it back when the log does not have it.
+/// The events of which the numbers are remembered. After a stall every door sends again what it had in flight: that lies
+/// together, and is read together.
+fn known(log: &LogReader, batch: &[Asked]) -> HashMap<u64, Event> {
+    let number = |asked: &Asked| if let Hint::Kept(number) = asked.hint { number } else { None };
+    // Where that fails, each is looked up by itself.
+    let events = log.events(&batch.iter().filter_map(number).collect()).unwrap_or_default();
+    events.into_iter().map(|event| (event.number, event)).collect()
+}
+
+/// Answers a resent scan, whose event may be `known`; gives it back when the log does not have it.
 fn answer(
-    log: &LogReader,
+    (log, known): (&LogReader, &HashMap<u64, Event>),
     Asked { waiting, hint }: Asked,
     answering: impl Fn(&ReplyTo, &Event) -> Answer,
     metrics: &Metrics,
@@ -103,7 +117,10 @@ fn answer(
     let searched_through = log.last_event();
     let arrival = &waiting.arrival;
     let found = match (hint, arrival.scan_id()) {
-        (Hint::Kept(Some(number)), _) => log.event(number),
+        (Hint::Kept(Some(number)), _) => match known.get(&number) {
+            Some(event) => Ok(Some(event.clone())),
+            None => log.event(number),
+        },
         (Hint::Kept(None) | Hint::Unknown, Some(id)) => log.find_newest_first(&arrival.door, id),
         (Hint::Kept(None) | Hint::Unknown, None) => Ok(None),
     };

@@ -58,7 +58,7 @@ pub struct Presence {
 pub struct Flags {
     /// The person was not seen leaving, and is not inside any more.
     pub missing_exit: bool,
-    /// The person was seen leaving without having come.
+    /// The person was not seen coming at a door that they must have come through.
     pub missing_entry: bool,
     /// The person was not seen again, so that the day was closed by rule.
     pub closed_by_rule: bool,
@@ -195,7 +195,7 @@ impl Flags {
         let any = |test: fn(&Session) -> bool| sessions.iter().any(|session| test(session));
         Self {
             missing_exit: any(|session| matches!(session.evidence, Evidence::Rule | Evidence::NextDoor)),
-            missing_entry: any(|session| !session.entry_seen),
+            missing_entry: any(|session| session.entry_missed),
             closed_by_rule: any(|session| session.evidence == Evidence::Rule),
             late_scan: any(|session| session.stays.iter().any(|stay| stay.late)),
             doubtful_clock: any(|session| session.stays.iter().any(|stay| stay.clock_doubtful)),

@@ -22,6 +22,9 @@ impl Rules {
         for zone in zones {
             add(&mut text, zone, &self.zones.around(zone).join(" "));
         }
+        for zone in &self.entrances {
+            add(&mut text, "entrance", zone);
+        }
         let WorkingHours { week, holidays, groups, members } = &self.hours;
         add(&mut text, "week", &describe(week));
         for day in holidays {
@@ -74,12 +77,13 @@ mod tests {
             rules.fingerprint()
         };
         assert_eq!(changed(&|_| ()), rules.fingerprint());
-        let changes: [&dyn Fn(&mut Rules); 9] = [
+        let changes: [&dyn Fn(&mut Rules); 10] = [
             &|rules| rules.double_scan_seconds += 1,
             &|rules| rules.stay_hours_max += 1,
             &|rules| rules.gap_minutes += 1,
             &|rules| rules.time_zone = jiff::tz::TimeZone::UTC,
             &|rules| rules.zones = Zones::parse("[main]\n").unwrap(),
+            &|rules| assert!(rules.entrances.insert("desk".into())),
             &|rules| rules.hours.week.sunday = rules.hours.week.monday,
             &|rules| assert!(rules.hours.holidays.insert(date(2026, 1, 1))),
             &|rules| rules.hours.groups.get_mut("night").unwrap().holidays_off = true,
@@ -89,6 +93,6 @@ mod tests {
         all.push(rules.fingerprint());
         all.sort_unstable();
         all.dedup();
-        assert_eq!(all.len(), 10);
+        assert_eq!(all.len(), 11);
     }
 }

@@ -26,7 +26,8 @@
 //!
 //! - A *passage* is one person through one door. Who was turned away has not passed; a late scan has.
 //! - A *stay* is one person in one zone, the innermost that is known. Its beginning and end have [`Bounds`]: equal where
-//!   they were seen, apart where a scan was missed. [`Evidence`] says how the end is known.
+//!   they were seen, apart where a scan was missed. [`Evidence`] says how the end is known. Where scans were missed, stays
+//!   that are only possible overlap others.
 //! - A *session* is one person in the site without a break, from coming to going. Ways between zones are no breaks.
 //! - A *working day* has the sessions that began on it; a night shift is one session of the evening's day.
 //!
@@ -38,7 +39,12 @@
 //! | in, and in again at an outermost zone | left unseen in between, by rule at the end of the shift |
 //! | in, and then in or out at another zone | left the first zone somewhere in between; still the same session |
 //! | out without in | came unseen, by rule at the start of the shift |
+//! | in at an inner zone, and not at the one around it, which has doors | came there, but the entry is missing |
 //! | in, and nothing for `stay_hours_max` | left unseen, by rule at the end of the shift, never on the next day |
+//!
+//! Rules are for attendance. Where somebody may have been, for contacts, is taken as wide as the scans allow: anywhere on the way
+//! that nobody saw, and until somebody is not believed to be there any more. One thing is taken for granted: of two ways through
+//! the doors of one zone that follow each other, at most one was missed.
 
 mod attendance;
 mod calendar;

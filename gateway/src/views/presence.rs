@@ -61,7 +61,8 @@ pub struct Muster<'a> {
 /// Where the person is at `now`, out of the sessions as they are known then; `None` when they are outside.
 pub fn present(person: &Person, sessions: &[Session], rules: &Rules, now: Instant) -> Option<Present> {
     let session = sessions.last()?;
-    let stay = session.stays.last()?;
+    // Behind it are those that the person may have passed through since.
+    let stay = session.stays.iter().rfind(|stay| stay.entry.is_some())?;
     let believed = match session.evidence {
         Evidence::Inside => true,
         Evidence::Rule => now.ms_since(session.to.earliest) <= rules.stay_ms(),

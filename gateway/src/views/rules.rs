@@ -1,9 +1,11 @@
 //! The rules by which passages become stays and days, and the site's calendar.
 
+use std::collections::BTreeSet;
+
 use jiff::Span;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
-use protocol::Instant;
+use protocol::{Direction, Instant};
 
 use super::hours::WorkingHours;
 use super::{Passage, Person};
@@ -17,6 +19,8 @@ pub struct Rules {
     pub time_zone: TimeZone,
     /// The zones that lie in each other. A zone that is not listed lies in no other.
     pub zones: Zones,
+    /// Zones that have doors of their own: who is in one of them has come in there, seen or not.
+    pub entrances: BTreeSet<String>,
     /// When people are expected to work.
     pub hours: WorkingHours,
     /// The same person at the same door in the same direction again so soon is one scan too many.
@@ -33,6 +37,7 @@ impl Rules {
         Self {
             time_zone,
             zones: Zones::default(),
+            entrances: BTreeSet::new(),
             hours: WorkingHours::default(),
             double_scan_seconds: 5,
             stay_hours_max: 14,
@@ -138,6 +143,29 @@ impl Rules {
     /// The zone around `zone`, if it lies in one.
     pub fn around(&self, zone: &str) -> Option<&str> {
         self.zones.around(zone).first().map(String::as_str)
+    }
+
+    /// The innermost zone in which somebody is right before the passage; outside where there is none.
+    pub fn before<'r>(&'r self, passage: &'r Passage) -> Option<&'r str> {
+        match passage.direction {
+            Direction::In => self.around(&passage.zone),
+            Direction::Out => Some(&passage.zone),
+        }
+    }
+
+    /// The zones on the way from one to the other, in order: those around the first until one that is around both, or outside,
+    /// and from there into the second. Without the first, with the second.
+    pub fn way<'r>(&'r self, from: Option<&'r str>, to: Option<&'r str>) -> Vec<&'r str> {
+        let path = |zone: Option<&'r str>| {
+            let around = zone.map_or(&[][..], |zone| self.zones.around(zone));
+            zone.into_iter().chain(around.iter().map(String::as_str)).collect::<Vec<_>>()
+        };
+        let (out, into) = (path(from), path(to));
+        let both = out.iter().find(|zone| into.contains(zone));
+        let until_both = |path: &[&str]| path.iter().position(|zone| Some(zone) == both);
+        let leaving = out.iter().take(until_both(&out).map_or(out.len(), |at| at.saturating_add(1))).skip(1);
+        let entering = into.iter().take(until_both(&into).unwrap_or(into.len())).rev();
+        leaving.chain(entering).copied().collect()
     }
 
     /// Whether `inner` is `zone` or lies in it.

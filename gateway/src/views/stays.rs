@@ -1,8 +1,8 @@
 //! From passages to stays: where one person was, from when until when, and how good the evidence is.
 //!
 //! Somebody who goes in at a door is in its zone; who goes out is in the zone around it, or outside where there is none.
-//! Stays of one person follow each other without overlapping: each is in the innermost zone that is known. Where a scan
-//! was missed, the end of one stay and the beginning of the next are only known to lie between two scans.
+//! Each stay is in the innermost zone that is known. Where a scan was missed, somebody may have been between the two scans
+//! around it in any zone on the way from the one to the other: these stays have bounds that say so, and overlap.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use jiff::civil::Date;
 use protocol::{Direction, Instant};
 use serde::Serialize;
 
+use super::rules::plus_ms;
 use super::{Passage, Person, Rules};
 
 /// When something happened: not before `earliest`, not after `latest`.
@@ -77,8 +78,10 @@ pub struct Session {
     pub day: Date,
     /// When it began. Where that was not seen, `earliest` is by rule.
     pub from: Bounds,
-    /// Whether the person was seen coming.
+    /// Whether the person was seen coming, if only at an inner door.
     pub entry_seen: bool,
+    /// The person was not seen coming at a door that they must have come through.
+    pub entry_missed: bool,
     /// When it ended.
     pub to: Bounds,
     /// How its end is known: [`Evidence::NextDoor`] when the person came in again without having left.
@@ -164,7 +167,7 @@ impl<'a> Walk<'a> {
         let open = self.open.take().and_then(|open| {
             let forgotten = next.at.ms_since(open.last.at) > self.rules.stay_ms();
             if forgotten {
-                self.close_by_rule(open);
+                self.close_by_rule(open, next.at);
                 return None;
             }
             Some(open)
@@ -178,45 +181,24 @@ impl<'a> Walk<'a> {
     fn enter(&mut self, open: Option<Open<'a>>, next: &'a Passage) {
         let rules = self.rules;
         let session = match open {
-            None => self.begin(Bounds::at(next.at), next),
+            None => self.come(Bounds::at(next.at), next),
             Some(open) if rules.is_within(&open.zone, &next.zone) && rules.around(&next.zone).is_none() => {
                 self.close_unseen(open, next);
-                self.begin(Bounds::at(next.at), next)
+                self.come(Bounds::at(next.at), next)
             }
-            Some(mut open) => {
-                // Through the door from one zone into the next the time is known; else a scan was missed.
-                let to = if rules.around(&next.zone) == Some(&*open.zone) {
-                    Bounds::at(next.at)
-                } else {
-                    Bounds { earliest: open.last.at, latest: next.at }
-                };
-                open.push(to, Evidence::NextDoor, Some(next));
-                open.session
-            }
+            Some(open) => self.go_on(open, next),
         };
         self.open = Some(Open { session, zone: Arc::clone(&next.zone), last: next });
     }
 
     fn leave(&mut self, open: Option<Open<'a>>, next: &'a Passage) {
         let mut session = match open {
-            Some(mut open) if open.zone == next.zone => {
-                open.push(Bounds::at(next.at), Evidence::Exit, Some(next));
-                open.session
-            }
-            Some(mut open) => {
-                let between = Bounds { earliest: open.last.at, latest: next.at };
-                open.push(between, Evidence::NextDoor, Some(next));
-                open.session.stays.push(unseen_entry(between, next));
-                open.session
-            }
+            Some(open) => self.go_on(open, next),
             None => {
                 let earliest = self.rules.begin_by_rule(self.person, next.at, self.left_at);
-                let from = Bounds { earliest, latest: next.at };
-                let mut session = self.begin(from, next);
-                session.entry_seen = false;
-                session.day = self.rules.day_of_departure(self.person, next.at);
-                session.stays.push(unseen_entry(from, next));
-                session
+                let session = self.come(Bounds { earliest, latest: next.at }, next);
+                let day = self.rules.day_of_departure(self.person, next.at);
+                Session { day, entry_seen: false, entry_missed: true, ..session }
             }
         };
         match self.rules.around(&next.zone) {
@@ -230,39 +212,75 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn begin(&self, from: Bounds, first: &Passage) -> Session {
+    /// A session that begins with its first passage, and the way to there, where that was not seen.
+    fn come(&self, from: Bounds, first: &Passage) -> Session {
+        let way = self.rules.way(None, self.rules.before(first));
+        let earliest = plus_ms(first.at, -self.rules.stay_ms());
+        let between = Bounds { earliest: earliest.max(self.left_at.unwrap_or(earliest)), latest: first.at };
         Session {
             day: self.rules.day_of_arrival(self.person, first.at),
             from,
             entry_seen: true,
+            entry_missed: way.iter().any(|zone| self.rules.entrances.contains(*zone)),
             to: from,
             evidence: Evidence::Inside,
             end_by_rule: first.at,
             began: first.order(),
-            stays: Vec::new(),
+            stays: unseen(&way, between, [None, Some(first)], Some(first)).collect(),
         }
+    }
+
+    /// The session of somebody who is inside, up to the next passage.
+    fn go_on(&self, mut open: Open<'a>, next: &Passage) -> Session {
+        let before = self.rules.before(next);
+        if before == Some(&*open.zone) {
+            let evidence = if next.direction == Direction::Out { Evidence::Exit } else { Evidence::NextDoor };
+            open.push(Bounds::at(next.at), evidence, Some(next));
+        } else {
+            let between = Bounds { earliest: open.last.at, latest: next.at };
+            self.end_unseen(&mut open, between, Evidence::NextDoor, (Some(next), before));
+        }
+        open.session
     }
 
     /// The person comes in again without having left.
     fn close_unseen(&mut self, mut open: Open<'a>, next: &'a Passage) {
         let between = Bounds { earliest: open.last.at, latest: next.at };
-        open.push(between, Evidence::NextDoor, Some(next));
+        self.end_unseen(&mut open, between, Evidence::NextDoor, (Some(next), None));
         let by_rule = self.rules.end_by_rule(self.person, open.session.day, open.last.at).min(next.at);
         self.end(open.session, between, Evidence::NextDoor, by_rule);
     }
 
-    fn close_by_rule(&mut self, mut open: Open<'a>) {
-        let by_rule = self.rules.end_by_rule(self.person, open.session.day, open.last.at);
-        let to = Bounds { earliest: open.last.at, latest: by_rule };
-        open.push(to, Evidence::Rule, None);
-        self.end(open.session, to, Evidence::Rule, by_rule);
+    /// The person was not seen again until `then`.
+    fn close_by_rule(&mut self, mut open: Open<'a>, then: Instant) {
+        let earliest = open.last.at;
+        // The rule is for attendance; where somebody may have been is open until nobody believes it any more.
+        let latest = plus_ms(earliest, self.rules.stay_ms()).min(then);
+        self.end_unseen(&mut open, Bounds { earliest, latest }, Evidence::Rule, (None, None));
+        let by_rule = self.rules.end_by_rule(self.person, open.session.day, earliest);
+        self.end(open.session, Bounds { earliest, latest: by_rule }, Evidence::Rule, by_rule);
+    }
+
+    /// Ends the last stay somewhere in `between`, on a way that nobody saw, to the next scan in or at the door of a zone.
+    fn end_unseen(
+        &self,
+        open: &mut Open<'_>,
+        between: Bounds,
+        evidence: Evidence,
+        (next, zone): (Option<&Passage>, Option<&str>),
+    ) {
+        open.push(between, evidence, next);
+        let left = Arc::clone(&open.zone);
+        let way = self.rules.way(Some(&left), zone);
+        let at_door = next.filter(|_| zone.is_some());
+        open.session.stays.extend(unseen(&way, between, [Some(open.last), next], at_door));
     }
 
     fn finish(&mut self) {
         let Some(mut open) = self.open.take() else { return };
         let by_rule = self.rules.end_by_rule(self.person, open.session.day, open.last.at);
         if self.now > by_rule {
-            return self.close_by_rule(open);
+            return self.close_by_rule(open, self.now);
         }
         let to = Bounds { earliest: open.last.at, latest: self.now.max(open.last.at) };
         open.push(to, Evidence::Inside, None);
@@ -294,19 +312,35 @@ impl Open<'_> {
     }
 }
 
-/// A stay of which only the end was seen.
-fn unseen_entry(from: Bounds, exit: &Passage) -> Stay {
-    Stay {
-        zone: Arc::clone(&exit.zone),
-        from,
-        arrival: Arrival::Unseen,
-        to: Bounds::at(exit.at),
-        evidence: Evidence::Exit,
-        entry: None,
-        exit: Some(exit.number),
-        late: exit.late,
-        clock_doubtful: exit.clock_doubtful,
-    }
+/// Stays in the zones of a way that nobody saw between two scans. Only the end of the last is known, where it was `at_door`.
+fn unseen<'w>(
+    way: &'w [&str],
+    between: Bounds,
+    scans: [Option<&'w Passage>; 2],
+    at_door: Option<&'w Passage>,
+) -> impl Iterator<Item = Stay> + 'w {
+    let any = move |test: fn(&Passage) -> bool| scans.into_iter().flatten().any(test);
+    let [_, next] = scans;
+    let evidence = if next.is_some() { Evidence::NextDoor } else { Evidence::Rule };
+    let last = way.len().saturating_sub(1);
+    way.iter().enumerate().map(move |(index, zone)| {
+        let exit = at_door.filter(|_| index == last);
+        Stay {
+            zone: (*zone).into(),
+            from: between,
+            arrival: Arrival::Unseen,
+            to: exit.map_or(between, |exit| Bounds::at(exit.at)),
+            evidence: match exit.map(|exit| exit.direction) {
+                Some(Direction::Out) => Evidence::Exit,
+                Some(Direction::In) => Evidence::NextDoor,
+                None => evidence,
+            },
+            entry: None,
+            exit: exit.map(|exit| exit.number),
+            late: any(|scan| scan.late),
+            clock_doubtful: any(|scan| scan.clock_doubtful),
+        }
+    })
 }
 
 /// Joins sessions between which the person was away for less than the rules count, and was seen going and coming.
@@ -321,6 +355,7 @@ fn merge_gaps(sessions: Vec<Session>, rules: &Rules) -> Vec<Session> {
             {
                 (before.to, before.evidence) = (session.to, session.evidence);
                 before.end_by_rule = session.end_by_rule;
+                before.entry_missed |= session.entry_missed;
                 before.stays.extend(session.stays);
             }
             _ => merged.push(session),

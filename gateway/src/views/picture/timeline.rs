@@ -7,8 +7,8 @@ use protocol::Instant;
 
 use super::svg::{Anchor, Svg, shortened};
 use super::{GRAPH_X, MARGIN, Plan, Row, TOP};
-use crate::views::Encounter;
 use crate::views::rules::days_after;
+use crate::views::{Arrival, Encounter};
 
 /// Most days that are drawn, the last ones.
 const DAYS_MAX: usize = 31;
@@ -124,7 +124,10 @@ impl<'a> Timeline<'a> {
         let width = RIGHT - MARGIN + 4.0;
         svg.bar(MARGIN - 4.0, y, width, ROW - 2.0, "#e9e9e9");
         svg.bold(MARGIN + 26.0, y + 16.0, 12, &shortened(&self.plan.title.name, 32));
-        for stay in self.plan.traced.stays {
+        // What was seen is drawn over what is only possible.
+        let (unseen, seen): (Vec<_>, Vec<_>) =
+            self.plan.traced.stays.iter().partition(|stay| stay.arrival == Arrival::Unseen);
+        for stay in unseen.into_iter().chain(seen) {
             let (_, colour) = self.plan.colour(&stay.zone);
             let text = format!("{}: {}", stay.zone, self.time_span(stay.from.earliest, stay.to.latest));
             svg.explained(&text);

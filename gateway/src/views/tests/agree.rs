@@ -75,7 +75,7 @@ proptest! {
                 prop_assert_eq!(row.sessions.iter().map(|one| one.evidence).collect::<Vec<_>>(), ends.clone());
                 prop_assert_eq!(row.flags.closed_by_rule, ends.contains(&Evidence::Rule));
                 prop_assert_eq!(row.flags.missing_exit, ends.contains(&Evidence::Rule) || ends.contains(&Evidence::NextDoor));
-                prop_assert_eq!(row.flags.missing_entry, runs.iter().any(|run| !naive.begin(*run).0));
+                prop_assert_eq!(row.flags.missing_entry, runs.iter().any(|run| naive.entry_missed(*run)));
                 let scans = || runs.iter().flat_map(|run| run.first..=run.last).map(|scan| naive.scan(scan));
                 // The scan that shows that one before was missed belongs to the next session, but counts as well.
                 if !ends.contains(&Evidence::NextDoor) {

@@ -137,26 +137,68 @@ impl<'a> Naive<'a> {
         if self.kept.len() == scan + 1 && self.now <= end { (self.now.max(last), true) } else { (end, false) }
     }
 
+    /// The zone in which the person is right before a scan.
+    fn before(&self, scan: usize) -> Option<String> {
+        let scan = &self.kept[scan];
+        match scan.direction {
+            Direction::In => self.rules.zones.around(&scan.zone).first().cloned(),
+            Direction::Out => Some(scan.zone.to_string()),
+        }
+    }
+
+    /// Zones that somebody must cross between two places who turns back nowhere: those that hold one of the two only, and the
+    /// innermost that holds both.
+    fn on_the_way(&self, one: Option<String>, other: Option<String>) -> BTreeSet<String> {
+        let path = |zone: Option<String>| zone.map_or(Vec::new(), |zone| self.path(&zone));
+        let (one, other) = (path(one), path(other));
+        let both = one.iter().find(|zone| other.contains(zone)).cloned();
+        let only_one = one.iter().filter(|zone| !other.contains(zone));
+        let only_other = other.iter().filter(|zone| !one.contains(zone));
+        only_one.chain(only_other).cloned().chain(both).collect()
+    }
+
     /// The innermost zones in which the person may be in that minute.
     pub fn possible(&self, minute: Instant) -> BTreeSet<String> {
-        let mut zones = BTreeSet::new();
+        let believed = i64::from(self.rules.stay_hours_max) * 60 * MINUTE_MS;
         let before = self.kept.iter().rposition(|scan| scan.at <= minute);
-        if let Some(scan) = before
-            && let Some(position) = self.position(scan)
-            && (self.next_in_time(scan).is_some() || minute < self.until_now(scan).0)
-        {
-            zones.insert(position);
-        }
         let next = before.map_or(0, |scan| scan + 1);
-        if let Some(scan) = self.kept.get(next)
-            && scan.direction == Direction::Out
+        let is_next_near = self.kept.get(next).is_some_and(|next| next.at.ms_since(minute) <= believed);
+        if let Some(scan) = before
+            && self.next_in_time(scan).is_some()
         {
-            let inside = before.is_some_and(|before| self.goes_on(before));
-            if inside || minute >= self.rule_begin(next) {
-                zones.insert(scan.zone.to_string());
+            let ways = self.on_the_way(self.position(scan), self.before(next));
+            return if self.position(scan).is_some() || is_next_near { ways } else { BTreeSet::new() };
+        }
+        let mut zones = BTreeSet::new();
+        if let Some(scan) = before {
+            let (end, inside) = self.until_now(scan);
+            let (mut ways, mut until) = (self.on_the_way(self.position(scan), None), end);
+            if inside {
+                ways = self.position(scan).into_iter().collect();
+            } else {
+                until = plus_ms(self.kept[scan].at, believed);
+                if self.kept.len() == next {
+                    until = until.min(self.now);
+                }
+            }
+            if minute < until {
+                zones.extend(ways);
             }
         }
+        if is_next_near {
+            zones.extend(self.on_the_way(None, self.before(next)));
+        }
         zones
+    }
+
+    /// Whether the person must have come through a door with a reader and was not seen there, in a session of these scans.
+    pub fn entry_missed(&self, run: Run) -> bool {
+        let coming = |scan: &usize| *scan == run.first || !self.goes_on(scan - 1);
+        (run.first..=run.last).filter(coming).any(|scan| {
+            let seen_leaving = self.kept[scan].direction == Direction::Out;
+            let ways = self.on_the_way(None, self.before(scan));
+            seen_leaving || ways.iter().any(|zone| self.rules.entrances.contains(zone))
+        })
     }
 
     /// The innermost zone in which the scans before and after prove the person to be.
@@ -234,29 +276,32 @@ impl<'a> Naive<'a> {
     }
 }
 
+/// Where somebody may be in a minute, and where they are for certain.
+type Place = (BTreeSet<String>, BTreeSet<String>);
+
+/// The minutes of a period.
+pub type Places = Vec<Place>;
+
+impl Naive<'_> {
+    /// Minute by minute, in innermost zones or in all around them as well.
+    pub fn places(&self, period: &[Instant], around: bool) -> Places {
+        let place = |minute: &Instant| {
+            if around {
+                (self.possible_around(*minute), self.certain_around(*minute))
+            } else {
+                (self.possible(*minute), self.certain(*minute).into_iter().collect())
+            }
+        };
+        period.iter().map(place).collect()
+    }
+}
+
 /// Minutes in common of two people, from `since` on: for each minute of the period whether possible, whether certain.
-pub fn shared(
-    one: &Naive<'_>,
-    other: &Naive<'_>,
-    period: &[Instant],
-    since: Instant,
-    around: bool,
-) -> Vec<(bool, bool)> {
-    let minute = |minute: &Instant| {
-        if *minute < since {
-            return (false, false);
-        }
-        if around {
-            let possible = one.possible_around(*minute).intersection(&other.possible_around(*minute)).count() > 0;
-            let certain = one.certain_around(*minute).intersection(&other.certain_around(*minute)).count() > 0;
-            (possible, certain)
-        } else {
-            let possible = one.possible(*minute).intersection(&other.possible(*minute)).count() > 0;
-            let certain = one.certain(*minute).is_some_and(|zone| other.certain(*minute) == Some(zone));
-            (possible, certain)
-        }
+pub fn shared(one: &Places, other: &Places, period: &[Instant], since: Instant) -> Vec<(bool, bool)> {
+    let minute = |((minute, one), other): ((&Instant, &Place), &Place)| {
+        (*minute >= since && !one.0.is_disjoint(&other.0), *minute >= since && !one.1.is_disjoint(&other.1))
     };
-    period.iter().map(minute).collect()
+    period.iter().zip(one).zip(other).map(minute).collect()
 }
 
 /// A contact as the oracle sees it: certain or not, minutes at least and at most, when reached.
@@ -289,24 +334,24 @@ pub fn contacts(
     threshold: i64,
     around: bool,
 ) -> BTreeMap<(u8, String, String), Met> {
-    let get = |who: &Person| &everybody.iter().find(|(person, _)| person == who).unwrap().1;
+    let places: Vec<(&Person, Places)> =
+        everybody.iter().map(|(person, naive)| (person, naive.places(period, around))).collect();
+    let of = |who: &Person| &places.iter().find(|(person, _)| *person == who).unwrap().1;
     let mut found = BTreeMap::new();
     let mut first = Vec::new();
-    for (other, naive) in everybody.iter().filter(|(other, _)| other != index) {
-        let shared = shared(get(index), naive, period, period[0], around);
-        if let Some(met) = met(&shared, period, threshold) {
+    for (other, theirs) in places.iter().filter(|(other, _)| *other != index) {
+        if let Some(met) = met(&shared(of(index), theirs, period, period[0]), period, threshold) {
             found.insert((1, index.as_str().into(), other.as_str().into()), met);
-            first.push((other, met.3));
+            first.push((*other, met.3));
         }
     }
-    for (of, since) in &first {
-        for (other, naive) in everybody {
-            if other == index || first.iter().any(|(person, _)| *person == other) {
+    for (source, since) in &first {
+        for (other, theirs) in &places {
+            if *other == index || first.iter().any(|(person, _)| person == other) {
                 continue;
             }
-            let shared = shared(get(of), naive, period, *since, around);
-            if let Some(met) = met(&shared, period, threshold) {
-                found.insert((2, of.as_str().into(), other.as_str().into()), met);
+            if let Some(met) = met(&shared(of(source), theirs, period, *since), period, threshold) {
+                found.insert((2, source.as_str().into(), other.as_str().into()), met);
             }
         }
     }

@@ -31,6 +31,7 @@ pub fn rules(which: usize) -> (Rules, Date) {
         "[complex]\ncapacity = 900\n[main]\nparent = \"complex\"\n[tax]\nparent = \"main\"\n[desk]\nparent = \"main\"\n",
     )
     .unwrap();
+    rules.entrances = ["complex", "tax", "annex"].map(String::from).into();
     rules.hours.week = Week::workdays("07:30-16:00".parse().unwrap());
     rules.hours.holidays.insert(date(2026, 11, 24));
     let mut night = Week::workdays("22:00-06:00".parse().unwrap());
