@@ -130,7 +130,7 @@ async fn contacts_need_a_purpose_and_are_tables_and_pictures() {
     assert!(table.ends_with("2 contacts: 2 certain, 0 possible\n"), "{table}");
     let picture = office.well(&format!("{asked} --purpose case --format svg"));
     assert!(picture.starts_with("<svg") && picture.trim_end().ends_with("</svg>"), "{picture}");
-    assert!(picture.contains("C-0007") && !picture.contains("<script"), "{picture}");
+    assert!(picture.contains("Contoh Satu") && picture.contains("=1+1") && !picture.contains("<script"), "{picture}");
     assert_eq!(office.json(&format!("{asked} --purpose case --json"))["contacts"].as_array().unwrap().len(), 2);
     let looks = office.well("privacy looks --person C-0001");
     assert_eq!(looks.lines().filter(|line| line.contains("contacts") && line.contains("case")).count(), 3, "{looks}");

@@ -35,7 +35,7 @@ pub fn scans(days: &Days) -> [Vec<Kept>; 2] {
         for (n, badge) in badges.iter().enumerate() {
             let slot = (n * 7 + ago as usize * 13) as i64 % 60;
             let at = |hour, minutes| days.at(ago, hour, 0) + SignedDuration::from_mins(minutes);
-            let mut seen = |scans: &mut Vec<Kept>, at, direction| {
+            let seen = |scans: &mut Vec<Kept>, at, direction| {
                 let seq = scans.len() as u64 + 1;
                 scans.push(Kept { seq, at, direction, badge: badge.clone() });
             };
@@ -45,7 +45,7 @@ pub fn scans(days: &Days) -> [Vec<Kept>; 2] {
                 seen(&mut office, at(11, slot), Direction::Out);
             }
             // Whoever was not seen leaving yesterday might still be there, on some days of the week.
-            if ago == 1 || (n + ago as usize) % 7 != 0 {
+            if ago == 1 || !(n + ago as usize).is_multiple_of(7) {
                 seen(&mut main, at(15, slot * 2), Direction::Out);
             }
         }

@@ -86,10 +86,10 @@ async fn each_role_may_do_what_it_is_for_and_every_refusal_is_on_the_record() {
             assert_eq!((&look["token"], &look["role"]), (&json!(role), &json!(role)), "{look}");
             (look["what"].as_str().unwrap(), look["person"].as_str(), look["purpose"].as_str())
         });
-        // Of somebody whom the site does not know nothing is kept that could name them.
+        // Whoever is not known to the site is not named.
         let expected: Vec<_> = refused
             .into_iter()
-            .map(|(what, person, why)| if person == Some("X-1") { (what, None, None) } else { (what, person, why) })
+            .map(|(what, person, why)| if person == Some("X-1") { (what, None, why) } else { (what, person, why) })
             .collect();
         assert_eq!(of_refused.collect::<Vec<_>>(), expected, "{role}: {looks:#?}");
     }
