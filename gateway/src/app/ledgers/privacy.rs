@@ -46,14 +46,16 @@ impl Ledgers {
     /// Erases a person. Each step may be done again: after a crash, or an error, the same request goes on where it was.
     ///
     /// Keys are destroyed before the directory forgets which credentials were the person's, and once more after it: a scan in
-    /// between has made new ones.
+    /// between has made new ones. While the views are made anew nobody is erased: they tell which credentials were shown.
     pub(super) fn erase_person(&self, id: &str, force: bool) -> Result<Erasure, LedgerError> {
         self.must_know(id)?;
         if !force && self.is_inside(id)? {
             return Err(LedgerError::StillInside);
         }
-        let credentials = credentials_of(&self.directory, id).map_err(unavailable)?;
-        let shown = self.events_about(id).map(|events| shown_by(&events)).unwrap_or_default();
+        // Also what the directory does not have any more. Once the keys are gone nobody can tell what was shown.
+        let mut credentials: BTreeSet<CredentialHash> = shown_by(&self.events_about(id)?).into_iter().collect();
+        credentials.extend(credentials_of(&self.directory, id).map_err(unavailable)?);
+        let credentials: Vec<CredentialHash> = credentials.into_iter().collect();
         let subjects = subjects_of(id, &credentials);
         let mut numbers = self.numbers_of(&subjects);
 
@@ -68,8 +70,7 @@ impl Ledgers {
         let after = self.subjects.vault().destroy(&subjects).map_err(unavailable)?;
         self.subjects.refresh().map_err(unavailable)?;
 
-        let credentials: BTreeSet<CredentialHash> = credentials.into_iter().chain(shown).collect();
-        let erased = Erased { person: id.to_owned(), credentials: credentials.into_iter().collect() };
+        let erased = Erased { person: id.to_owned(), credentials };
         let scans = self.scans.upgrade().ok_or_else(|| LedgerError::Unavailable("the gateway is stopping".into()))?;
         self.runtime.block_on(scans.forget(erased)).map_err(LedgerError::Unavailable)?;
         let numbers: Vec<u64> = numbers.into_iter().collect();
