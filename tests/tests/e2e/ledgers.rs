@@ -1,6 +1,7 @@
 //! Presence, attendance and contacts, search and privacy: to whom they tell what, and that they forget what they should.
 
 mod commands;
+mod cut_off;
 mod erasure;
 mod kills;
 mod past;

@@ -12,9 +12,9 @@ use crate::harness::{
     Days, GREEN, Gateway, Kept, Manner, Reader, Recorder, Site, Version, everything, lines, program, token_of,
 };
 
-const PERSON: &str = "X-74011";
+pub(super) const PERSON: &str = "X-74011";
 const NAME: &str = "Contoh Terlupakan";
-const BADGE: &str = "CONTOH-BADGE-74011";
+pub(super) const BADGE: &str = "CONTOH-BADGE-74011";
 const ID_NUMBER: &str = "5171074011740110";
 /// What was said about the person.
 const REASON: &str = "kenal-74011";
@@ -25,12 +25,12 @@ const OTHER_PURPOSE: &str = "perkara-lain";
 const OTHER: &str = "C-0001";
 
 /// A site at which the person and somebody else have worked for some days, and how the person is known there.
-struct Known {
-    site: Site,
-    days: Days,
-    reader: Reader,
-    officer: String,
-    words: Vec<(String, Vec<u8>)>,
+pub(super) struct Known {
+    pub site: Site,
+    pub days: Days,
+    pub reader: Reader,
+    pub officer: String,
+    pub words: Vec<(String, Vec<u8>)>,
 }
 
 fn kept(seq: u64, at: jiff::Timestamp, direction: Direction, badge: &str) -> Kept {
@@ -38,7 +38,7 @@ fn kept(seq: u64, at: jiff::Timestamp, direction: Direction, badge: &str) -> Kep
 }
 
 /// Lets the person be seen in every way there is: badge, number, pass, a helper's word, looks, a restriction, nonsense.
-async fn known(recorder: Option<&Recorder>) -> (Known, Gateway) {
+pub(super) async fn known(recorder: Option<&Recorder>) -> (Known, Gateway) {
     let site = Site::make(&["main-in"]);
     let days = Days::at_noon(&site);
     if let Some(recorder) = recorder {
@@ -119,7 +119,7 @@ async fn words(gateway: &Gateway) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Where in a folder something of the person stands.
-fn traces(folder: &Path, words: &[(String, Vec<u8>)]) -> Vec<String> {
+pub(super) fn traces(folder: &Path, words: &[(String, Vec<u8>)]) -> Vec<String> {
     let mut traces = Vec::new();
     for (path, content) in everything(folder) {
         let name = path.display().to_string();
