@@ -121,3 +121,45 @@ async fn whoever_has_left_the_directory_can_still_be_erased_with_every_badge_tha
     let exported = site.must(&["log", "export"]);
     assert_eq!(exported.lines().filter(|line| line.contains("\"erased\":true")).count(), 12, "{exported}");
 }
+
+#[tokio::test]
+async fn whoever_is_scanned_and_looked_at_while_being_erased_is_erased() {
+    let mut site = Site::make(&["main-in"]);
+    site.set("GAPURA_HTTP__EVENTS_REQUESTS_MAX", 16);
+    let days = Days::at_noon(&site);
+    let gateway = site.run().await;
+    let mut reader = Reader::connect(&site, &gateway, "main-in", Version::V5).await;
+    let mut seq = 0;
+    for n in 0..4 {
+        let (id, badge) = (format!("F-{n:03}"), format!("CONTOH-{:04}", n + 1));
+        let url = format!("http://{}/api/v1/privacy/people/{id}?purpose=own", gateway.http);
+        let ask =
+            |method, more: &str| client().request(method, format!("{url}{more}")).bearer_auth(site.token()).send();
+        let asking = [Method::GET, Method::DELETE, Method::GET, Method::DELETE, Method::GET].map(|method| {
+            let more = if method == Method::DELETE { "&force=true" } else { "" };
+            let asked = ask(method.clone(), more);
+            async move { (method, asked.await.unwrap().status().as_u16()) }
+        });
+        let mut scans = async || {
+            seq += 32;
+            let one = |seq| Kept { seq, at: days.at(1, 8, 0), direction: Direction::In, badge: badge.clone() };
+            reader.bring(&(seq - 31..=seq).map(one).collect::<Vec<_>>()).await;
+        };
+        scans().await;
+        let mut asking = tokio::task::JoinSet::from_iter(asking);
+        let mut erased = 0;
+        while !asking.is_empty() {
+            scans().await;
+            while let Some(answered) = asking.try_join_next() {
+                let (method, status) = answered.unwrap();
+                assert!([200, 404].contains(&status), "{method}: {status}");
+                erased += u32::from(method == Method::DELETE && status == 200);
+            }
+        }
+        assert!(erased > 0);
+        let words = [id.clone(), format!("Contoh Armada {n:03}")].map(|word| (word.clone(), word.into_bytes()));
+        assert_eq!(traces(&site.root(), &words), [""; 0]);
+        let events = gateway.events().await;
+        assert!(events.iter().all(|event| event["verdict"]["person"] != id.as_str()), "{id}");
+    }
+}

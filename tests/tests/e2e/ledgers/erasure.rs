@@ -174,6 +174,8 @@ async fn after_an_erasure_nothing_tells_of_the_person_and_everything_of_the_othe
     reader.leave(60, BADGE).await;
     let erased = site.ask(&gateway, &officer, &erase);
     assert!(erased.success && erased.stdout.starts_with(&format!("{PERSON}: erased")), "{erased:?}");
+    let said = gateway.stderr() + &gateway.metrics().await;
+    assert!(words.iter().all(|(_, word)| !contains(&said, word)), "{said}");
     // At once, while the gateway runs.
     assert_eq!(traces(&site.root(), &words), [""; 0]);
     assert_forgotten(&gateway, &days, &words).await;
