@@ -12,21 +12,14 @@ use super::batch::Batch;
 use super::config::Config;
 use super::{Failure, ForwardError};
 
-/// Longest piece of a refusal's text that is kept, in characters.
-const REASON_CHARS_MAX: usize = 200;
-
 /// What the upstream made of a batch.
 #[derive(Debug)]
 pub(super) enum Reply {
     /// Everything up to this number is safe.
     AckedThrough(u64),
-    /// It will never take this batch as it is.
-    Refused {
-        /// The HTTP status.
-        status: StatusCode,
-        /// The status, and the beginning of what the upstream says of it. May repeat personal data.
-        reason: String,
-    },
+    /// It will never take this batch as it is, and says so with this status. What else it says may repeat personal data, and is
+    /// passed over.
+    Refused(StatusCode),
     /// Anything else: try again.
     Failed(Failure),
 }
@@ -65,7 +58,7 @@ pub fn client(config: &Config, tls: Option<rustls::ClientConfig>) -> Result<Clie
 pub(super) async fn post(client: &Client, url: &Url, batch: &Batch, answer_bytes_max: usize) -> Reply {
     match send(client, url, batch.body.clone(), answer_bytes_max).await {
         Ok(Answer { status, bytes, whole }) if status.is_success() => acknowledgement(status, &bytes, whole),
-        Ok(Answer { status, bytes, .. }) => Reply::Refused { status, reason: reason(status, &bytes) },
+        Ok(Answer { status, .. }) => Reply::Refused(status),
         Err(failure) => Reply::Failed(failure),
     }
 }
@@ -131,15 +124,6 @@ fn is_final(status: StatusCode) -> bool {
     )
 }
 
-fn reason(status: StatusCode, answer: &[u8]) -> String {
-    let text = String::from_utf8_lossy(answer);
-    let text: String = text.chars().filter(|char| !char.is_control()).take(REASON_CHARS_MAX).collect();
-    match text.trim() {
-        "" => format!("HTTP {}", status.as_u16()),
-        text => format!("HTTP {}: {text}", status.as_u16()),
-    }
-}
-
 fn complaint(status: StatusCode) -> String {
     let remedy = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ": have it admit this gateway's certificate",
@@ -184,15 +168,6 @@ fn trusting_nobody() -> Result<rustls::ClientConfig, ForwardError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_reason_is_short_and_has_no_control_characters() {
-        let status = StatusCode::UNPROCESSABLE_ENTITY;
-        assert_eq!(reason(status, b"field \x1b[31mdoor\r\nis unknown"), "HTTP 422: field [31mdooris unknown");
-        assert_eq!(reason(status, b"\n"), "HTTP 422");
-        assert_eq!(reason(status, "é".repeat(500).as_bytes()), format!("HTTP 422: {}", "é".repeat(200)));
-        assert_eq!(reason(status, &[0xff, b'a']), "HTTP 422: \u{fffd}a");
-    }
 
     #[test]
     fn an_https_url_needs_tls() {

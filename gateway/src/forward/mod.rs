@@ -83,13 +83,13 @@ pub struct Note {
 }
 
 /// Events that the upstream refused for good.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantine {
     /// Number of the first.
     pub first: u64,
     /// Number of the last.
     pub last: u64,
-    /// The HTTP status and the beginning of the answer. May repeat personal data: not for logs.
+    /// The HTTP status. The answer's text is not kept: it may repeat personal data, which would outlast an erasure.
     pub reason: String,
 }
 
@@ -216,7 +216,7 @@ impl Forwarder {
         metrics.request_seconds.observe(started.elapsed().as_secs_f64());
         match reply {
             Reply::AckedThrough(number) => self.accepted(&batch, number).await,
-            Reply::Refused { status, reason } => self.refused(&batch, status, reason).await,
+            Reply::Refused(status) => self.refused(&batch, status).await,
             Reply::Failed(failure) => {
                 self.count(BatchResult::Failed);
                 Err(failure)
@@ -264,7 +264,7 @@ impl Forwarder {
         self.settle().await
     }
 
-    async fn refused(&mut self, batch: &Batch, status: StatusCode, reason: String) -> Result<Step, Failure> {
+    async fn refused(&mut self, batch: &Batch, status: StatusCode) -> Result<Step, Failure> {
         self.count(BatchResult::Refused);
         if batch.events > 1 {
             tracing::debug!(first = batch.first, last = batch.last, status = status.as_u16(), "batch refused: halved");
@@ -285,6 +285,7 @@ impl Forwarder {
         }
         self.note_hole(batch);
         self.size.isolated();
+        let reason = format!("HTTP {}", status.as_u16());
         let quarantined = Some(Quarantine { first: batch.first, last: batch.last, reason });
         self.unkept = Some(Note { acked_through: batch.last, quarantined });
         tracing::warn!(event = batch.first, status = status.as_u16(), "the upstream refuses an event: quarantined");
@@ -330,12 +331,6 @@ impl Forwarder {
 
     fn count(&self, result: BatchResult) {
         self.parts.metrics.batches.get_or_create(&BatchLabels { result }).inc();
-    }
-}
-
-impl fmt::Debug for Quarantine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Quarantine").field("first", &self.first).field("last", &self.last).finish_non_exhaustive()
     }
 }
 

@@ -79,7 +79,8 @@ pub trait Ledgers: Send + Sync {
     /// Erases a person: destroys the keys of everything that tells of them.
     ///
     /// # Errors
-    /// When there is no such person, when they are inside and it is not forced, or when a file cannot be written.
+    /// When there is no such person, when they are inside and it is not forced, while the views are made anew, or when a file
+    /// cannot be written.
     fn erase(&self, id: &str, force: bool) -> Result<Erasure, LedgerError>;
 
     /// For how long what is kept.

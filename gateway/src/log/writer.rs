@@ -52,7 +52,7 @@ pub struct Quarantined {
     /// Number of its last event.
     #[n(1)]
     pub last: u64,
-    /// Why, as the upstream says. No personal data.
+    /// The HTTP status with which the upstream has refused it. No personal data.
     #[n(2)]
     pub reason: String,
     /// When it was refused.

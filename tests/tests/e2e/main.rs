@@ -16,6 +16,7 @@ mod crash;
 mod disk;
 mod history;
 mod house;
+mod ledgers;
 mod mistakes;
 mod passes;
 mod people;

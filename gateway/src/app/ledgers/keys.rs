@@ -122,22 +122,35 @@ pub(in crate::app) struct LookKeys {
 
 impl Sealer for LookKeys {
     fn seal(&self, subject: &str, at: Instant, context: u64, plain: &[u8]) -> Result<Option<(u64, Vec<u8>)>, String> {
-        let is_day = subject.starts_with(vault::LOOKS);
-        let known = is_day
-            || self.current.load().directory.person(subject).is_some()
-            || self.vault.number(subject).map_err(|error| error.to_string())?.is_some();
+        let seal = |subject: &str| self.vault.seal_for(subject, Month::of(at), &context.to_be_bytes(), plain);
+        let failed = |error: VaultError| error.to_string();
+        if subject.starts_with(vault::LOOKS) {
+            return seal(subject).map(|part| Some((part.of, part.bytes))).map_err(failed);
+        }
         // Whoever was erased gets no key again.
-        if !known {
+        if !self.knows(subject).map_err(failed)? {
             return Ok(None);
         }
-        let subject = if is_day { subject.to_owned() } else { of_looks(subject) };
-        let sealed = self.vault.seal_for(&subject, Month::of(at), &context.to_be_bytes(), plain);
-        sealed.map(|part| Some((part.of, part.bytes))).map_err(|error| error.to_string())
+        let looks = of_looks(subject);
+        let part = seal(&looks).map_err(failed)?;
+        if !self.knows(subject).map_err(failed)? {
+            // They were erased meanwhile, and the key may be a new one.
+            self.vault.destroy(&[looks]).map_err(failed)?;
+            return Ok(None);
+        }
+        Ok(Some((part.of, part.bytes)))
     }
 
     fn open(&self, of: u64, at: Instant, context: u64, bytes: &[u8]) -> Option<Vec<u8>> {
         let part = SealedPart { of, bytes: bytes.to_vec() };
         logged(self.vault.open_part(&part, Month::of(at), &context.to_be_bytes()), "a look").flatten()
+    }
+}
+
+impl LookKeys {
+    /// Whether the site knows somebody of this id: the directory, or an event.
+    fn knows(&self, id: &str) -> Result<bool, VaultError> {
+        Ok(self.current.load().directory.person(id).is_some() || self.vault.number(id)?.is_some())
     }
 }
 

@@ -46,14 +46,16 @@ impl Ledgers {
     /// Erases a person. Each step may be done again: after a crash, or an error, the same request goes on where it was.
     ///
     /// Keys are destroyed before the directory forgets which credentials were the person's, and once more after it: a scan in
-    /// between has made new ones.
+    /// between has made new ones. While the views are made anew nobody is erased: they tell which credentials were shown.
     pub(super) fn erase_person(&self, id: &str, force: bool) -> Result<Erasure, LedgerError> {
         self.must_know(id)?;
         if !force && self.is_inside(id)? {
             return Err(LedgerError::StillInside);
         }
-        let credentials = credentials_of(&self.directory, id).map_err(unavailable)?;
-        let shown = self.events_about(id).map(|events| shown_by(&events)).unwrap_or_default();
+        // Also what the directory does not have any more. Once the keys are gone nobody can tell what was shown.
+        let mut credentials: BTreeSet<CredentialHash> = shown_by(&self.events_about(id)?).into_iter().collect();
+        credentials.extend(credentials_of(&self.directory, id).map_err(unavailable)?);
+        let credentials: Vec<CredentialHash> = credentials.into_iter().collect();
         let subjects = subjects_of(id, &credentials);
         let mut numbers = self.numbers_of(&subjects);
 
@@ -64,22 +66,29 @@ impl Ledgers {
             Ok(Snapshot { directory, ..old.clone() })
         };
         self.current.change(read).map_err(|error| LedgerError::Unavailable(format!("{error:#}")))?;
-        numbers.extend(self.numbers_of(&subjects));
-        let after = self.subjects.vault().destroy(&subjects).map_err(unavailable)?;
-        self.subjects.refresh().map_err(unavailable)?;
-
-        let credentials: BTreeSet<CredentialHash> = credentials.into_iter().chain(shown).collect();
-        let erased = Erased { person: id.to_owned(), credentials: credentials.into_iter().collect() };
-        let scans = self.scans.upgrade().ok_or_else(|| LedgerError::Unavailable("the gateway is stopping".into()))?;
-        self.runtime.block_on(scans.forget(erased)).map_err(LedgerError::Unavailable)?;
+        let erased = Erased { person: id.to_owned(), credentials };
+        let mut keys_destroyed = before.keys;
+        loop {
+            numbers.extend(self.numbers_of(&subjects));
+            let after = self.subjects.vault().destroy(&subjects).map_err(unavailable)?;
+            keys_destroyed = keys_destroyed.saturating_add(after.keys);
+            self.subjects.refresh().map_err(unavailable)?;
+            self.forget(erased.clone())?;
+            // What was decided by the old directory is on disk by now, maybe under a key that is newer than the destruction.
+            if self.subjects.number(id).is_none() {
+                break;
+            }
+        }
         let numbers: Vec<u64> = numbers.into_iter().collect();
         let views_rows = self.views.forget(&numbers).map_err(unavailable)?;
-        tracing::info!(keys = before.keys + after.keys, views_rows, "a person was erased");
-        Ok(Erasure {
-            keys_destroyed: before.keys.saturating_add(after.keys),
-            views_rows,
-            directory_removed: removed.is_some(),
-        })
+        tracing::info!(keys = keys_destroyed, views_rows, "a person was erased");
+        Ok(Erasure { keys_destroyed, views_rows, directory_removed: removed.is_some() })
+    }
+
+    /// Has the spine forget somebody, after everything that it had begun before.
+    fn forget(&self, erased: Erased) -> Result<(), LedgerError> {
+        let scans = self.scans.upgrade().ok_or_else(|| LedgerError::Unavailable("the gateway is stopping".into()))?;
+        self.runtime.block_on(scans.forget(erased)).map_err(LedgerError::Unavailable)
     }
 
     fn is_inside(&self, id: &str) -> Result<bool, LedgerError> {

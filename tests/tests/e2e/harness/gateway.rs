@@ -213,7 +213,12 @@ impl Gateway {
 
     /// What it answers to the administrator's request with this JSON.
     pub async fn ask(&self, method: Method, path: &str, json: Option<Value>) -> Response {
-        let request = self.client.request(method, format!("http://{}{path}", self.http)).bearer_auth(&self.token);
+        self.ask_as(&self.token, method, path, json).await
+    }
+
+    /// What it answers to a request with this token and this JSON.
+    pub async fn ask_as(&self, token: &str, method: Method, path: &str, json: Option<Value>) -> Response {
+        let request = self.client.request(method, format!("http://{}{path}", self.http)).bearer_auth(token);
         let request = match json {
             Some(json) => request.header("content-type", "application/json").body(json.to_string()),
             None => request,

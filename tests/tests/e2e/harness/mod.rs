@@ -10,8 +10,10 @@
 mod client;
 mod fleet;
 mod gateway;
+mod ledgers;
 mod packets;
 mod reader;
+mod recorder;
 mod site;
 
 use std::time::Duration;
@@ -19,8 +21,10 @@ use std::time::Duration;
 pub use client::{Client, alert, closed};
 pub use fleet::{Fleet, audit};
 pub use gateway::{Gateway, Listen};
+pub use ledgers::{Days, days_later, everything, lines, set, token_of};
 pub use packets::{Connect, Packet, Publish, QoS, Version, packet, subscribe, text};
-pub use reader::{Acknowledged, Reader};
+pub use reader::{Acknowledged, Kept, Reader};
+pub use recorder::{Manner, Recorder};
 pub use site::{BLACK, GREEN, NAMES, RED, SITE, Said, Site, UNKNOWN, VISITOR, YELLOW, program, unused_port};
 
 /// How long anything may take on a busy machine. Nothing waits so long when all is well.

@@ -8,6 +8,9 @@ use super::gateway::Gateway;
 use super::packets::{Connect, Packet, Publish, QoS, Version};
 use super::site::{SITE, Site};
 
+/// Kept scans that are under way at the same time: fewer than the gateway takes of one door.
+const AT_ONCE: usize = 32;
+
 /// A reader that is connected and hears its door's decisions.
 pub struct Reader {
     pub client: Client,
@@ -16,6 +19,15 @@ pub struct Reader {
     pub qos: QoS,
     /// Epoch of its scans.
     pub epoch: u32,
+}
+
+/// A scan that a reader has kept while it was cut off, or kept its own time of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub seq: u64,
+    pub at: Timestamp,
+    pub direction: Direction,
+    pub badge: String,
 }
 
 /// What a scan was answered.
@@ -108,6 +120,27 @@ impl Reader {
             Packet::PubComp { reason, .. } => Acknowledged::PubComp(reason),
             _ => unreachable!(),
         }
+    }
+
+    /// Brings kept scans, some at a time, and waits until each is decided and acknowledged.
+    pub async fn bring(&mut self, scans: &[Kept]) {
+        for scans in scans.chunks(AT_ONCE) {
+            let mut sent = Vec::new();
+            for scan in scans {
+                sent.push((scan.seq, self.begin_kept(scan).await));
+            }
+            for (seq, id) in sent {
+                self.decision(seq).await;
+                self.acknowledged(id).await;
+            }
+        }
+    }
+
+    /// Sends a kept scan, and waits for nothing; returns the packet's id.
+    pub async fn begin_kept(&mut self, scan: &Kept) -> u16 {
+        let id = ScanId { epoch: self.epoch, seq: scan.seq };
+        let payload = Scan::new(id, scan.at.into(), scan.direction, scan.badge.as_str()).unwrap().to_json();
+        self.begin(&payload).await
     }
 
     /// A scan of somebody who entered so long ago.

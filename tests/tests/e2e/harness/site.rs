@@ -126,6 +126,13 @@ impl Site {
         command
     }
 
+    /// Runs a command that asks a running gateway with a token, to its end.
+    pub fn ask(&self, gateway: &Gateway, token: &str, arguments: &[&str]) -> Said {
+        let mut command = self.gapura(arguments);
+        command.args(["--url", &format!("http://{}", gateway.http)]).env("GAPURA_TOKEN", token);
+        command.output().expect("the gateway's program starts").into()
+    }
+
     /// Runs a command of the gateway on this site to its end.
     pub fn say(&self, arguments: &[&str]) -> Said {
         self.gapura(arguments).output().expect("the gateway's program starts").into()
