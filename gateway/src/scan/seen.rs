@@ -15,8 +15,9 @@ const EPOCHS_MAX: usize = 8;
 /// Ranges that are remembered per epoch: one more than the gaps that a door may have open.
 const RANGES_MAX: usize = 128;
 
-/// Newest scans whose event numbers are remembered per door: more than a reader has in flight.
-const RECENT_MAX: usize = 64;
+/// Newest scans whose event numbers are remembered per door: several times what a reader has in flight, so that one scan may be
+/// sent again and again while others overtake it, and the log need not be searched for it.
+const RECENT_MAX: usize = 256;
 
 /// The scans of one door that are in the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]

@@ -124,6 +124,7 @@ async fn send_and_ask(
 ) -> Result<Summary> {
     let known = regency.clone();
     let backlog = spawn_blocking(move || slips::backlog(&known)).await?;
+    let kept = backlog.len();
     eprintln!("connecting {} readers", backlog.readers.len());
     let fleet = Fleet::connect(plan(args, regency, site, listening, backlog)?).await?;
     eprintln!("sending what they have kept");
@@ -136,7 +137,7 @@ async fn send_and_ask(
     let stored = api.status().await?.log.last_event;
     eprintln!("{} scans in {:.1} s, {:.0} a second", report.acked, report.seconds, report.rate);
     let answered = ask::ask(&api, regency, args.queries).await?;
-    Ok(Summary::new(regency, &report, stored, &answered))
+    Ok(Summary::new(regency, kept, &report, stored, &answered))
 }
 
 fn plan(

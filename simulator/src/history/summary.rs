@@ -22,7 +22,9 @@ pub struct Summary {
     pub days: usize,
     /// Scans that the readers sent, repetitions left out.
     pub scans: u64,
-    /// Of those, acknowledged ones.
+    /// Scans that readers had kept and gave up before they sent them.
+    pub unsent: u64,
+    /// Of those that were sent, acknowledged ones.
     pub acknowledged: u64,
     /// Events in the gateway's log.
     pub stored: u64,
@@ -86,14 +88,15 @@ pub struct Answered {
 }
 
 impl Summary {
-    /// Puts together what the readers say, what is in the log, and what was answered.
-    pub fn new(regency: &Regency, fleet: &load::Report, stored: u64, answered: &Answered) -> Self {
+    /// Puts together how many scans readers had kept, what they say, what is in the log, and what was answered.
+    pub fn new(regency: &Regency, kept: u64, fleet: &load::Report, stored: u64, answered: &Answered) -> Self {
         let (attendance, contacts) = (&answered.attendance, &answered.contacts);
         let mut summary = Self {
             staff: regency.staff,
             zones: regency.zones,
             days: regency.month.len(),
             scans: fleet.scans,
+            unsent: kept.saturating_sub(fleet.scans),
             acknowledged: fleet.acked,
             stored,
             lost: fleet.scans.saturating_sub(fleet.acked.min(stored)),
@@ -130,7 +133,8 @@ impl Summary {
         let recorded = self.outcomes.get("recorded").copied().unwrap_or(0);
         let kinds: Vec<String> = self.mismatches.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         for (count, words) in [
-            (self.lost, "scans are lost".to_owned()),
+            (self.unsent, "scans were never sent: readers gave up".to_owned()),
+            (self.lost, "scans are lost".into()),
             (self.stored.saturating_sub(self.scans), "events are in the log that nobody scanned".into()),
             (self.scans.saturating_sub(recorded), "scans were not recorded as late ones".into()),
             (self.attendance_mismatches, format!("mismatches in attendance: {}", kinds.join(", "))),
@@ -208,7 +212,7 @@ mod tests {
     fn a_summary_has_what_scripts_read() {
         let mut answered = Answered::default();
         answered.contacts.certain = Score { said: 2, truth: 4, right: 2 };
-        let summary = Summary::new(&regency(60, 5, 3), &fleet(), 3, &answered);
+        let summary = Summary::new(&regency(60, 5, 3), 3, &fleet(), 3, &answered);
         assert!(summary.is_clean(), "{summary}");
         let json = serde_json::to_value(&summary).unwrap();
         for (name, value) in [("scans", 3), ("acknowledged", 3), ("days", 3), ("lost", 0), ("bounds_violations", 0)] {
@@ -237,8 +241,10 @@ mod tests {
         for (words, change) in table {
             let (mut fleet, mut stored, mut answered) = (fleet(), 3, Answered::default());
             change(&mut fleet, &mut stored, &mut answered);
-            let summary = Summary::new(&regency(60, 5, 3), &fleet, stored, &answered);
+            let summary = Summary::new(&regency(60, 5, 3), 3, &fleet, stored, &answered);
             assert!(summary.problems.len() == 1 && summary.to_string().contains(words), "{words}: {summary}");
         }
+        let summary = Summary::new(&regency(60, 5, 3), 5, &fleet(), 3, &Answered::default());
+        assert_eq!(summary.problems, ["2 scans were never sent: readers gave up"]);
     }
 }

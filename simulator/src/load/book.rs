@@ -30,6 +30,8 @@ pub struct Page {
     pub scanned_at_ms: i64,
     /// How often the gateway could promise nothing.
     pub refusals: u32,
+    /// How often it was sent again because its answer did not come.
+    pub repeats: u32,
     /// Whether the gateway has acknowledged it.
     pub acked: bool,
     /// What it was answered for good.
@@ -113,7 +115,17 @@ impl Book {
     /// Enters a scan under [`Self::next_seq`].
     pub fn enter(&mut self, kind: Kind, due_us: u64, scanned_at_ms: i64) {
         self.unsettled += 1;
-        self.pages.push_back(Page { kind, due_us, sent_us: 0, scanned_at_ms, refusals: 0, acked: false, answer: None });
+        let (sent_us, refusals, repeats) = (0, 0, 0);
+        self.pages.push_back(Page {
+            kind,
+            due_us,
+            sent_us,
+            scanned_at_ms,
+            refusals,
+            repeats,
+            acked: false,
+            answer: None,
+        });
     }
 
     /// A scan's page.

@@ -65,8 +65,11 @@ enum Why {
 
 /// How often a reader looks for what has been lost.
 const LOOK_US: u64 = 1_000_000;
-/// After how long without an answer a scan is sent again.
+/// After how long without an answer a scan is sent again; each time twice as long, so that a gateway that is slow is not made
+/// slower.
 const ANSWER_US: u64 = 3_000_000;
+/// How often that time is doubled at most.
+const DOUBLED_MAX: u32 = 5;
 /// How long everything in flight may stay unanswered before a reader connects anew.
 const STUCK_US: u64 = 10_000_000;
 /// How long a reader waits before it sends a scan again for which nothing could be promised, times the attempts so far.
@@ -212,11 +215,16 @@ impl Hand {
             .pages()
             .filter(|(_, page)| page.kind != Kind::Unidentified && !page.is_settled())
             .filter(|(_, page)| page.acked || self.shared.qos == QoS::AtMostOnce)
-            .filter(|(_, page)| now.saturating_sub(page.sent_us) > ANSWER_US)
+            .filter(|(_, page)| now.saturating_sub(page.sent_us) > ANSWER_US << page.repeats.min(DOUBLED_MAX))
             .map(|(seq, _)| seq)
             .collect();
         if self.again.is_empty() {
-            self.again.extend(lost);
+            for seq in lost {
+                if let Some(page) = self.book.page_mut(seq) {
+                    page.repeats = page.repeats.saturating_add(1);
+                }
+                self.again.push_back(seq);
+            }
         }
         if self.packets.len() >= usize::from(self.shared.in_flight)
             && now.saturating_sub(self.last_progress_us.max(self.connected_us)) > STUCK_US
