@@ -57,6 +57,7 @@ mod passage;
 mod picture;
 mod presence;
 mod rules;
+mod spans;
 mod stays;
 mod store;
 mod trace;
