@@ -58,6 +58,13 @@ pub trait Ledgers: Send + Sync {
     /// As [`Self::contacts`].
     fn contacts_document(&self, query: &ContactQuery, form: ContactsForm) -> Result<Answer<Document>, LedgerError>;
 
+    /// Numbers of the events behind `after` in which the person stood at a door, let through or not, in order. Does not wait for the
+    /// views.
+    ///
+    /// # Errors
+    /// When the views cannot answer.
+    fn events_of(&self, person: &str, after: u64) -> Result<Answer<Vec<u64>>, LedgerError>;
+
     /// Everything about one person, but the looks.
     ///
     /// # Errors

@@ -287,6 +287,12 @@ impl http::Ledgers for Ledgers {
         Ok(Answer { value: document, through: answer.through, behind: answer.behind })
     }
 
+    fn events_of(&self, person: &str, after: u64) -> Result<Answer<Vec<u64>>, LedgerError> {
+        let position = self.views.position();
+        let value = self.views.events_of(person, (None, None), after, usize::MAX, Restricted::LeftOut)?;
+        Ok(Answer { value, through: position.through, behind: position.last.saturating_sub(position.through) })
+    }
+
     fn person(&self, id: &str) -> Result<Answer<PersonFile>, LedgerError> {
         self.file_of(id)
     }

@@ -132,6 +132,10 @@ impl Ledgers for Fake {
         told(Document { content_type, bytes: b"a document".to_vec() })
     }
 
+    fn events_of(&self, _: &str, _: u64) -> Result<Answer<Vec<u64>>, LedgerError> {
+        Err(LedgerError::Rebuilding { through: 0, of: 50 })
+    }
+
     fn person(&self, id: &str) -> Result<Answer<PersonFile>, LedgerError> {
         self.knows(id)?;
         let directory = Some(serde_json::json!({ "id": id }));
