@@ -69,7 +69,7 @@ mod tests;
 pub use attendance::{Attendance, DayTable, Flags, OpdSummary, Presence, attendance, working_days};
 pub use config::{AttendanceConfig, ContactsConfig};
 pub use contacts::{Contact, ContactQuery, Depth, Encounter, Grade, Line, Scope, Stays, contacts};
-pub use export::{Named, attendance_csv, contacts_csv, ndjson};
+pub use export::{Named, Part, attendance_csv, contacts_csv, ndjson};
 pub use hours::WorkingHours;
 pub use inputs::{People, Restricted, Source};
 pub use ledgers::{NotDeleted, Parts, Position, Views, ViewsError};
