@@ -104,7 +104,19 @@ pub fn encode<T: Encode<()>>(place: Place, value: &T) -> Result<Vec<u8>, StoreEr
 
 /// Reads what [`encode`] has made.
 pub fn decode<T: for<'b> Decode<'b, ()>>(place: Place, value: &[u8]) -> Result<T, StoreError> {
-    minicbor::decode(unseal(place, value)?.1).map_err(|_| StoreError::Damaged("a value cannot be read"))
+    decode_sealed(place, value).map(|(_, value)| value)
+}
+
+/// The same, with its checksum.
+pub fn decode_sealed<T: for<'b> Decode<'b, ()>>(place: Place, value: &[u8]) -> Result<(u64, T), StoreError> {
+    let (checksum, content) = unseal(place, value)?;
+    let value = minicbor::decode(content).map_err(|_| StoreError::Damaged("a value cannot be read"))?;
+    Ok((checksum, value))
+}
+
+/// The checksum of a value that [`seal`] has made just now.
+pub fn checksum_of(sealed: &[u8]) -> u64 {
+    sealed.first_chunk().copied().map_or(0, u64::from_le_bytes)
 }
 
 impl Row {
@@ -323,7 +335,7 @@ mod tests {
         #[test]
         fn a_flipped_bit_or_another_place_is_noticed(content: Vec<u8>, bit: usize) {
             let mut value = seal(Place(1, -2, 3), &content);
-            prop_assert_eq!(unseal(Place(1, -2, 3), &value).unwrap().1, &content[..]);
+            prop_assert_eq!(unseal(Place(1, -2, 3), &value).unwrap(), (checksum_of(&value), &content[..]));
             for other in [Place(2, -2, 3), Place(1, 2, 3), Place(1, -2, 4)] {
                 prop_assert!(unseal(other, &value).is_err());
             }
