@@ -246,8 +246,9 @@ async fn in_pieces(site: &Site, path: &str) -> (String, String, bool) {
         if length == 0 {
             return (head.into(), body, true);
         }
-        body.push_str(&chunk[..length]);
-        rest = &chunk[length + 2..];
+        let (piece, next) = chunk.split_at(length);
+        body.push_str(piece);
+        rest = next.strip_prefix("\r\n").unwrap();
     }
     (head.into(), body, false)
 }
