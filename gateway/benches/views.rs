@@ -2,6 +2,8 @@
 //!
 //! `cargo bench -p gateway --bench views [-- EVENTS]`, ten million where nothing is said. The log is made up as it is read. Taking in
 //! and asking run in processes of their own, so that none is charged with the memory of the other.
+//!
+//! `-- log [EVENTS]` writes events, 300,000 where nothing is said, to a log with a vault, and makes the views anew from these.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark may stop at what it did not expect")]
 
@@ -16,6 +18,8 @@ use arc_swap::ArcSwap;
 use gateway::calendar::Week;
 use gateway::clock::Clock;
 use gateway::door_list::Zones;
+use gateway::log::{self, Commit, Log, LogReader};
+use gateway::vault::Vault;
 use gateway::views::{
     Config, ContactQuery, Depth, Metrics, Parts, People, Person, Restricted, Rules, Scope, Source, Views,
 };
@@ -28,6 +32,7 @@ use protocol::{
 };
 
 const EVENTS: u64 = 10_000_000;
+const LOG_EVENTS: u64 = 300_000;
 const STAFF: u64 = 6_900;
 const OFFICES: u64 = 60;
 const FIRST_DAY: Date = date(2026, 1, 1);
@@ -42,6 +47,8 @@ fn main() {
         ["--test", ..] => {}
         ["take-in", folder, events] => take_in(folder.as_ref(), events.parse().unwrap()),
         ["ask", folder, events] => ask(folder.as_ref(), events.parse().unwrap()),
+        ["log"] => real_log(LOG_EVENTS),
+        ["log", events] => real_log(events.parse().unwrap()),
         [] => all(EVENTS),
         [events] => all(events.parse().unwrap()),
         _ => println!("give the number of events, or nothing"),
@@ -54,6 +61,74 @@ fn all(events: u64) {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.arg(step).arg(folder.path()).arg(events.to_string());
         assert!(command.status().unwrap().success(), "{step} failed");
+    }
+}
+
+/// Writes the events to a log as the gateway does, and makes the views from it.
+fn real_log(events: u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let year = Year::new(events);
+    let vault = Vault::open(&folder.path().join("vault.redb"), 8 << 20).unwrap();
+    let metrics = log::Metrics::new(&mut Registry::default());
+    let path = folder.path().join("log.redb");
+    let (mut log, reader) = Log::open(&path, &log::Config::default(), metrics, Clock::system(), vault.clone()).unwrap();
+    let started = Stopwatch::now();
+    let mut after = 0;
+    loop {
+        let mut events = year.read(after, 1_024, usize::MAX).unwrap();
+        let Some(last) = events.last() else { break };
+        after = last.number;
+        for event in &mut events {
+            let of = event.sealed.take().and_then(|sealed| sealed.person).map(|part| part.of);
+            event.verdict.person = of.map(id);
+        }
+        log.commit(&Commit { events: &events, ..Commit::default() }).unwrap();
+    }
+    println!("{after} events written to the log at {:.0} events/s", rate(after, started));
+    let vault = Arc::new(VaultPeople(vault));
+    let started = Stopwatch::now();
+    let views = start_on(folder.path(), Arc::new(RealLog(reader)), vault);
+    wait(|| !views.position().rebuilding);
+    println!("taken in from the log at {:.0} events/s", rate(after, started));
+    let now = year.at(year.days.len() - 1, 10 * 60);
+    println!("{} people are inside", views.presence(now).unwrap().people.len());
+    views.stop();
+}
+
+/// The log as the views follow it.
+struct RealLog(LogReader);
+
+impl Source for RealLog {
+    fn read(&self, after: u64, events_max: usize, bytes_max: usize) -> Result<Vec<Event>, String> {
+        self.0.read_sealed(after, events_max, bytes_max).map_err(|error| error.to_string())
+    }
+
+    fn last_event(&self) -> u64 {
+        self.0.last_event()
+    }
+
+    fn wait_beyond(&self, _: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+struct VaultPeople(Vault);
+
+impl People for VaultPeople {
+    fn number(&self, subject: &str) -> Option<u64> {
+        self.0.number(subject).unwrap()
+    }
+
+    fn subject(&self, number: u64) -> Option<Arc<str>> {
+        self.0.subject(number).unwrap().map(Into::into)
+    }
+
+    fn intern(&self, subject: &str) -> Option<u64> {
+        Some(self.0.intern(subject).unwrap())
+    }
+
+    fn is_restricted(&self, _: u64) -> bool {
+        false
     }
 }
 
@@ -104,6 +179,14 @@ fn ask(folder: &Path, events: u64) {
     told("today's attendance of everybody", OTHER_QUESTIONS, |_| {
         views.attendance(today, today, None, Restricted::LeftOut, now).unwrap().len()
     });
+    // As HTTP asks for many days of everybody: a week at a time.
+    let quarter = year.days.len().min(64);
+    told("a quarter's attendance of everybody, by weeks", 1, |_| {
+        let last = &year.days[year.days.len() - quarter..];
+        let week = |days: &[Date]| views.attendance(days[0], days[days.len() - 1], None, Restricted::LeftOut, later);
+        last.chunks(5).map(|days| week(days).unwrap().len()).sum()
+    });
+    println!("{} MB resident, at most {}", memory("VmRSS"), memory("VmHWM"));
     let month = 23.min(year.days.len());
     told("a month's attendance of one", OTHER_QUESTIONS * 4, |dice| {
         let (first, person) = (day(dice, month), id(dice.below(STAFF)));
@@ -160,11 +243,15 @@ fn told(what: &str, times: usize, mut question: impl FnMut(&mut Dice) -> usize) 
 }
 
 fn start(folder: &Path, year: &Arc<Year>) -> Views {
+    start_on(folder, Arc::clone(year) as Arc<dyn Source>, Arc::new(Register::new()))
+}
+
+fn start_on(folder: &Path, source: Arc<dyn Source>, people: Arc<dyn People>) -> Views {
     Views::start(Parts {
         path: folder.join("views.redb"),
         config: Config::default(),
-        source: Arc::clone(year) as Arc<dyn Source>,
-        people: Arc::new(Register::new()),
+        source,
+        people,
         rules: Arc::new(ArcSwap::from_pointee(rules())),
         clock: Clock::system(),
         metrics: Metrics::new(&mut Registry::default()),

@@ -28,6 +28,11 @@ impl Spreadsheet {
         Ok(table)
     }
 
+    /// Rows that follow those of a table that is written already.
+    pub fn continued() -> Self {
+        Self(WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new()))
+    }
+
     /// Adds a row; each cell is guarded.
     ///
     /// # Errors

@@ -2,10 +2,12 @@
 //! figures.
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use axum::http::request::Parts;
@@ -13,6 +15,7 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http_body::Frame;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection::{Answering, Peer};
@@ -84,11 +87,22 @@ enum Hosts {
     Any,
 }
 
-/// An answer's bytes, with what must live until they are sent.
-struct Sending {
-    bytes: Bytes,
+/// What must live until an answer is sent.
+struct Kept {
     _permit: Option<Permit>,
     _answering: Answering,
+}
+
+/// Some of an answer's bytes, and what they keep.
+struct Sending {
+    bytes: Bytes,
+    _kept: Arc<Kept>,
+}
+
+/// An answer that is made while it is sent.
+struct SendingPieces {
+    body: Body,
+    kept: Arc<Kept>,
 }
 
 impl Front {
@@ -281,13 +295,31 @@ pub(super) async fn pass(
 /// Keeps the request's place, and its connection's deadline for answers, until the last byte is handed over.
 async fn until_sent(response: Response, permit: Option<Permit>, answering: Answering) -> Response {
     let (parts, body) = response.into_parts();
-    // Every route makes its whole answer in memory, so this neither waits nor fails.
-    let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
-    if bytes.is_empty() {
-        return Response::from_parts(parts, Body::empty());
+    let kept = Arc::new(Kept { _permit: permit, _answering: answering });
+    if body.size_hint().exact().is_none() {
+        return Response::from_parts(parts, Body::new(SendingPieces { body, kept }));
     }
-    let sending = Sending { bytes, _permit: permit, _answering: answering };
-    Response::from_parts(parts, Body::from(Bytes::from_owner(sending)))
+    // It is in memory, so this neither waits nor fails.
+    let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let body = if bytes.is_empty() { Body::empty() } else { Body::from(Sending::bytes(bytes, kept)) };
+    Response::from_parts(parts, body)
+}
+
+impl Sending {
+    fn bytes(bytes: Bytes, kept: Arc<Kept>) -> Bytes {
+        Bytes::from_owner(Self { bytes, _kept: kept })
+    }
+}
+
+impl HttpBody for SendingPieces {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let kept = Arc::clone(&self.kept);
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(|bytes| Sending::bytes(bytes, kept)))))
+    }
 }
 
 impl Hosts {

@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use jiff::Span;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use protocol::{Event, Instant};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::views::{Attendance, Contact, ContactQuery, Occupancy, OpdSummary, Present};
+use crate::views::{Attendance, Contact, ContactQuery, Occupancy, OpdSummary, Part, Present};
+
+/// Days of everybody that are asked for at once.
+const DAYS_AT_ONCE: i64 = 7;
 
 /// The ledgers. The functions may block, and wait a short while for the views to reach the log's end.
 pub trait Ledgers: Send + Sync {
@@ -28,17 +32,17 @@ pub trait Ledgers: Send + Sync {
     /// When there is no such zone, or the views cannot answer.
     fn people(&self, zone: Option<&str>) -> Result<Answer<Inside>, LedgerError>;
 
-    /// Working days, by day and person.
+    /// Working days, by day and person. All of them are in memory: see [`AttendanceRequest::parts`].
     ///
     /// # Errors
     /// When there is no such person, or the views cannot answer.
     fn attendance(&self, request: &AttendanceRequest) -> Result<Answer<Vec<Named<Attendance>>>, LedgerError>;
 
-    /// The same as a table in CSV.
+    /// The same as a table in CSV, or a further part of one.
     ///
     /// # Errors
     /// As [`Self::attendance`].
-    fn attendance_csv(&self, request: &AttendanceRequest) -> Result<Answer<Document>, LedgerError>;
+    fn attendance_csv(&self, request: &AttendanceRequest, part: Part) -> Result<Answer<Document>, LedgerError>;
 
     /// What each day comes to, from the first to the last.
     ///
@@ -57,6 +61,13 @@ pub trait Ledgers: Send + Sync {
     /// # Errors
     /// As [`Self::contacts`].
     fn contacts_document(&self, query: &ContactQuery, form: ContactsForm) -> Result<Answer<Document>, LedgerError>;
+
+    /// Numbers of the events behind `after` in which the person stood at a door, let through or not, in order. Does not wait for the
+    /// views.
+    ///
+    /// # Errors
+    /// When the views cannot answer.
+    fn events_of(&self, person: &str, after: u64) -> Result<Answer<Vec<u64>>, LedgerError>;
 
     /// Everything about one person, but the looks.
     ///
@@ -271,6 +282,22 @@ pub struct RetentionRun {
     pub at: Instant,
     /// How much, by purpose.
     pub removed: BTreeMap<String, u64>,
+}
+
+impl AttendanceRequest {
+    /// The same in requests of at most a week, to be asked one after the other: more days of everybody do not belong in memory. One
+    /// person's are one.
+    pub fn parts(&self) -> Vec<Self> {
+        let mut parts = Vec::new();
+        let mut next = Some(self.from);
+        while let Some(from) = next.filter(|from| *from <= self.to) {
+            let last = from.saturating_add(Span::new().days(DAYS_AT_ONCE - 1));
+            let to = if self.person.is_some() { self.to } else { last.min(self.to) };
+            parts.push(Self { from, to, ..self.clone() });
+            next = to.tomorrow().ok();
+        }
+        parts
+    }
 }
 
 impl<T> Answer<T> {

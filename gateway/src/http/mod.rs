@@ -45,6 +45,7 @@ mod look;
 mod metrics;
 mod muster;
 mod openapi;
+mod pieces;
 mod problem;
 mod route;
 mod routes;

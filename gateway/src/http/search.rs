@@ -1,4 +1,5 @@
-//! Search in the log: events that fit, page by page.
+//! Search in the log: events that fit, page by page. Whose they are, the views know; what these do not know yet is looked for in the
+//! log itself.
 
 use std::time::{Duration, Instant as Moment};
 
@@ -34,6 +35,17 @@ pub(super) struct EventsRequest {
     pub(super) limit: usize,
 }
 
+/// What the views know of somebody's events.
+pub(super) struct Indexed {
+    /// Their numbers, in order.
+    pub(super) numbers: Vec<u64>,
+    /// Number of the last event that the views reflect.
+    pub(super) through: u64,
+}
+
+/// What the views know of the events of a person (first) behind a number (second); `None` where they cannot tell.
+pub(super) type Index<'a> = dyn Fn(&str, u64) -> Option<Indexed> + 'a;
+
 /// A page of events.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -46,13 +58,28 @@ pub(super) struct Found {
 
 impl EventsRequest {
     /// Goes through the log until the page is full, the log ends, or it was enough for one request.
-    pub(super) fn search(&self, log: &Events<'_>) -> Result<Found, String> {
+    pub(super) fn search(&self, log: &Events<'_>, index: &Index<'_>) -> Result<Found, String> {
         let started = Moment::now();
         let mut last = self.after;
         if let Some(from) = self.from {
             last = last.max(log.first_since(from)?.saturating_sub(1));
         }
-        let (first, mut events) = (last, Vec::new());
+        let mut events = Vec::new();
+        if let Some(Indexed { numbers, through }) = self.indexed_person().and_then(|person| index(person, last)) {
+            for number in numbers.into_iter().take_while(|number| *number <= through) {
+                let read = (log.read)(number.saturating_sub(1), 1)?;
+                if read.iter().any(|event| self.to.is_some_and(|to| event.decided_at >= to)) {
+                    return Ok(Found { events, last, more: false });
+                }
+                last = number;
+                events.extend(read.into_iter().filter(|event| event.number == number && self.admits(event)));
+                if events.len() == self.limit || started.elapsed() > PAGE_TIME {
+                    return Ok(Found { events, last, more: last < log.newest });
+                }
+            }
+            last = last.max(through);
+        }
+        let first = last;
         loop {
             // Without a filter, no more is read than is shown.
             let room = self.limit.saturating_sub(events.len());
@@ -76,6 +103,12 @@ impl EventsRequest {
                 return Ok(Found { events, last, more: last < log.newest });
             }
         }
+    }
+
+    /// Whose events are asked for, where the views know all of them: a credential's are filed under whoever carried it, and no
+    /// person of the directory has a colon in the id.
+    fn indexed_person(&self) -> Option<&str> {
+        self.person.as_deref().filter(|person| !person.contains(['~', ':']))
     }
 
     fn filters(&self) -> bool {
@@ -108,6 +141,8 @@ fn tells_of(event: &Event, person: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
     use crate::testing;
 
@@ -130,8 +165,27 @@ mod tests {
 
     fn search(newest: u64, request: &EventsRequest) -> (Vec<u64>, u64, bool) {
         let read = |after: u64, limit: usize| Ok((after + 1..=newest).take(limit).map(event).collect::<Vec<_>>());
-        let found = request.search(&Events { newest, read: &read }).unwrap();
+        let found = request.search(&Events { newest, read: &read }, &|_, _| None).unwrap();
         (found.events.iter().map(|event| event.number).collect(), found.last, found.more)
+    }
+
+    /// The same with views that reflect the log up to `through`, and how many events were read.
+    fn search_indexed(newest: u64, through: u64, request: &EventsRequest) -> (Vec<u64>, u64, bool, usize) {
+        let events_read = Cell::new(0);
+        let read = |after: u64, limit: usize| {
+            let events: Vec<Event> = (after + 1..=newest).take(limit).map(event).collect();
+            events_read.set(events_read.get() + events.len());
+            Ok(events)
+        };
+        // The views may have gone on since they were asked how far they are.
+        let index = |person: &str, after: u64| {
+            let numbers =
+                (after + 1..=newest).filter(|number| event(*number).verdict.person.as_deref() == Some(person));
+            Some(Indexed { numbers: numbers.collect(), through })
+        };
+        let found = request.search(&Events { newest, read: &read }, &index).unwrap();
+        let numbers = found.events.iter().map(|event| event.number).collect();
+        (numbers, found.last, found.more, events_read.get())
     }
 
     fn request(limit: usize) -> EventsRequest {
@@ -156,7 +210,29 @@ mod tests {
             (EventsRequest { from: Some(at(5)), after: 6, to: Some(at(9)), ..request(99) }, vec![7, 8]),
         ] {
             assert_eq!(search(30, &request).0, numbers);
+            for through in [0, 7, 22, 30] {
+                assert_eq!(search_indexed(30, through, &request).0, numbers, "{through}");
+            }
         }
+    }
+
+    #[test]
+    fn events_of_a_person_are_read_and_no_others() {
+        let person = EventsRequest { person: Some("P-3".into()), ..request(300) };
+        let (mut after, mut found) = (0, Vec::new());
+        loop {
+            let page = EventsRequest { after, ..person.clone() };
+            let (numbers, last, more, read) = search_indexed(10_000, 10_000, &page);
+            assert_eq!(read, numbers.len());
+            found.extend(numbers);
+            after = last;
+            if !more {
+                break;
+            }
+        }
+        assert_eq!((found, after), ((1..=10_000).filter(|number| number % 5 == 3).collect(), 10_000));
+        let nobody = EventsRequest { person: Some("nobody".into()), ..request(1) };
+        assert_eq!(search_indexed(1_000_000, 1_000_000, &nobody), (vec![], 1_000_000, false, 0));
     }
 
     #[test]
@@ -192,6 +268,6 @@ mod tests {
             Ok(if after == 0 { vec![event] } else { Vec::new() })
         };
         let request = EventsRequest { person: Some("P-1".into()), ..request(9) };
-        assert!(request.search(&Events { newest: 1, read: &read }).unwrap().events.is_empty());
+        assert!(request.search(&Events { newest: 1, read: &read }, &|_, _| None).unwrap().events.is_empty());
     }
 }

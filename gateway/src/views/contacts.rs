@@ -4,18 +4,16 @@
 //! building or complex too. A contact counts when the minutes of any 24 hours reach the threshold: for certain, when
 //! what the scans prove is enough; possibly, when it takes what they leave open.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use protocol::Instant;
 use serde::Serialize;
 
-use super::overlap::{Interval, overlaps, reached_at, rolling_max, union};
-use super::stays::{Bounds, Evidence, Stay, goes_on};
+use super::overlap::Interval;
+use super::spans::{Nesting, Zones};
+use super::stays::{Evidence, Stay};
 use super::{Person, Rules};
-
-/// People whose contacts are looked for at the same time.
-const SOURCES_AT_ONCE: usize = 16;
 
 /// Whom to trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,15 +131,38 @@ pub type Stays = [(Person, Vec<Stay>)];
 
 /// The person's contacts among `everybody`, sorted by generation and person.
 pub fn contacts(query: &ContactQuery, everybody: &Stays, rules: &Rules) -> Vec<Contact> {
-    let Some(index) = everybody.iter().position(|(person, _)| *person == query.person) else { return Vec::new() };
-    let zones = spans(query, everybody, rules);
-    let tracer = Tracer { query, everybody, zones: &zones };
-    let none = HashSet::new();
-    let mut found = tracer.contacts_of(&HashMap::from([(index, query.from.unix_ms())]), &none, 1);
+    let people = || (0u64..).zip(everybody);
+    let person = |number: u64| Some(everybody.get(usize::try_from(number).ok()?)?.0.clone());
+    let Some((source, _)) = people().find(|(_, (person, _))| *person == query.person) else { return Vec::new() };
+    let generation = |generation, sources: &HashMap<u64, i64>, apart| {
+        let (mut zones, period) = (Zones::default(), query.period());
+        let of_sources = people().filter(|(number, _)| sources.contains_key(number));
+        let mut nesting = Nesting::new(query.scope, of_sources.flat_map(|(_, (_, stays))| stays), rules);
+        for (number, (_, stays)) in people().filter(|(number, _)| Some(*number) != apart) {
+            let stays = nesting.numbered(stays.clone());
+            for (zone, span) in nesting.spans(number, &stays, period) {
+                match sources.get(&number) {
+                    Some(since) => zones.add_source(zone, span, *since),
+                    None => zones.add_targets(zone, [span]),
+                }
+            }
+        }
+        zones.contacts(query, generation, person)
+    };
+    let mut found = generation(1, &HashMap::from([(source, query.from.unix_ms())]), None);
     if query.depth == Depth::Second {
-        let sources = found.iter().map(|(other, contact)| (*other, contact.reached_at.unix_ms())).collect();
-        found.extend(tracer.contacts_of(&sources, &HashSet::from([index]), 2));
+        found.extend(generation(2, &since_reached(&found), Some(source)));
     }
+    in_order(found)
+}
+
+/// When each of these became a contact.
+pub(super) fn since_reached(found: &[(u64, Contact)]) -> HashMap<u64, i64> {
+    found.iter().map(|(person, contact)| (*person, contact.reached_at.unix_ms())).collect()
+}
+
+/// Contacts as they are told.
+pub(super) fn in_order(found: Vec<(u64, Contact)>) -> Vec<Contact> {
     let mut contacts: Vec<Contact> = found.into_iter().map(|(_, contact)| contact).collect();
     contacts.sort_by(|one, other| {
         (one.generation, &one.person, &one.of).cmp(&(other.generation, &other.person, &other.of))
@@ -159,6 +180,11 @@ impl ContactQuery {
     /// How much time within 24 hours makes a contact, in milliseconds.
     pub(super) fn threshold_ms(&self) -> i64 {
         (i64::from(self.threshold_minutes) * 60_000).max(1)
+    }
+
+    /// From when until when, in Unix milliseconds.
+    pub(super) fn period(&self) -> Interval {
+        (self.from.unix_ms(), self.to.unix_ms())
     }
 }
 
@@ -184,159 +210,4 @@ impl Contact {
             clock_doubtful: encounter.clock_doubtful,
         })
     }
-}
-
-/// A stay in one zone, cut to the period.
-struct Span {
-    person: usize,
-    possible: Interval,
-    certain: Interval,
-    ending: Ending,
-}
-
-/// What an encounter tells of a stay.
-#[derive(Clone, Copy)]
-struct Ending {
-    evidence: Evidence,
-    late: bool,
-    clock_doubtful: bool,
-}
-
-struct Tracer<'a> {
-    query: &'a ContactQuery,
-    everybody: &'a Stays,
-    zones: &'a BTreeMap<Arc<str>, Vec<Span>>,
-}
-
-impl Tracer<'_> {
-    /// The contacts of `sources`, each from a moment on, among everybody but them and `apart`.
-    fn contacts_of(
-        &self,
-        sources: &HashMap<usize, i64>,
-        apart: &HashSet<usize>,
-        generation: u8,
-    ) -> Vec<(usize, Contact)> {
-        let mut found = Vec::new();
-        let mut all: Vec<usize> = sources.keys().copied().collect();
-        all.sort_unstable();
-        // Whom many have met, they have met often: not all encounters are held at once.
-        for some in all.chunks(SOURCES_AT_ONCE) {
-            let mut pairs: HashMap<(usize, usize), Vec<Encounter>> = HashMap::new();
-            for (zone, spans) in self.zones {
-                let source = |span: &Span| some.binary_search(&span.person).is_ok();
-                let target = |span: &Span| !sources.contains_key(&span.person) && !apart.contains(&span.person);
-                if !spans.iter().any(source) {
-                    continue;
-                }
-                overlaps(
-                    spans,
-                    |span| span.possible,
-                    source,
-                    target,
-                    |of, other| {
-                        let since = sources.get(&of.person).copied().unwrap_or(i64::MIN);
-                        if let Some(encounter) = encounter(zone, of, other, since) {
-                            pairs.entry((of.person, other.person)).or_default().push(encounter);
-                        }
-                    },
-                );
-            }
-            let contact = |((of, other), encounters)| Some((other, self.contact(of, other, encounters, generation)?));
-            found.extend(pairs.into_iter().filter_map(contact));
-        }
-        found
-    }
-
-    fn contact(&self, of: usize, other: usize, mut encounters: Vec<Encounter>, generation: u8) -> Option<Contact> {
-        encounters.sort();
-        let threshold_ms = self.query.threshold_ms();
-        let possible = union(encounters.iter().map(|met| (met.from.unix_ms(), met.to.unix_ms())));
-        let reached_at = reached_at(&possible, threshold_ms)?;
-        let certain = encounters.iter().filter_map(|met| met.certain);
-        let certain = union(certain.map(|(from, to)| (from.unix_ms(), to.unix_ms())));
-        let min_ms = rolling_max(&certain);
-        Some(Contact {
-            generation,
-            of: self.everybody.get(of)?.0.clone(),
-            person: self.everybody.get(other)?.0.clone(),
-            grade: if min_ms >= threshold_ms { Grade::Certain } else { Grade::Possible },
-            minutes_min: min_ms / 60_000,
-            minutes_max: rolling_max(&possible) / 60_000,
-            reached_at: Instant::from_unix_ms(reached_at),
-            encounters,
-        })
-    }
-}
-
-/// Everybody's stays by zone, cut to the period.
-fn spans(query: &ContactQuery, everybody: &Stays, rules: &Rules) -> BTreeMap<Arc<str>, Vec<Span>> {
-    let period = (query.from.unix_ms(), query.to.unix_ms());
-    let mut zones: BTreeMap<Arc<str>, Vec<Span>> = BTreeMap::new();
-    let mut add = |person: usize, zone: &Arc<str>, run: &[Stay]| {
-        let ([first, ..], [.., last]) = (run, run) else { return };
-        let (possible, certain) = intervals(first.from, last.to, period);
-        if possible.0 >= possible.1 {
-            return;
-        }
-        // What lies outside of the period counts for nothing.
-        let inside = || run.iter().filter(|stay| stay.from.earliest < query.to && stay.to.latest > query.from);
-        let ending = Ending {
-            evidence: inside().next_back().map_or(last.evidence, |stay| stay.evidence),
-            late: inside().any(|stay| stay.late),
-            clock_doubtful: inside().any(|stay| stay.clock_doubtful),
-        };
-        let span = Span { person, possible, certain, ending };
-        match zones.get_mut(zone) {
-            Some(spans) => spans.push(span),
-            None => drop(zones.insert(Arc::clone(zone), vec![span])),
-        }
-    };
-    for (person, (_, stays)) in everybody.iter().enumerate() {
-        match query.scope {
-            Scope::Innermost => stays.iter().for_each(|stay| add(person, &stay.zone, std::slice::from_ref(stay))),
-            Scope::Around => runs(stays, rules, |zone, run| add(person, zone, run)),
-        }
-    }
-    zones
-}
-
-/// Calls `each` with every zone, inner or outer, and the stays in it between which nobody has left it.
-fn runs(stays: &[Stay], rules: &Rules, mut each: impl FnMut(&Arc<str>, &[Stay])) {
-    let paths = stays
-        .iter()
-        .flat_map(|stay| std::iter::once(&*stay.zone).chain(rules.zones.around(&stay.zone).iter().map(String::as_str)));
-    let zones: BTreeSet<&str> = paths.collect();
-    for zone in zones {
-        let name: Arc<str> = zone.into();
-        let within = |stay: &Stay| rules.is_within(&stay.zone, zone);
-        for run in stays.chunk_by(|one, next| within(one) && within(next) && goes_on(one, next, zone)) {
-            if run.first().is_some_and(within) {
-                each(&name, run);
-            }
-        }
-    }
-}
-
-fn intervals(from: Bounds, to: Bounds, period: Interval) -> (Interval, Interval) {
-    let cut = |from: Instant, to: Instant| (from.unix_ms().max(period.0), to.unix_ms().min(period.1));
-    (cut(from.earliest, to.latest), cut(from.latest, to.earliest))
-}
-
-/// What two stays in the zone have in common from `since` on.
-fn encounter(zone: &Arc<str>, of: &Span, other: &Span, since: i64) -> Option<Encounter> {
-    let common = |one: Interval, other: Interval| {
-        let (from, to) = (one.0.max(other.0).max(since), one.1.min(other.1));
-        (from < to).then(|| (Instant::from_unix_ms(from), Instant::from_unix_ms(to)))
-    };
-    let (from, to) = common(of.possible, other.possible)?;
-    Some(Encounter {
-        from,
-        to,
-        certain: common(of.certain, other.certain),
-        zone: Arc::clone(zone),
-        evidence_of: of.ending.evidence,
-        evidence: other.ending.evidence,
-        late: of.ending.late || other.ending.late,
-        clock_doubtful: of.ending.clock_doubtful || other.ending.clock_doubtful,
-    })
 }

@@ -58,6 +58,15 @@ const LINES: [&str; 19] = [
     "doubtful_clock",
 ];
 
+/// Which part of a table it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// It begins with the heading.
+    First,
+    /// Its rows follow those of the part before.
+    Further,
+}
+
 /// Something about a person, with who that is.
 #[derive(Debug, Serialize)]
 pub struct Named<'a, T> {
@@ -103,10 +112,11 @@ impl<'a, T> Named<'a, T> {
 /// Never, as it is written to memory.
 pub fn attendance_csv<'a>(
     rows: impl IntoIterator<Item = Named<'a, Attendance>>,
+    part: Part,
     time_zone: &TimeZone,
 ) -> Result<Vec<u8>, csv::Error> {
     let time = |at: Option<Instant>| local(at, "%Y-%m-%d %H:%M", time_zone);
-    sheet(&ATTENDANCE, rows, |Named { about: day, name, opd }| {
+    sheet(&ATTENDANCE, part, rows, |Named { about: day, name, opd }| {
         let sessions: Vec<String> = day.sessions.iter().map(|session| from_until(session, time_zone)).collect();
         [
             day.person.as_str().to_owned(),
@@ -143,7 +153,7 @@ pub fn contacts_csv<'a>(
 ) -> Result<Vec<u8>, csv::Error> {
     let time = |at: Option<Instant>| local(at, "%Y-%m-%d %H:%M", time_zone);
     let of = |person: &str| known(person).unwrap_or_default();
-    sheet(&LINES, contacts.iter().flat_map(Contact::lines), |line: Line<'_>| {
+    sheet(&LINES, Part::First, contacts.iter().flat_map(Contact::lines), |line: Line<'_>| {
         let (name, opd) = of(line.person.as_str());
         [
             line.generation.to_string(),
@@ -183,10 +193,14 @@ pub fn ndjson(rows: impl IntoIterator<Item = impl Serialize>, mut out: impl Writ
 
 fn sheet<T, const N: usize>(
     columns: &[&str; N],
+    part: Part,
     rows: impl IntoIterator<Item = T>,
     cells: impl Fn(T) -> [String; N],
 ) -> Result<Vec<u8>, csv::Error> {
-    let mut table = Spreadsheet::new(columns.iter().copied())?;
+    let mut table = match part {
+        Part::First => Spreadsheet::new(columns.iter().copied())?,
+        Part::Further => Spreadsheet::continued(),
+    };
     for row in rows {
         table.row(cells(row))?;
     }
@@ -288,7 +302,11 @@ mod tests {
     #[test]
     fn a_working_day_is_a_row_that_a_spreadsheet_reads() {
         let days = [day("P-1"), day("P-2"), day("@P-3")];
-        let out = attendance_csv(days.iter().map(|day| Named::day(day, known)), &makassar()).unwrap();
+        let table = |days: &[Attendance], part| {
+            attendance_csv(days.iter().map(|day| Named::day(day, known)), part, &makassar()).unwrap()
+        };
+        let out = table(&days, Part::First);
+        assert_eq!([table(&days[..1], Part::First), table(&days[1..], Part::Further)].concat(), out);
         let rows = rows(&out);
         let first = "P-1|Contoh \"Satu\", S.E.|dinkes|2026-11-23|2026-11-23 07:30|2026-11-23 16:00|2026-11-23 07:31||8:05|\
                      485|490|1||true|false|false|true|false|07:31-12:02 13:00?-16:00?";

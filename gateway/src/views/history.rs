@@ -77,8 +77,9 @@ impl Histories<'_> {
     }
 
     fn add(&self, passages: &mut Vec<Passage>, day: i32, rows: &[Row]) -> Result<(), StoreError> {
-        let known = passages_of(day, rows, self.view.known_names())?;
-        passages.extend(known.into_iter().filter(|passage| passage.at <= self.now));
+        for row in rows.iter().filter(|row| row.passed() && row.at(day) <= self.now) {
+            passages.push(row.passage(day, self.view.known_names())?);
+        }
         Ok(())
     }
 

@@ -6,33 +6,35 @@ pub type Interval = (i64, i64);
 /// The window in which minutes add up, in milliseconds.
 pub const WINDOW_MS: i64 = 24 * 3_600_000;
 
-/// Calls `pair` with each source and each target whose intervals overlap: once through the items in the order of time,
-/// so that it takes as long as there are items and pairs.
-pub fn overlaps<T>(
-    items: &[T],
+/// Calls `pair` with each source and each target whose intervals overlap. Both are sorted by interval; it takes as long as there
+/// are items and pairs.
+pub fn overlaps<'t, T>(
+    mut sources: &[&'t T],
+    mut targets: &'t [T],
     interval: impl Fn(&T) -> Interval,
-    is_source: impl Fn(&T) -> bool,
-    is_target: impl Fn(&T) -> bool,
     mut pair: impl FnMut(&T, &T),
 ) {
-    let mut sorted: Vec<(Interval, bool, &T)> = items
-        .iter()
-        .filter(|item| is_source(item) || is_target(item))
-        .map(|item| (interval(item), is_source(item), item))
-        .collect();
-    sorted.sort_by_key(|(interval, ..)| *interval);
-    let mut sources: Vec<(i64, &T)> = Vec::new();
-    let mut targets: Vec<(i64, &T)> = Vec::new();
-    for ((from, to), source, item) in sorted {
-        // Those that have ended are taken out here once, and those that have not make a pair.
-        if source {
-            targets.retain(|(end, _)| *end > from);
-            targets.iter().for_each(|(_, target)| pair(item, target));
-            sources.push((to, item));
-        } else {
-            sources.retain(|(end, _)| *end > from);
-            sources.iter().for_each(|(_, source)| pair(source, item));
-            targets.push((to, item));
+    // Those that have begun. Whoever has ended is taken out once, and whoever has not makes a pair.
+    let mut open_sources: Vec<(i64, &T)> = Vec::new();
+    let mut open_targets: Vec<(i64, &T)> = Vec::new();
+    loop {
+        let (source, target) = (sources.split_first(), targets.split_first());
+        match (source, target) {
+            (Some((source, rest)), next) if next.is_none_or(|(target, _)| interval(source).0 <= interval(target).0) => {
+                let (from, to) = interval(source);
+                open_targets.retain(|(end, _)| *end > from);
+                open_targets.iter().for_each(|(_, target)| pair(source, target));
+                open_sources.push((to, source));
+                sources = rest;
+            }
+            (_, Some((target, rest))) => {
+                let (from, to) = interval(target);
+                open_sources.retain(|(end, _)| *end > from);
+                open_sources.iter().for_each(|(_, source)| pair(source, target));
+                open_targets.push((to, target));
+                targets = rest;
+            }
+            (_, None) => return,
         }
     }
 }
@@ -101,7 +103,11 @@ mod tests {
             let is_source = |item: &(usize, Interval)| item.0 % 8 < sources;
             let is_target = |item: &(usize, Interval)| !is_source(item) && !item.0.is_multiple_of(3);
             let mut found = Vec::new();
-            overlaps(&numbered, |item| item.1, is_source, is_target, |one, other| found.push((one.0, other.0)));
+            let mut sorted = numbered.clone();
+            sorted.sort_by_key(|item| item.1);
+            let sources: Vec<_> = sorted.iter().filter(|item| is_source(item)).collect();
+            let targets: Vec<_> = sorted.iter().filter(|item| is_target(item)).copied().collect();
+            overlaps(&sources, &targets, |item| item.1, |one, other| found.push((one.0, other.0)));
             let mut expected = Vec::new();
             for one in numbered.iter().filter(|item| is_source(item)) {
                 for other in numbered.iter().filter(|item| is_target(item)) {

@@ -1,14 +1,16 @@
-//! Contacts out of the file: of everybody's stays, only those are read that can matter, and [`contacts`] judges.
+//! Contacts out of the file: of everybody's stays, only those are read that can matter, and [`Zones`] says who met whom.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::calendar::day_number;
+use super::contacts::{in_order, since_reached};
 use super::history::Histories;
 use super::overlap::{Interval, rolling_max, union};
-use super::store::{Filed, PackedStay, StoreError};
-use super::{Contact, ContactQuery, Depth, Person, Scope, Stay, contacts};
+use super::spans::{Nesting, Span, Zones};
+use super::store::{PackedStay, StoreError};
+use super::{Contact, ContactQuery, Depth, Scope, Stay};
 
 /// Contacts of more people are not looked for: what comes of it fits neither into memory nor on paper.
 pub const FOLLOWED_MAX: usize = 200;
@@ -21,76 +23,118 @@ pub struct Trace<'a> {
     pub rules: u64,
 }
 
-/// Which stays of others can matter.
-struct Wanted {
-    /// Whose stays are known already.
-    sources: HashSet<u64>,
-    /// When these were in which zone; absent: everything matters.
-    zones: Option<HashMap<Arc<str>, Vec<Interval>>>,
-    period: Interval,
-    threshold_ms: i64,
-}
-
-/// Stays that may matter, until it is known who has shared enough time.
+/// Stays that overlap those of the sources in their zones, until it is known who has shared enough time.
 #[derive(Default)]
 struct Candidates {
-    zones: Vec<Arc<str>>,
-    packed: Vec<(usize, PackedStay)>,
-    filed: Vec<Filed>,
-    /// When each person may have been where a source was; nothing where everybody matters.
+    spans: Vec<(Arc<str>, Vec<Span>)>,
+    /// When each person may have been where a source was.
     shared: HashMap<u64, Vec<Interval>>,
 }
 
 impl Trace<'_> {
     /// The contacts of the person with this number; where there are too many to follow theirs as well, how many.
     pub fn contacts(&self, source: u64) -> Result<Result<Vec<Contact>, usize>, StoreError> {
-        let rules = self.histories.rules;
-        let mut everybody = self.stays(HashSet::from([source]))?;
-        let first = contacts(&ContactQuery { depth: Depth::First, ..self.query.clone() }, &everybody, rules);
-        if self.query.depth == Depth::First {
-            return Ok(Ok(first));
+        let mut found = self.generation(1, &HashMap::from([(source, self.query.from.unix_ms())]), None)?;
+        if self.query.depth == Depth::Second {
+            if found.len() > FOLLOWED_MAX {
+                return Ok(Err(found.len()));
+            }
+            found.extend(self.generation(2, &since_reached(&found), Some(source))?);
         }
-        if first.len() > FOLLOWED_MAX {
-            return Ok(Err(first.len()));
-        }
-        if self.query.scope == Scope::Innermost {
-            let numbers = first.iter().filter_map(|contact| self.histories.people.number(contact.person.as_str()));
-            everybody = self.stays(numbers.chain([source]).collect())?;
-        }
-        Ok(Ok(contacts(self.query, &everybody, rules)))
+        Ok(Ok(in_order(found)))
     }
 
-    /// All stays of `sources` in the period, and those of others that overlap them in the same zone, if they come to enough
-    /// time; for [`Scope::Around`] those of everybody.
-    fn stays(&self, sources: HashSet<u64>) -> Result<Vec<(Person, Vec<Stay>)>, StoreError> {
-        let days = self.days();
-        let mut people: HashMap<u64, (Person, Vec<Filed>)> = HashMap::new();
-        for source in &sources {
+    /// The contacts of the sources, each from a moment on, among everybody but them and who is `apart`.
+    fn generation(
+        &self,
+        generation: u8,
+        sources: &HashMap<u64, i64>,
+        apart: Option<u64>,
+    ) -> Result<Vec<(u64, Contact)>, StoreError> {
+        let Histories { rules, now, .. } = *self.histories;
+        let (days, period) = (self.days(), self.query.period());
+        let mut known: Vec<(u64, i64, Vec<Stay>)> = Vec::new();
+        for (source, since) in sources {
             if let Some(history) = self.histories.of(*source, days.clone())? {
-                let filed = history.filed(&days, self.histories.rules, self.histories.now);
-                people.insert(*source, (history.person, filed));
+                let stays = history.filed(&days, rules, now).into_iter().map(|filed| filed.stay);
+                known.push((*source, *since, stays.collect()));
             }
         }
-        let wanted = self.wanted(sources, people.values().flat_map(|(_, filed)| filed));
-        let candidates = self.candidates(&days, &wanted)?;
-        for number in candidates.shared_enough(&wanted) {
-            people.extend(self.histories.person(number).map(|person| (number, (person, Vec::new()))));
+        let mut nesting = Nesting::new(self.query.scope, known.iter().flat_map(|(.., stays)| stays), rules);
+        let mut zones = Zones::default();
+        for (source, since, stays) in known {
+            let stays = nesting.numbered(stays);
+            nesting.spans(source, &stays, period).for_each(|(zone, span)| zones.add_source(zone, span, since));
         }
-        for (zone, stay) in &candidates.packed {
-            if let Some(((_, filed), zone)) = people.get_mut(&stay.person()).zip(candidates.zones.get(*zone)) {
-                filed.push(stay.read(zone));
-            }
+        let is_other = |person: u64| Some(person) != apart && !sources.contains_key(&person);
+        match self.query.scope {
+            Scope::Innermost => self.add_overlapping(&mut zones, &days, is_other)?,
+            Scope::Around => self.add_everybody(&mut zones, &mut nesting, &days, is_other)?,
         }
-        for stay in candidates.filed {
-            if let Some((_, filed)) = people.get_mut(&stay.person) {
-                filed.push(stay);
-            }
+        Ok(zones.contacts(self.query, generation, |number| self.histories.person(number)))
+    }
+
+    /// Adds the stays that overlap those of the sources in the same zone, of whoever may have shared enough time with them.
+    fn add_overlapping(
+        &self,
+        zones: &mut Zones,
+        days: &RangeInclusive<i32>,
+        is_other: impl Fn(u64) -> bool,
+    ) -> Result<(), StoreError> {
+        let (period, sources) = (self.query.period(), zones.sources_by_zone());
+        let mut candidates = Candidates::default();
+        self.each_zone(
+            days,
+            |zone| sources.contains_key(zone),
+            |zone, stays| {
+                let sources = sources.get(zone).map_or(&[][..], Vec::as_slice);
+                let mut spans = Vec::new();
+                for stay in stays {
+                    let mut common = common(stay.interval(), sources).peekable();
+                    if common.peek().is_some() && is_other(stay.person) {
+                        candidates.shared.entry(stay.person).or_default().extend(common);
+                        spans.extend(Span::of_stay(stay.person, &stay.read(zone), period));
+                    }
+                }
+                if !spans.is_empty() {
+                    candidates.spans.push((Arc::clone(zone), spans));
+                }
+            },
+        )?;
+        let enough = candidates.shared_enough(self.query.threshold_ms());
+        for (zone, spans) in candidates.spans {
+            zones.add_targets(&zone, spans.into_iter().filter(|span| enough.contains(&span.person)));
         }
-        let in_order = |(person, mut filed): (Person, Vec<Filed>)| {
-            filed.sort_by_key(|filed| (filed.day, filed.order));
-            (person, filed.into_iter().map(|filed| filed.stay).collect())
-        };
-        Ok(people.into_values().map(in_order).collect())
+        Ok(())
+    }
+
+    /// Adds everybody's stays: whether somebody has left a zone between two of them, only all of them tell.
+    fn add_everybody(
+        &self,
+        zones: &mut Zones,
+        nesting: &mut Nesting<'_>,
+        days: &RangeInclusive<i32>,
+        is_other: impl Fn(u64) -> bool,
+    ) -> Result<(), StoreError> {
+        let mut all: Vec<(usize, PackedStay)> = Vec::new();
+        self.each_zone(
+            days,
+            |_| true,
+            |zone, stays| {
+                let zone = nesting.number(zone);
+                all.extend(stays.map(|stay| (zone, stay)));
+            },
+        )?;
+        all.sort_unstable_by_key(|(_, stay)| (stay.person, stay.day, stay.order));
+        for stays in all.chunk_by(|(_, one), (_, next)| one.person == next.person) {
+            let Some(person) = stays.first().map(|(_, stay)| stay.person).filter(|person| is_other(*person)) else {
+                continue;
+            };
+            let read = |(zone, stay): &(usize, PackedStay)| Some((*zone, stay.read(nesting.zone(*zone)?)));
+            let stays: Vec<(usize, Stay)> = stays.iter().filter_map(read).collect();
+            nesting.spans(person, &stays, self.query.period()).for_each(|(zone, span)| zones.add_targets(zone, [span]));
+        }
+        Ok(())
     }
 
     /// The days on which stays began that may reach into the period or go on behind it.
@@ -100,100 +144,50 @@ impl Trace<'_> {
         day(self.query.from).saturating_sub(reach)..=day(self.query.to).saturating_add(reach)
     }
 
-    fn wanted<'f>(&self, sources: HashSet<u64>, stays: impl Iterator<Item = &'f Filed>) -> Wanted {
-        let period = (self.query.from.unix_ms(), self.query.to.unix_ms());
-        let mut zones: HashMap<Arc<str>, Vec<Interval>> = HashMap::new();
-        for Filed { stay, .. } in stays {
-            let interval = cut((stay.from.earliest.unix_ms(), stay.to.latest.unix_ms()), period);
-            zones.entry(Arc::clone(&stay.zone)).or_default().push(interval);
-        }
-        zones.values_mut().for_each(|intervals| *intervals = union(std::mem::take(intervals)));
-        let zones = (self.query.scope == Scope::Innermost).then_some(zones);
-        Wanted { sources, zones, period, threshold_ms: self.query.threshold_ms() }
-    }
-
-    fn candidates(&self, days: &RangeInclusive<i32>, wanted: &Wanted) -> Result<Candidates, StoreError> {
+    /// Hands each zone that is `wanted`, and everybody's stays that began there on these days, to `each`, bit by bit.
+    fn each_zone(
+        &self,
+        days: &RangeInclusive<i32>,
+        wanted: impl Fn(&str) -> bool,
+        mut each: impl FnMut(&Arc<str>, &mut dyn Iterator<Item = PackedStay>),
+    ) -> Result<(), StoreError> {
         let Histories { view, rules, now, .. } = *self.histories;
-        let mut candidates = Candidates::default();
         let mut unsettled = BTreeSet::new();
         for day in view.days_of_stays(days.clone(), rules.reach_days())? {
-            let Some(stays) = view.settled(day, self.rules, now.unix_ms())? else {
-                unsettled.insert(day);
-                continue;
-            };
-            stays.each_zone(
-                |zone| wanted.in_zone(zone).is_some(),
-                |zone, stays| {
-                    let number = candidates.zones.len();
-                    candidates.zones.push(Arc::clone(zone));
-                    let intervals = wanted.in_zone(zone).unwrap_or_default();
-                    for stay in stays {
-                        if candidates.share(stay.person(), stay.interval(), wanted, intervals) {
-                            candidates.packed.push((number, stay));
-                        }
-                    }
-                },
-            )?;
+            match view.settled(day, self.rules, now.unix_ms())? {
+                Some(stays) => stays.each_zone(&wanted, &mut each)?,
+                None => drop(unsettled.insert(day)),
+            }
         }
         for days in runs(&unsettled) {
             for history in self.histories.of_everybody(days.clone())? {
                 for filed in history.filed(&days, rules, now) {
-                    let interval = (filed.stay.from.earliest.unix_ms(), filed.stay.to.latest.unix_ms());
-                    let Some(intervals) = wanted.in_zone(&filed.stay.zone) else { continue };
-                    if candidates.share(filed.person, interval, wanted, intervals) {
-                        candidates.filed.push(filed);
+                    if wanted(&filed.stay.zone) {
+                        each(&filed.stay.zone, &mut std::iter::once(PackedStay::new(&filed)));
                     }
                 }
             }
         }
-        Ok(candidates)
-    }
-}
-
-impl Wanted {
-    /// When the sources were in the zone; `None` where the zone does not matter.
-    fn in_zone(&self, zone: &str) -> Option<&[Interval]> {
-        match &self.zones {
-            Some(zones) => zones.get(zone).map(Vec::as_slice),
-            None => Some(&[]),
-        }
+        Ok(())
     }
 }
 
 impl Candidates {
-    /// Notes how much of a stay the sources may have shared; says whether it matters.
-    fn share(&mut self, person: u64, interval: Interval, wanted: &Wanted, intervals: &[Interval]) -> bool {
-        let (from, to) = cut(interval, wanted.period);
-        if wanted.sources.contains(&person) {
-            return false;
-        }
-        if wanted.zones.is_none() {
-            self.shared.entry(person).or_default();
-            return true;
-        }
-        let next = intervals.partition_point(|(_, end)| *end <= from);
-        let common = intervals.iter().skip(next).take_while(|(begin, _)| *begin < to);
-        let mut common = common.map(|one| cut(*one, (from, to))).peekable();
-        if from >= to || common.peek().is_none() {
-            return false;
-        }
-        self.shared.entry(person).or_default().extend(common);
-        true
-    }
-
     /// Those who may have shared enough time with the sources within some 24 hours.
-    fn shared_enough(&self, wanted: &Wanted) -> impl Iterator<Item = u64> {
+    fn shared_enough(&self, threshold_ms: i64) -> HashSet<u64> {
         let enough = |shared: &[Interval]| {
-            shared.iter().map(|(from, to)| to - from).sum::<i64>() >= wanted.threshold_ms
-                && rolling_max(&union(shared.iter().copied())) >= wanted.threshold_ms
+            shared.iter().map(|(from, to)| to - from).sum::<i64>() >= threshold_ms
+                && rolling_max(&union(shared.iter().copied())) >= threshold_ms
         };
-        let everybody = wanted.zones.is_none();
-        self.shared.iter().filter(move |(_, shared)| everybody || enough(shared)).map(|(person, _)| *person)
+        self.shared.iter().filter(|(_, shared)| enough(shared)).map(|(person, _)| *person).collect()
     }
 }
 
-fn cut(interval: Interval, period: Interval) -> Interval {
-    (interval.0.max(period.0), interval.1.min(period.1))
+/// What the interval has in common with each of a [`union`].
+fn common((from, to): Interval, union: &[Interval]) -> impl Iterator<Item = Interval> {
+    let next = union.partition_point(|(_, end)| *end <= from);
+    let overlapping = union.iter().skip(next).take_while(move |(begin, _)| *begin < to);
+    overlapping.map(move |(begin, end)| ((*begin).max(from), (*end).min(to)))
 }
 
 /// Days that follow each other, together.

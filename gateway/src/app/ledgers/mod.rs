@@ -26,7 +26,7 @@ use crate::log::LogReader;
 use crate::scan::WeakScanQueue;
 use crate::spreadsheet::Spreadsheet;
 use crate::views::{
-    self, Attendance, Contact, ContactQuery, DayTable, People as _, Present, Restricted, Rules, Traced, Views,
+    self, Attendance, Contact, ContactQuery, DayTable, Part, People as _, Present, Restricted, Rules, Traced, Views,
     ViewsError,
 };
 
@@ -231,29 +231,33 @@ impl http::Ledgers for Ledgers {
         Ok(answer.map(|rows| rows.into_iter().map(named).collect()))
     }
 
-    fn attendance_csv(&self, request: &AttendanceRequest) -> Result<Answer<Document>, LedgerError> {
+    fn attendance_csv(&self, request: &AttendanceRequest, part: Part) -> Result<Answer<Document>, LedgerError> {
         let answer = self.days(request)?;
         let snapshot = self.current.load();
         let known = self.known(&snapshot, answer.value.iter().map(|row| row.person.as_str()))?;
         let rows = answer.value.iter().map(|row| views::Named::day(row, |id| known.of(id)));
-        let table = views::attendance_csv(rows, &self.rules().time_zone).map(csv);
+        let table = views::attendance_csv(rows, part, &self.rules().time_zone).map(csv);
         let table = table.map_err(|error| LedgerError::Unavailable(error.to_string()))?;
         Ok(Answer { value: table, through: answer.through, behind: answer.behind })
     }
 
     fn summary(&self, from: Date, to: Date) -> Result<Answer<Vec<DaySummary>>, LedgerError> {
-        let answer = self.days(&AttendanceRequest { from, to, person: None, opd: None })?;
         let snapshot = self.current.load();
-        let mut by_day: HashMap<Date, Vec<Attendance>> = HashMap::new();
-        let (through, behind) = (answer.through, answer.behind);
-        answer.value.into_iter().for_each(|row| by_day.entry(row.day).or_default().push(row));
-        let day = |day: Date| {
-            let rows = by_day.remove(&day).unwrap_or_default();
-            let DayTable { opds, total, .. } = DayTable::new(day, rows, snapshot.directory.staff());
-            DaySummary { day, opds, total }
-        };
-        let days = from.series(jiff::Span::new().days(1)).take_while(|day| *day <= to).map(day).collect();
-        Ok(Answer { value: days, through, behind })
+        let mut summed = Answer { value: Vec::new(), through: 0, behind: 0 };
+        for part in (AttendanceRequest { from, to, person: None, opd: None }).parts() {
+            let answer = self.days(&part)?;
+            (summed.through, summed.behind) = (answer.through, answer.behind);
+            let mut by_day: HashMap<Date, Vec<Attendance>> = HashMap::new();
+            answer.value.into_iter().for_each(|row| by_day.entry(row.day).or_default().push(row));
+            let day = |day: Date| {
+                let rows = by_day.remove(&day).unwrap_or_default();
+                let DayTable { opds, total, .. } = DayTable::new(day, rows, snapshot.directory.staff());
+                DaySummary { day, opds, total }
+            };
+            let days = part.from.series(jiff::Span::new().days(1)).take_while(|day| *day <= part.to);
+            summed.value.extend(days.map(day));
+        }
+        Ok(summed)
     }
 
     fn contacts(&self, query: &ContactQuery) -> Result<Answer<Vec<Contact>>, LedgerError> {
@@ -285,6 +289,12 @@ impl http::Ledgers for Ledgers {
             }
         };
         Ok(Answer { value: document, through: answer.through, behind: answer.behind })
+    }
+
+    fn events_of(&self, person: &str, after: u64) -> Result<Answer<Vec<u64>>, LedgerError> {
+        let position = self.views.position();
+        let value = self.views.events_of(person, (None, None), after, usize::MAX, Restricted::LeftOut)?;
+        Ok(Answer { value, through: position.through, behind: position.last.saturating_sub(position.through) })
     }
 
     fn person(&self, id: &str) -> Result<Answer<PersonFile>, LedgerError> {

@@ -1,7 +1,8 @@
-//! Who came to work when, person by person or added up.
+//! Who came to work when, person by person or added up. Many days of everybody are made while they are sent.
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::Uri;
 use axum::http::header::CONTENT_TYPE;
@@ -10,11 +11,11 @@ use axum::{Extension, Json};
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::{aside, document, ledger, lines, parameters, query};
+use super::{aside, ledger, lines, parameters, query};
 use crate::http::front::{Front, Permit};
 use crate::http::problem::ProblemDetails;
-use crate::http::{AttendanceRequest, DaySummary, LedgerError, Named};
-use crate::views::{Attendance, OpdSummary};
+use crate::http::{Answer, AttendanceRequest, DaySummary, Document, LedgerError, Named, pieces};
+use crate::views::{Attendance, OpdSummary, Part};
 
 #[derive(Clone, Copy)]
 enum Format {
@@ -34,24 +35,28 @@ pub(super) async fn attendance(
     let format = query::choice("format", format, &formats)?.unwrap_or(Format::Json);
     query::purpose_allowed(purpose)?;
     let person = query::person(person)?;
-    aside(permit, move || {
+    let sending = permit.clone();
+    let (first, mut sheets) = aside(permit, move || {
         let (from, to) = query::days(from, to, today(&front))?;
-        let request = AttendanceRequest { from, to, person, opd };
-        let ledgers = &front.sources.ledgers;
-        match format {
-            Format::Csv => Ok(document(ledgers.attendance_csv(&request)?)),
-            Format::Json => {
-                let rows = ledgers.attendance(&request)?;
-                Ok(ledger(rows.map(|rows| Json(Rows { from, to, rows }))))
-            }
-            Format::Lines => {
-                let rows = ledgers.attendance(&request)?;
-                let lines = lines(&rows.value).map_err(|error| LedgerError::Unavailable(error.to_string()))?;
-                Ok(ledger(rows.map(|_| ([(CONTENT_TYPE, "application/x-ndjson")], lines))))
-            }
-        }
+        let mut sheets = Sheets::new(front, format, &AttendanceRequest { from, to, person, opd });
+        let first = sheets.next()?;
+        Ok::<_, ProblemDetails>((first, sheets))
     })
-    .await?
+    .await??;
+    let Document { content_type, bytes } = first.value;
+    let body = if sheets.is_complete() {
+        Body::from(bytes)
+    } else {
+        pieces::body(bytes, move || {
+            let _until_made = &sending;
+            if sheets.is_complete() {
+                return Ok(None);
+            }
+            let next = sheets.next().map_err(|error| format!("{error:?}"))?;
+            Ok::<_, String>(Some(next.value.bytes))
+        })
+    };
+    Ok(ledger(Answer { value: ([(CONTENT_TYPE, content_type)], body), through: first.through, behind: first.behind }))
 }
 
 pub(super) async fn summary(
@@ -71,11 +76,71 @@ pub(super) async fn summary(
     .await?
 }
 
-#[derive(Serialize)]
-struct Rows {
+/// Everybody's working days, in pieces of one document.
+struct Sheets {
+    front: Arc<Front>,
+    format: Format,
     from: Date,
     to: Date,
-    rows: Vec<Named<Attendance>>,
+    parts: std::vec::IntoIter<AttendanceRequest>,
+    /// Whether nothing has been written yet, and no row.
+    is_new: bool,
+    has_rows: bool,
+}
+
+impl Sheets {
+    fn new(front: Arc<Front>, format: Format, request: &AttendanceRequest) -> Self {
+        let AttendanceRequest { from, to, .. } = *request;
+        Self { front, format, from, to, parts: request.parts().into_iter(), is_new: true, has_rows: false }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.parts.len() == 0
+    }
+
+    /// The next piece of the document.
+    fn next(&mut self) -> Result<Answer<Document>, LedgerError> {
+        let request = self.parts.next().ok_or_else(|| LedgerError::Unavailable("no day is left".into()))?;
+        let ledgers = &self.front.sources.ledgers;
+        let is_first = std::mem::replace(&mut self.is_new, false);
+        let (content_type, answer) = match self.format {
+            Format::Csv => {
+                let part = if is_first { Part::First } else { Part::Further };
+                return ledgers.attendance_csv(&request, part);
+            }
+            Format::Lines => {
+                let answer = ledgers.attendance(&request)?;
+                ("application/x-ndjson", lines(&answer.value).map(|lines| answer.map(|_| lines)))
+            }
+            Format::Json => {
+                let answer = ledgers.attendance(&request)?;
+                let rows = self.json(is_first, &answer.value);
+                ("application/json", rows.map(|rows| answer.map(|_| rows)))
+            }
+        };
+        let answer = answer.map_err(|error| LedgerError::Unavailable(error.to_string()))?;
+        Ok(answer.map(|bytes| Document { content_type, bytes }))
+    }
+
+    /// `{"from":…,"to":…,"rows":[…]}`, or what comes next of it.
+    fn json(&mut self, is_first: bool, rows: &[Named<Attendance>]) -> Result<Vec<u8>, serde_json::Error> {
+        let mut text = Vec::new();
+        if is_first {
+            text.extend_from_slice(
+                format!("{{\"from\":\"{}\",\"to\":\"{}\",\"rows\":[", self.from, self.to).as_bytes(),
+            );
+        }
+        for row in rows {
+            if std::mem::replace(&mut self.has_rows, true) {
+                text.push(b',');
+            }
+            serde_json::to_writer(&mut text, row)?;
+        }
+        if self.is_complete() {
+            text.extend_from_slice(b"]}");
+        }
+        Ok(text)
+    }
 }
 
 #[derive(Serialize)]

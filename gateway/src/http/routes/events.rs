@@ -11,7 +11,7 @@ use protocol::{DoorId, Outcome};
 use super::{aside, limited, lines, parameters, query};
 use crate::http::front::{Bearer, Front, Permit};
 use crate::http::problem::{ProblemDetails, shown};
-use crate::http::search::EventsRequest;
+use crate::http::search::{EventsRequest, Indexed};
 use crate::shadow::Events;
 
 /// The most events that one answer holds, and how many when the request does not say.
@@ -35,7 +35,10 @@ pub(super) async fn events(
     let (after, limit) = (request.after, request.limit);
     let found = aside(permit, move || {
         let log = Events { newest: (front.sources.last_event)(), read: &*front.sources.events };
-        let found = request.search(&log)?;
+        let found = request.search(&log, &|person, after| {
+            let known = front.sources.ledgers.events_of(person, after).ok()?;
+            Some(Indexed { numbers: known.value, through: known.through })
+        })?;
         lines(&found.events).map(|lines| (found, lines)).map_err(|error| error.to_string())
     })
     .await?;

@@ -9,8 +9,8 @@ use super::super::{
 };
 use super::*;
 use crate::views::{
-    Attendance, Bounds, Contact, ContactQuery, Depth, Encounter, Evidence, Flags, Grade, Occupancy, OpdSummary, Person,
-    Present, Scope,
+    Attendance, Bounds, Contact, ContactQuery, Depth, Encounter, Evidence, Flags, Grade, Occupancy, OpdSummary, Part,
+    Person, Present, Scope,
 };
 
 /// The ledgers of P-1, who has left, and P-2, who is inside.
@@ -18,6 +18,8 @@ use crate::views::{
 pub(super) struct Fake {
     /// What goes wrong with everything, where something does.
     pub(super) error: Option<fn() -> LedgerError>,
+    /// The attendance of this day and later cannot be read.
+    pub(super) attendance_until: Option<Date>,
 }
 
 impl Fake {
@@ -85,12 +87,15 @@ impl Ledgers for Fake {
 
     fn attendance(&self, request: &AttendanceRequest) -> Result<Answer<Vec<Named<Attendance>>>, LedgerError> {
         self.knows(request.person.as_deref().unwrap_or("P-1"))?;
+        if self.attendance_until.is_some_and(|until| request.to >= until) {
+            return Err(LedgerError::Unavailable("the disk is gone".into()));
+        }
         told(vec![day(request)])
     }
 
-    fn attendance_csv(&self, request: &AttendanceRequest) -> Result<Answer<Document>, LedgerError> {
+    fn attendance_csv(&self, request: &AttendanceRequest, part: Part) -> Result<Answer<Document>, LedgerError> {
         self.works()?;
-        let bytes = format!("attendance {} {}", request.from, request.to).into();
+        let bytes = format!("{part:?} {} {}\r\n", request.from, request.to).into();
         told(Document { content_type: "text/csv; charset=utf-8", bytes })
     }
 
@@ -130,6 +135,10 @@ impl Ledgers for Fake {
             ContactsForm::Svg => "image/svg+xml",
         };
         told(Document { content_type, bytes: b"a document".to_vec() })
+    }
+
+    fn events_of(&self, _: &str, _: u64) -> Result<Answer<Vec<u64>>, LedgerError> {
+        Err(LedgerError::Rebuilding { through: 0, of: 50 })
     }
 
     fn person(&self, id: &str) -> Result<Answer<PersonFile>, LedgerError> {

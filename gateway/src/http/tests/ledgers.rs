@@ -86,10 +86,10 @@ async fn answers_say_what_was_asked_for_and_how_far_the_ledgers_are() {
     let reply = site.ask("GET", "/api/v1/attendance?format=ndjson&from=2026-11-01", TOKEN, "").await;
     assert_eq!((reply.header("content-type"), reply.header("gapura-through")), ("application/x-ndjson", "50"));
     assert_eq!(serde_json::from_str::<serde_json::Value>(reply.body.trim_end()).unwrap()["day"], "2026-11-01");
-    let reply = site.ask("GET", "/api/v1/attendance?format=csv&from=2026-11-01&to=2026-11-30", TOKEN, "").await;
+    let reply = site.ask("GET", "/api/v1/attendance?format=csv&from=2026-11-01&to=2026-11-07", TOKEN, "").await;
     assert_eq!(
         (reply.header("content-type"), reply.body.as_str()),
-        ("text/csv; charset=utf-8", "attendance 2026-11-01 2026-11-30")
+        ("text/csv; charset=utf-8", "First 2026-11-01 2026-11-07\r\n")
     );
 
     let json = site.ask("GET", "/api/v1/attendance/summary?from=2026-11-01", TOKEN, "").await.json();
@@ -230,6 +230,66 @@ async fn a_persons_rights_are_served() {
     assert_eq!(retention["purposes"][0], serde_json::json!({ "purpose": "events", "days": 90 }));
 }
 
+/// What comes before the connection ends, and whether that is the whole answer.
+async fn in_pieces(site: &Site, path: &str) -> (String, String, bool) {
+    let mut stream = site.connect().await;
+    let head = format!("Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n");
+    stream.write_all(format!("GET {path} HTTP/1.1\r\n{head}\r\n").as_bytes()).await.unwrap();
+    let mut text = String::new();
+    // A connection may be cut in the middle.
+    drop(timeout(PATIENCE, stream.read_to_string(&mut text)).await.expect("the connection ends"));
+    let Some((head, mut rest)) = text.split_once("\r\n\r\n") else { return Default::default() };
+    assert!(head.contains("transfer-encoding: chunked") && head.contains("gapura-through: 50"), "{head}");
+    let mut body = String::new();
+    while let Some((length, chunk)) = rest.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).unwrap();
+        if length == 0 {
+            return (head.into(), body, true);
+        }
+        let (piece, next) = chunk.split_at(length);
+        body.push_str(piece);
+        rest = next.strip_prefix("\r\n").unwrap();
+    }
+    (head.into(), body, false)
+}
+
+#[tokio::test]
+async fn many_days_of_everybody_come_in_pieces_of_one_document() {
+    let site = Site::start().await;
+    let month = |format: &str| format!("/api/v1/attendance?from=2026-11-01&to=2026-11-30&format={format}");
+    let weeks = ["2026-11-01", "2026-11-08", "2026-11-15", "2026-11-22", "2026-11-29"];
+    let days = |rows: &[serde_json::Value]| -> Vec<String> {
+        rows.iter().map(|row| row["day"].as_str().unwrap().to_owned()).collect()
+    };
+    let (head, body, whole) = in_pieces(&site, &month("json")).await;
+    let json: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert!(whole && head.contains("content-type: application/json"), "{head}");
+    assert_eq!((&json["from"], &json["to"]), (&"2026-11-01".into(), &"2026-11-30".into()));
+    assert_eq!(days(json["rows"].as_array().unwrap()), weeks);
+    let (_, body, whole) = in_pieces(&site, &month("ndjson")).await;
+    let rows: Vec<serde_json::Value> = body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((days(&rows), whole), (weeks.map(str::to_owned).to_vec(), true));
+    let (_, body, whole) = in_pieces(&site, &month("csv")).await;
+    let lines: Vec<&str> = body.lines().collect();
+    assert_eq!((lines[0], lines[4], whole), ("First 2026-11-01 2026-11-07", "Further 2026-11-29 2026-11-30", true));
+    // One person's are one piece.
+    let reply = site.ask("GET", &format!("{}&person=P-1", month("json")), TOKEN, "").await;
+    assert_eq!(days(reply.json()["rows"].as_array().unwrap()), weeks[..1]);
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_not_taken_for_the_whole() {
+    let until = |day: &str| Some(day.parse().unwrap());
+    let fake = |attendance_until| Fake { attendance_until, ..Fake::default() };
+    let path = "/api/v1/attendance?from=2026-11-01&to=2026-11-30";
+    let site = Site::with(Config::default(), |sources| sources.ledgers = Arc::new(fake(until("2026-11-16")))).await;
+    let (_, body, whole) = in_pieces(&site, path).await;
+    assert!(!whole && !body.contains("2026-11-15"), "{body}");
+    // Nothing is sent yet when the first piece fails.
+    let site = Site::with(Config::default(), |sources| sources.ledgers = Arc::new(fake(until("2026-11-01")))).await;
+    assert_eq!(site.ask("GET", path, TOKEN, "").await.problem().0, "ledgers-unavailable");
+}
+
 #[tokio::test]
 async fn ledgers_that_cannot_answer_say_when_to_come_back() {
     for (error, code, name, retry_after, words) in [
@@ -244,8 +304,10 @@ async fn ledgers_that_cannot_answer_say_when_to_come_back() {
         (|| LedgerError::UnknownPerson, 404, "unknown-person", "", "nobody of this id"),
         (|| LedgerError::StillInside, 409, "still-inside", "", "force=true"),
     ] {
-        let site =
-            Site::with(Config::default(), |sources| sources.ledgers = Arc::new(Fake { error: Some(error) })).await;
+        let site = Site::with(Config::default(), |sources| {
+            sources.ledgers = Arc::new(Fake { error: Some(error), ..Fake::default() })
+        })
+        .await;
         let personal = WAYS.iter().filter(|way| {
             let path = way.1;
             way.0 != "HEAD"

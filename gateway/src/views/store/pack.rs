@@ -104,7 +104,19 @@ pub fn encode<T: Encode<()>>(place: Place, value: &T) -> Result<Vec<u8>, StoreEr
 
 /// Reads what [`encode`] has made.
 pub fn decode<T: for<'b> Decode<'b, ()>>(place: Place, value: &[u8]) -> Result<T, StoreError> {
-    minicbor::decode(unseal(place, value)?.1).map_err(|_| StoreError::Damaged("a value cannot be read"))
+    decode_sealed(place, value).map(|(_, value)| value)
+}
+
+/// The same, with its checksum.
+pub fn decode_sealed<T: for<'b> Decode<'b, ()>>(place: Place, value: &[u8]) -> Result<(u64, T), StoreError> {
+    let (checksum, content) = unseal(place, value)?;
+    let value = minicbor::decode(content).map_err(|_| StoreError::Damaged("a value cannot be read"))?;
+    Ok((checksum, value))
+}
+
+/// The checksum of a value that [`seal`] has made just now.
+pub fn checksum_of(sealed: &[u8]) -> u64 {
+    sealed.first_chunk().copied().map_or(0, u64::from_le_bytes)
 }
 
 impl Row {
@@ -157,72 +169,95 @@ pub fn name(names: &[Arc<str>], id: u32) -> Result<Arc<str>, StoreError> {
 impl Filed {
     /// Packs a stay: person, place in the order, four times, bits. `None` where a time lies weeks from the day.
     pub fn pack(&self, into: &mut Vec<u8>) -> Option<()> {
-        let Stay { from, to, .. } = &self.stay;
-        let mut times = [0; 4];
-        for (time, at) in times.iter_mut().zip([from.earliest, from.latest, to.earliest, to.latest]) {
-            *time = i32::try_from(at.unix_ms() - i64::from(self.day) * DAY_MS).ok()?;
+        let PackedStay { person, day, order, times, bits } = PackedStay::new(self);
+        into.extend_from_slice(&person.to_le_bytes());
+        into.extend_from_slice(&order.to_le_bytes());
+        for time in times {
+            let time = i32::try_from(time - i64::from(day) * DAY_MS).ok()?;
+            into.extend_from_slice(&time.to_le_bytes());
         }
-        into.extend_from_slice(&self.person.to_le_bytes());
-        into.extend_from_slice(&self.order.to_le_bytes());
-        times.iter().for_each(|time| into.extend_from_slice(&time.to_le_bytes()));
+        into.push(bits);
+        Some(())
+    }
+}
+
+/// A stay in numbers, without its zone.
+#[derive(Clone, Copy, Debug)]
+pub struct PackedStay {
+    /// The person's number.
+    pub person: u64,
+    /// The day on which it began, since 1970.
+    pub day: i32,
+    /// The how many of the person on that day.
+    pub order: u16,
+    /// The bounds of its beginning and of its end, in Unix milliseconds.
+    times: [i64; 4],
+    /// Arrival, evidence, what is doubtful.
+    bits: u8,
+}
+
+impl PackedStay {
+    /// The stay in numbers.
+    pub fn new(filed: &Filed) -> Self {
+        let Filed { person, day, order, stay } = filed;
+        let times = [stay.from.earliest, stay.from.latest, stay.to.earliest, stay.to.latest].map(Instant::unix_ms);
         let bit = |bit, set| if set { bit } else { 0 };
-        let arrival = match self.stay.arrival {
+        let arrival = match stay.arrival {
             Arrival::Entry => 0,
             Arrival::Return => 1,
             Arrival::Unseen => 2,
         };
-        let evidence = match self.stay.evidence {
+        let evidence = match stay.evidence {
             Evidence::Exit => 0,
             Evidence::NextDoor => 1,
             Evidence::Rule => 2,
             Evidence::Inside => 3,
         };
-        into.push(arrival | evidence << 2 | bit(16, self.stay.late) | bit(32, self.stay.clock_doubtful));
-        Some(())
+        let bits = arrival | evidence << 2 | bit(16, stay.late) | bit(32, stay.clock_doubtful);
+        Self { person: *person, day: *day, order: *order, times, bits }
     }
-}
 
-/// A packed stay, of which as much is read as is asked for.
-#[derive(Clone, Copy)]
-pub struct PackedStay {
-    day: i32,
-    bytes: [u8; STAY_BYTES],
-}
-
-impl PackedStay {
     /// The packed stays of a zone's day.
     pub fn all(day: i32, content: &[u8]) -> Result<impl Iterator<Item = Self>, StoreError> {
         let (stays, rest) = content.as_chunks();
         if !rest.is_empty() {
             return Err(StoreError::Damaged("stays are cut off"));
         }
-        Ok(stays.iter().map(move |bytes| Self { day, bytes: *bytes }))
+        Ok(stays.iter().map(move |stay| Self::unpack(day, stay)))
     }
 
-    /// The person's number.
-    pub fn person(self) -> u64 {
-        u64::from_le_bytes(self.field::<0, 8>())
+    fn unpack(day: i32, packed: &[u8; STAY_BYTES]) -> Self {
+        let [bits] = field::<26, 1>(packed);
+        let time = |bytes| i64::from(day) * DAY_MS + i64::from(i32::from_le_bytes(bytes));
+        Self {
+            person: u64::from_le_bytes(field::<0, 8>(packed)),
+            day,
+            order: u16::from_le_bytes(field::<8, 2>(packed)),
+            times: [field::<10, 4>(packed), field::<14, 4>(packed), field::<18, 4>(packed), field::<22, 4>(packed)]
+                .map(time),
+            bits,
+        }
     }
 
     /// From when at the earliest until when at the latest, in Unix milliseconds.
-    pub fn interval(self) -> (i64, i64) {
-        (self.time::<10>(), self.time::<22>())
+    pub fn interval(&self) -> (i64, i64) {
+        let [from, .., to] = self.times;
+        (from, to)
     }
 
-    /// All of it.
-    pub fn read(self, zone: &Arc<str>) -> Filed {
-        let at = Instant::from_unix_ms;
-        let [bits] = self.field::<26, 1>();
-        let stay = Stay {
+    /// The stay, without its events.
+    pub fn read(&self, zone: &Arc<str>) -> Stay {
+        let [from_earliest, from_latest, to_earliest, to_latest] = self.times.map(Instant::from_unix_ms);
+        Stay {
             zone: Arc::clone(zone),
-            from: Bounds { earliest: at(self.time::<10>()), latest: at(self.time::<14>()) },
-            arrival: match bits & 3 {
+            from: Bounds { earliest: from_earliest, latest: from_latest },
+            arrival: match self.bits & 3 {
                 0 => Arrival::Entry,
                 1 => Arrival::Return,
                 _ => Arrival::Unseen,
             },
-            to: Bounds { earliest: at(self.time::<18>()), latest: at(self.time::<22>()) },
-            evidence: match bits >> 2 & 3 {
+            to: Bounds { earliest: to_earliest, latest: to_latest },
+            evidence: match self.bits >> 2 & 3 {
                 0 => Evidence::Exit,
                 1 => Evidence::NextDoor,
                 2 => Evidence::Rule,
@@ -230,21 +265,14 @@ impl PackedStay {
             },
             entry: None,
             exit: None,
-            late: bits & 16 != 0,
-            clock_doubtful: bits & 32 != 0,
-        };
-        Filed { person: self.person(), day: self.day, order: u16::from_le_bytes(self.field::<8, 2>()), stay }
+            late: self.bits & 16 != 0,
+            clock_doubtful: self.bits & 32 != 0,
+        }
     }
+}
 
-    fn time<const AT: usize>(self) -> i64 {
-        i64::from(self.day) * DAY_MS + i64::from(i32::from_le_bytes(self.field::<AT, 4>()))
-    }
-
-    fn field<const AT: usize, const BYTES: usize>(self) -> [u8; BYTES] {
-        let mut field = [0; BYTES];
-        field.iter_mut().zip(self.bytes.iter().skip(AT)).for_each(|(to, from)| *to = *from);
-        field
-    }
+fn field<const AT: usize, const BYTES: usize>(packed: &[u8; STAY_BYTES]) -> [u8; BYTES] {
+    packed.get(AT..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; BYTES])
 }
 
 #[cfg(test)]
@@ -299,14 +327,15 @@ mod tests {
             filed.pack(&mut bytes).unwrap();
             let read: Vec<_> = PackedStay::all(day, &bytes).unwrap().collect();
             prop_assert_eq!(read[0].interval(), (at(times[0]).unix_ms(), at(times[3]).unix_ms()));
-            prop_assert_eq!(read.into_iter().map(|stay| stay.read(&"main".into())).collect::<Vec<_>>(), [filed]);
+            prop_assert_eq!((read[0].person, read[0].day, read[0].order), (person, day, order));
+            prop_assert_eq!(read.into_iter().map(|stay| stay.read(&"main".into())).collect::<Vec<_>>(), [filed.stay]);
             prop_assert!(PackedStay::all(day, &bytes[1..]).is_err());
         }
 
         #[test]
         fn a_flipped_bit_or_another_place_is_noticed(content: Vec<u8>, bit: usize) {
             let mut value = seal(Place(1, -2, 3), &content);
-            prop_assert_eq!(unseal(Place(1, -2, 3), &value).unwrap().1, &content[..]);
+            prop_assert_eq!(unseal(Place(1, -2, 3), &value).unwrap(), (checksum_of(&value), &content[..]));
             for other in [Place(2, -2, 3), Place(1, 2, 3), Place(1, -2, 4)] {
                 prop_assert!(unseal(other, &value).is_err());
             }

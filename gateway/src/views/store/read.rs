@@ -133,8 +133,9 @@ impl View {
             let (key, value) = entry?;
             let (found_day, person) = key.value();
             let place = sighting(found_day, person);
-            total.add(pack::unseal(place, value.value())?.0);
-            people.push((person, pack::decode(place, value.value())?));
+            let (checksum, rows) = pack::decode_sealed(place, value.value())?;
+            total.add(checksum);
+            people.push((person, rows));
         }
         let expected = match self.totals.get(day)? {
             Some(value) => pack::decode(day_of(tag::TOTALS, day), value.value())?,

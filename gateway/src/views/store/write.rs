@@ -135,10 +135,9 @@ impl Change<'_> {
         total: &mut Total,
     ) -> Result<Option<Row>, StoreError> {
         let place = sighting(day, person);
-        let (mut all, before): (Vec<Row>, _) = match self.sightings.get((day, person))? {
-            Some(value) => (pack::decode(place, value.value())?, Some(pack::unseal(place, value.value())?.0)),
-            None => (Vec::new(), None),
-        };
+        let known = self.sightings.get((day, person))?;
+        let known = known.map(|value| pack::decode_sealed::<Vec<Row>>(place, value.value())).transpose()?;
+        let (before, mut all) = known.map_or((None, Vec::new()), |(checksum, rows)| (Some(checksum), rows));
         let mut first: Option<Row> = None;
         for row in rows {
             if all.iter().all(|known| known.number != row.number) {
@@ -153,7 +152,7 @@ impl Change<'_> {
         let value = pack::encode(place, &all)?;
         self.sightings.insert((day, person), value.as_slice())?;
         before.iter().for_each(|checksum| total.remove(*checksum));
-        total.add(pack::unseal(place, &value)?.0);
+        total.add(pack::checksum_of(&value));
         Ok(first)
     }
 
@@ -221,7 +220,7 @@ impl Change<'_> {
         let mut header = Header { rules, at_ms, zones: Vec::new() };
         for (zone, stays) in zones {
             let value = pack::seal(stays_of(day, zone), &stays);
-            header.zones.push((zone, pack::unseal(stays_of(day, zone), &value)?.0));
+            header.zones.push((zone, pack::checksum_of(&value)));
             self.stays.insert((day, zone), value.as_slice())?;
         }
         let value = pack::encode(stays_of(day, HEADER), &header)?;
