@@ -60,6 +60,8 @@ impl Ledgers {
         let mut numbers = self.numbers_of(&subjects);
 
         let before = self.subjects.vault().destroy(&subjects).map_err(unavailable)?;
+        // From here on the views leave the person out: nobody is told of somebody whom the directory does not know.
+        self.subjects.refresh().map_err(unavailable)?;
         let removed = erase_person(&self.directory, id, self.clock.now()).map_err(unavailable)?;
         let read = |old: &Snapshot| {
             let directory = Directory::read(&self.directory)?.into();
