@@ -97,6 +97,7 @@ impl Follower {
     fn begin_anew(&mut self, reason: &str, may_be_good: bool) -> Next {
         let Shared { parts, progress, rebuilding_since, .. } = &*self.shared;
         self.shared.put(None);
+        self.shared.recent.forget();
         self.shared.at_rest.store(false, Ordering::Release);
         progress.send_replace(Progress::default());
         lock(rebuilding_since).get_or_insert_with(|| parts.clock.now());

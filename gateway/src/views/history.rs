@@ -71,7 +71,8 @@ impl Histories<'_> {
         self.extend(History { number, person, passages }, &window, *days.start()).map(Some)
     }
 
-    fn around(&self, days: &RangeInclusive<i32>) -> RangeInclusive<i32> {
+    /// The days that are read to know what began on `days`.
+    pub fn around(&self, days: &RangeInclusive<i32>) -> RangeInclusive<i32> {
         let reach = self.rules.reach_days();
         days.start().saturating_sub(reach)..=days.end().saturating_add(reach)
     }
@@ -102,7 +103,12 @@ impl History {
 
     /// The stays that began on the days, with their places in the order of each day.
     pub fn filed(&self, days: &RangeInclusive<i32>, rules: &Rules, now: Instant) -> Vec<Filed> {
-        let stays = self.sessions(rules, now).into_iter().flat_map(|session| session.stays);
+        self.filed_of(self.sessions(rules, now), days, rules)
+    }
+
+    /// The same of the person's sessions.
+    pub fn filed_of(&self, sessions: Vec<Session>, days: &RangeInclusive<i32>, rules: &Rules) -> Vec<Filed> {
+        let stays = sessions.into_iter().flat_map(|session| session.stays);
         let mut filed: Vec<Filed> = Vec::new();
         for stay in stays {
             let day = day_number(rules.day_of(stay.from.earliest));

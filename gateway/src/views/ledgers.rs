@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use super::calendar::{day_number, day_of_number};
 use super::follower::{Command, Follower};
 use super::history::Histories;
+use super::recent::Recent;
 use super::store::{Store, StoreError, View};
 use super::trace::{FOLLOWED_MAX, Trace};
 use super::{
@@ -120,6 +121,8 @@ pub(super) struct Shared {
     pub rebuilding_since: Mutex<Option<Instant>>,
     /// Days on which something was taken in, until somebody asks.
     pub changed: Mutex<BTreeSet<i32>>,
+    /// Stays of days that are not over.
+    pub recent: Recent,
     /// Why the log cannot be read.
     pub trouble: Mutex<Option<String>>,
     store: RwLock<Option<Arc<Store>>>,
@@ -140,6 +143,7 @@ impl Views {
             horizons: Mutex::default(),
             rebuilding_since: since,
             changed: Mutex::default(),
+            recent: Recent::default(),
             trouble: Mutex::default(),
             store: RwLock::default(),
             in_force: Mutex::default(),
@@ -230,7 +234,7 @@ impl Views {
     pub fn contacts(&self, query: &ContactQuery, now: Instant) -> Result<Vec<Contact>, ViewsError> {
         let found = self.ask(Restricted::LeftOut, now, |histories, rules| {
             let Some(number) = histories.people.number(query.person.as_str()) else { return Ok(Ok(Vec::new())) };
-            Trace { histories, query, rules }.contacts(number)
+            Trace { histories, query, rules, recent: &self.shared.recent }.contacts(number)
         })?;
         found.map_err(|contacts| ViewsError::TooMany { contacts })
     }

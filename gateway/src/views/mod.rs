@@ -62,6 +62,7 @@ mod overlap;
 mod passage;
 mod picture;
 mod presence;
+mod recent;
 mod rules;
 mod spans;
 mod stays;

@@ -8,8 +8,9 @@ use super::calendar::day_number;
 use super::contacts::{in_order, since_reached};
 use super::history::Histories;
 use super::overlap::{Interval, rolling_max, union};
+use super::recent::{Key, Recent, RecentStays};
 use super::spans::{Nesting, Span, Zones};
-use super::store::{PackedStay, StoreError};
+use super::store::{PackedStay, StoreError, newest};
 use super::{Contact, ContactQuery, Depth, Scope, Stay};
 
 /// Contacts of more people are not looked for: what comes of it fits neither into memory nor on paper.
@@ -21,6 +22,8 @@ pub struct Trace<'a> {
     pub query: &'a ContactQuery,
     /// The rules' fingerprint.
     pub rules: u64,
+    /// What is remembered of days that are not over.
+    pub recent: &'a Recent,
 }
 
 /// Stays that overlap those of the sources in their zones, until it is known who has shared enough time.
@@ -160,14 +163,45 @@ impl Trace<'_> {
             }
         }
         for days in runs(&unsettled) {
+            self.each_unsettled(days, &wanted, &mut each)?;
+        }
+        Ok(())
+    }
+
+    /// The same of days whose stays are not filed: of whoever was not seen since, they are remembered.
+    fn each_unsettled(
+        &self,
+        days: RangeInclusive<i32>,
+        wanted: impl Fn(&str) -> bool,
+        mut each: impl FnMut(&Arc<str>, &mut dyn Iterator<Item = PackedStay>),
+    ) -> Result<(), StoreError> {
+        let Histories { view, rules, now, .. } = *self.histories;
+        let state = view.state()?;
+        let mut tell = |stays: &RecentStays| {
+            for (zone, stay) in stays.at(now).filter(|(zone, _)| wanted(zone)) {
+                each(zone, &mut std::iter::once(stay));
+            }
+        };
+        if now < newest(&state) {
+            // What was later is left out: that is not remembered.
             for history in self.histories.of_everybody(days.clone())? {
-                for filed in history.filed(&days, rules, now) {
-                    if wanted(&filed.stay.zone) {
-                        each(&filed.stay.zone, &mut std::iter::once(PackedStay::new(&filed)));
-                    }
-                }
+                tell(&RecentStays::new(&history, &days, rules, now, 0));
+            }
+            return Ok(());
+        }
+        let key = Key { rules: self.rules, days };
+        let known = self.recent.known(&key, state.through);
+        let mut new = Vec::new();
+        for person in view.people(self.histories.around(&key.days))? {
+            if let Some(stays) = known.of(person, now) {
+                tell(stays);
+            } else if let Some(history) = self.histories.of(person, key.days.clone())? {
+                let stays = RecentStays::new(&history, &key.days, rules, now, state.through);
+                tell(&stays);
+                new.push((person, stays));
             }
         }
+        self.recent.remember(key, &known, new);
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ use protocol::{Event, Instant};
 use super::calendar::day_number;
 use super::history::{Histories, affected};
 use super::ledgers::{Progress, Shared, lock};
+use super::rules::plus_ms;
 use super::store::{Batch, Filed, Names, State, Store, StoreError, identity, newest};
 use super::trace::runs;
 use super::{Person, Restricted, Rules};
@@ -38,9 +39,9 @@ pub(super) struct Upkeep<'s> {
     unchecked: Vec<i32>,
     /// Days that are over and whose stays are to be filed; `None`: to be found out.
     unsettled: Option<BTreeSet<i32>>,
-    /// Days that were tried and are not settled on `tried_on`.
+    /// Days that were tried and are not settled; each hour they are tried again.
     tried: BTreeSet<i32>,
-    tried_on: i32,
+    tried_in: i64,
     /// Later passages change no stay that is filed.
     settled_until_ms: Option<i64>,
 }
@@ -62,7 +63,7 @@ impl<'s> Upkeep<'s> {
             unchecked: view.days(i32::MIN..=i32::MAX)?,
             unsettled: None,
             tried: BTreeSet::new(),
-            tried_on: i32::MIN,
+            tried_in: i64::MIN,
             settled_until_ms: view.settled_days(fingerprint)?.1,
             store,
         };
@@ -121,9 +122,10 @@ impl<'s> Upkeep<'s> {
         self.shared.at_rest.store(false, Ordering::Release);
         let sightings = u64::try_from(batch.sightings).unwrap_or(u64::MAX);
         let durable = self.sync_due_in() == Some(Duration::ZERO);
-        let Self { store, names, state, rules, settled_until_ms, .. } = self;
+        let Self { store, names, state, rules, settled_until_ms, shared, .. } = self;
         let (mut unsettled, mut days) = (BTreeSet::new(), BTreeSet::new());
         store.publish(names);
+        shared.recent.changing(batch.people(), state.through);
         store.change(durable, |change| {
             for (day, person, first) in change.take_in(batch, names)? {
                 days.insert(day);
@@ -136,8 +138,7 @@ impl<'s> Upkeep<'s> {
             change.set_state(state)
         })?;
         lock(&self.shared.changed).append(&mut days);
-        let day_before = day_number(self.rules.day_of(newest(before)));
-        if !unsettled.is_empty() || day_before != self.today() {
+        if !unsettled.is_empty() || hour(before) != hour(&self.state) {
             self.unsettle();
         }
         self.tried.retain(|day| !unsettled.contains(day));
@@ -223,6 +224,7 @@ impl<'s> Upkeep<'s> {
             rows = change.forget(persons)?;
             change.set_state(state)
         })?;
+        self.shared.recent.forget();
         self.written(true);
         self.unsettle();
         Ok(rows)
@@ -235,6 +237,7 @@ impl<'s> Upkeep<'s> {
         self.state.stays_from = stays.or(self.state.stays_from);
         let state = &self.state;
         self.store.change(true, |change| change.expire(state))?;
+        self.shared.recent.forget();
         self.written(true);
         self.unchecked.retain(|day| self.state.sightings_from.is_none_or(|from| *day >= from));
         self.unsettle();
@@ -250,20 +253,19 @@ impl<'s> Upkeep<'s> {
         self.shared.at_rest.store(false, Ordering::Release);
     }
 
-    fn today(&self) -> i32 {
-        day_number(self.rules.day_of(newest(&self.state)))
-    }
-
     /// Days that are over, as far as the log tells, and whose stays are not filed by these rules.
     fn days_to_settle(&mut self) -> Result<BTreeSet<i32>, StoreError> {
-        let (today, reach) = (self.today(), self.rules.reach_days());
-        if self.tried_on != today {
-            self.tried_on = today;
+        let reach = self.rules.reach_days();
+        let hour = hour(&self.state);
+        if self.tried_in != hour {
+            self.tried_in = hour;
             self.tried.clear();
         }
         let view = self.store.view()?;
         let from = self.state.stays_from.max(self.state.sightings_from).unwrap_or(i32::MIN);
-        let last = today.saturating_sub(reach).saturating_sub(1);
+        // Whoever is seen from now on has come at most so long ago.
+        let may_have_come = plus_ms(newest(&self.state), self.rules.stay_ms().saturating_neg());
+        let last = day_number(self.rules.day_of(may_have_come)).saturating_sub(1);
         if from > last {
             return Ok(BTreeSet::new());
         }
@@ -307,6 +309,11 @@ impl<'s> Upkeep<'s> {
         self.shared.parts.metrics.settled_days.inc_by(u64::try_from(days.clone().count()).unwrap_or(0));
         Ok(true)
     }
+}
+
+/// The hour of the newest event, since 1970.
+fn hour(state: &State) -> i64 {
+    newest(state).unix_ms().div_euclid(3_600_000)
 }
 
 /// The numbers of the people whom events are about, remembered for a batch.

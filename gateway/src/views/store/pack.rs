@@ -58,6 +58,11 @@ const OUT: u8 = 1;
 const LATE: u8 = 2;
 const DOUBTFUL: u8 = 4;
 const PASSED: u8 = 8;
+/// The kind of arrival that nobody saw.
+const UNSEEN: u8 = 2;
+/// Kinds of evidence of which there is no end that was seen.
+const RULE: u8 = 2;
+const INSIDE: u8 = 3;
 
 /// The value with its checksum.
 pub fn seal(place: Place, content: &[u8]) -> Vec<u8> {
@@ -205,13 +210,13 @@ impl PackedStay {
         let arrival = match stay.arrival {
             Arrival::Entry => 0,
             Arrival::Return => 1,
-            Arrival::Unseen => 2,
+            Arrival::Unseen => UNSEEN,
         };
         let evidence = match stay.evidence {
             Evidence::Exit => 0,
             Evidence::NextDoor => 1,
-            Evidence::Rule => 2,
-            Evidence::Inside => 3,
+            Evidence::Rule => RULE,
+            Evidence::Inside => INSIDE,
         };
         let bits = arrival | evidence << 2 | bit(16, stay.late) | bit(32, stay.clock_doubtful);
         Self { person: *person, day: *day, order: *order, times, bits }
@@ -237,6 +242,18 @@ impl PackedStay {
                 .map(time),
             bits,
         }
+    }
+
+    /// The stay as it is at `now`, where nothing has happened since it was known as of `at`: one without an end lasts.
+    pub fn lasting(mut self, at: Instant, now: Instant) -> Self {
+        let (arrival, evidence) = (self.bits & 3, self.bits >> 2 & 3);
+        let [_, begun, _, end] = &mut self.times;
+        if evidence >= RULE && *end == at.unix_ms() {
+            *end = now.unix_ms();
+            // On a way that nobody saw, it may begin as late as it ends.
+            *begun = if arrival == UNSEEN { *end } else { *begun };
+        }
+        self
     }
 
     /// From when at the earliest until when at the latest, in Unix milliseconds.

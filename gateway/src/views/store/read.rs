@@ -12,6 +12,8 @@ use super::{
     TOTALS, Total, tag,
 };
 
+const MISSING: StoreError = StoreError::Damaged("sightings of a day are missing");
+
 type ReadOnly<K> = ReadOnlyTable<K, &'static [u8]>;
 
 /// The file as it was at one moment.
@@ -126,6 +128,22 @@ impl View {
         Ok(around.filter(|day| range.contains(day)).collect())
     }
 
+    /// Who was seen on these days.
+    pub fn people(&self, days: RangeInclusive<i32>) -> Result<BTreeSet<u64>, StoreError> {
+        let mut people = BTreeSet::new();
+        for day in self.days(days)? {
+            let mut count = 0u64;
+            for entry in self.sightings.range((day, 0)..=(day, u64::MAX))? {
+                people.insert(entry?.0.value().1);
+                count = count.saturating_add(1);
+            }
+            if self.total(day)?.values != count {
+                return Err(MISSING);
+            }
+        }
+        Ok(people)
+    }
+
     /// Everybody's rows of the day, by person. All of them are there, or it fails.
     pub fn everybody(&self, day: i32) -> Result<Vec<(u64, Vec<Row>)>, StoreError> {
         let (mut people, mut total) = (Vec::new(), Total::default());
@@ -137,11 +155,14 @@ impl View {
             total.add(checksum);
             people.push((person, rows));
         }
-        let expected = match self.totals.get(day)? {
-            Some(value) => pack::decode(day_of(tag::TOTALS, day), value.value())?,
-            None => Total::default(),
-        };
-        if expected == total { Ok(people) } else { Err(StoreError::Damaged("sightings of a day are missing")) }
+        if self.total(day)? == total { Ok(people) } else { Err(MISSING) }
+    }
+
+    fn total(&self, day: i32) -> Result<Total, StoreError> {
+        match self.totals.get(day)? {
+            Some(value) => pack::decode(day_of(tag::TOTALS, day), value.value()),
+            None => Ok(Total::default()),
+        }
     }
 
     /// Numbers of the first and the last event that was decided on these days; `None` when there were none.

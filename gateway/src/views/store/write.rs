@@ -55,6 +55,13 @@ impl Batch {
     }
 }
 
+impl Batch {
+    /// Whose sightings it changes, some of them several times.
+    pub fn people(&self) -> impl Iterator<Item = u64> {
+        self.rows.keys().map(|(_, person)| *person)
+    }
+}
+
 impl Store {
     /// Makes a change. One that is not durable is undone by a crash, together with those after it.
     pub fn change(

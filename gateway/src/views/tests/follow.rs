@@ -147,6 +147,31 @@ proptest! {
     }
 
     #[test]
+    fn what_is_remembered_from_question_to_question_agrees(
+        past in past(),
+        mut ask in question(),
+        (cuts, later) in ([0..100usize, 0..100, 100..101], [0..30i64, 0..600, 0..2_000]),
+    ) {
+        let house = past.house();
+        let mut cuts = cuts.map(|cut| past.events.len() * cut / 100);
+        cuts.sort_unstable();
+        let mut taken = 0;
+        for cut in cuts {
+            house.log.append(&past.events[taken..cut]);
+            taken = cut;
+            until(|| (house.views.position().through == cut as u64 && !house.views.position().rebuilding).then_some(()));
+            let past = past.first(cut);
+            ask.now = past.newest();
+            for later in later {
+                ask.now += later;
+                // The last days are those that are not over.
+                (ask.from, ask.length) = (ask.now - 2 * 1_440, 3 * 1_440);
+                compare(&house.views, &past, &past.rules(), &ask)?;
+            }
+        }
+    }
+
+    #[test]
     fn who_is_killed_anywhere_agrees_after_the_next_start(past in past(), ask in question(), cuts in [0..100usize, 0..100]) {
         let house = past.house();
         let mut cuts = cuts.map(|cut| past.events.len() * cut / 100);

@@ -304,6 +304,19 @@ impl Past {
         plus_ms(rules.start_of(day), minute * MINUTE_MS)
     }
 
+    /// Its first events.
+    pub fn first(&self, events: usize) -> Self {
+        let known = |passage: &Passage| passage.number <= events as u64;
+        let passages = self.passages.iter().filter(|(_, passage)| known(passage)).cloned().collect();
+        Self { which: self.which, events: self.events[..events].to_vec(), passages }
+    }
+
+    /// So many minutes after the beginning the newest event was decided.
+    pub fn newest(&self) -> i64 {
+        let newest = self.events.iter().map(|event| event.decided_at).max();
+        newest.map_or(0, |newest| newest.ms_since(self.at(0)) / MINUTE_MS)
+    }
+
     /// Without whatever is about these people.
     pub fn without(&self, people: &[usize]) -> Self {
         let left_out = |who: &Person| people.iter().any(|one| person(*one) == *who);
