@@ -120,9 +120,11 @@ impl History {
         filed
     }
 
-    /// Whether nothing that happens at `now` or later changes anything of it.
-    pub fn is_settled(&self, rules: &Rules, now: Instant) -> bool {
-        breaks_by(&self.passages, now, rules)
+    /// Whether nothing that happens at `now` or later changes a stay that began before `end`: a new session began since, or will.
+    pub fn is_settled(&self, end: Instant, rules: &Rules, now: Instant) -> bool {
+        let kept = || without_doubles(&self.passages, rules);
+        let broken = kept().zip(kept().skip(1)).any(|(last, next)| next.at >= end && break_between(last, next, rules));
+        broken || breaks_by(&self.passages, now, rules)
     }
 }
 

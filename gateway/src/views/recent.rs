@@ -27,7 +27,7 @@ struct State {
 }
 
 /// What all that is remembered goes by: the rules' fingerprint, and the days on which the stays began.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Key {
     pub rules: u64,
     pub days: RangeInclusive<i32>,
@@ -46,35 +46,43 @@ pub struct RecentStays {
 
 /// What is remembered and holds for one state of the file.
 pub struct Known {
+    /// Of which days.
+    pub key: Key,
     people: HashMap<u64, Arc<RecentStays>>,
     forgotten: u64,
 }
 
 impl Recent {
-    /// What holds for the state of the file that reflects the events through `through`.
-    pub fn known(&self, key: &Key, through: u64) -> Known {
+    /// What holds for the state of the file that reflects the events through `through`: of the days of `wanted` and maybe more,
+    /// or else nothing yet.
+    pub fn known(&self, wanted: Key, through: u64) -> Known {
         let state = lock(&self.0);
+        let covers = |key: &&Key| {
+            let (has, wants) = (&key.days, &wanted.days);
+            key.rules == wanted.rules && has.start() <= wants.start() && wants.end() <= has.end()
+        };
         let forgotten = state.forgotten;
-        if state.key.as_ref() != Some(key) {
-            return Known { people: HashMap::new(), forgotten };
-        }
+        let Some(key) = state.key.as_ref().filter(covers).cloned() else {
+            return Known { key: wanted, people: HashMap::new(), forgotten };
+        };
         let holds = |(person, stays): &(&u64, &Arc<RecentStays>)| {
             let changed = state.changed.get(person).copied().unwrap_or(0);
             changed <= through && changed <= stays.through
         };
         let people = state.people.iter().filter(holds).map(|(person, stays)| (*person, Arc::clone(stays))).collect();
-        Known { people, forgotten }
+        Known { key, people, forgotten }
     }
 
     /// Remembers what was found out meanwhile, where it still holds.
-    pub fn remember(&self, key: Key, known: &Known, new: Vec<(u64, RecentStays)>) {
+    pub fn remember(&self, known: Known, new: Vec<(u64, RecentStays)>) {
         let mut state = lock(&self.0);
-        if state.forgotten != known.forgotten {
+        if state.forgotten != known.forgotten || new.is_empty() {
             return;
         }
-        if state.key.as_ref() != Some(&key) {
+        let same = |key: &Key| (key.rules, &key.days) == (known.key.rules, &known.key.days);
+        if !state.key.as_ref().is_some_and(same) {
             state.people.clear();
-            state.key = Some(key);
+            state.key = Some(known.key);
         }
         for (person, stays) in new {
             if state.changed.get(&person).is_none_or(|changed| *changed <= stays.through) {

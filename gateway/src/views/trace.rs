@@ -178,7 +178,7 @@ impl Trace<'_> {
         let Histories { view, rules, now, .. } = *self.histories;
         let state = view.state()?;
         let mut tell = |stays: &RecentStays| {
-            for (zone, stay) in stays.at(now).filter(|(zone, _)| wanted(zone)) {
+            for (zone, stay) in stays.at(now).filter(|(zone, stay)| days.contains(&stay.day) && wanted(zone)) {
                 each(zone, &mut std::iter::once(stay));
             }
         };
@@ -189,19 +189,20 @@ impl Trace<'_> {
             }
             return Ok(());
         }
-        let key = Key { rules: self.rules, days };
-        let known = self.recent.known(&key, state.through);
+        // Up to the last that there are: the next question may be about a later day.
+        let last = day_number(rules.day_of(newest(&state))).max(*days.end());
+        let known = self.recent.known(Key { rules: self.rules, days: *days.start()..=last }, state.through);
         let mut new = Vec::new();
-        for person in view.people(self.histories.around(&key.days))? {
+        for person in view.people(self.histories.around(&known.key.days))? {
             if let Some(stays) = known.of(person, now) {
                 tell(stays);
-            } else if let Some(history) = self.histories.of(person, key.days.clone())? {
-                let stays = RecentStays::new(&history, &key.days, rules, now, state.through);
+            } else if let Some(history) = self.histories.of(person, known.key.days.clone())? {
+                let stays = RecentStays::new(&history, &known.key.days, rules, now, state.through);
                 tell(&stays);
                 new.push((person, stays));
             }
         }
-        self.recent.remember(key, &known, new);
+        self.recent.remember(known, new);
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant as Monotonic};
 
 use protocol::{Event, Instant};
 
-use super::calendar::day_number;
+use super::calendar::{day_number, day_of_number};
 use super::history::{Histories, affected};
 use super::ledgers::{Progress, Shared, lock};
 use super::rules::plus_ms;
@@ -284,7 +284,8 @@ impl<'s> Upkeep<'s> {
         let (rules, people) = (&*self.rules, &*self.shared.parts.people);
         let histories = Histories { view: &view, rules, people, restricted: Restricted::Included, now };
         let histories = histories.of_everybody(days.clone())?;
-        if !histories.iter().all(|history| history.is_settled(rules, now)) {
+        let end = rules.end_of(day_of_number(*days.end()));
+        if !histories.iter().all(|history| history.is_settled(end, rules, now)) {
             return Ok(false);
         }
         let mut filed: Vec<Filed> = histories.iter().flat_map(|history| history.filed(days, rules, now)).collect();
