@@ -115,14 +115,13 @@ impl Book {
     /// Enters a scan under [`Self::next_seq`].
     pub fn enter(&mut self, kind: Kind, due_us: u64, scanned_at_ms: i64) {
         self.unsettled += 1;
-        let (sent_us, refusals, repeats) = (0, 0, 0);
         self.pages.push_back(Page {
             kind,
             due_us,
-            sent_us,
+            sent_us: 0,
             scanned_at_ms,
-            refusals,
-            repeats,
+            refusals: 0,
+            repeats: 0,
             acked: false,
             answer: None,
         });

@@ -102,8 +102,7 @@ impl Ledgers {
     /// Every event in which the person stood at a door.
     fn events_about(&self, id: &str) -> Result<Vec<Event>, LedgerError> {
         let answer = self.ask(|views, _| views.events_of(id, (None, None), 0, usize::MAX, Restricted::Included))?;
-        let read = |number: u64| self.reader.event(number).map_err(unavailable).transpose();
-        answer.value.into_iter().filter_map(read).collect()
+        self.reader.events(&answer.value.into_iter().collect()).map_err(unavailable)
     }
 
     fn numbers_of(&self, subjects: &[String]) -> BTreeSet<u64> {
