@@ -7,12 +7,9 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::current::Current;
-use crate::access::{
-    AccessError, Directory, PersonError, PersonRecord, Put, Snapshot, list_people, put_person, read_person,
-    remove_person,
-};
-use crate::clock::Clock;
-use crate::http::{self, PeopleError};
+use access::{Directory, PersonRecord, Put, Snapshot, list_people, put_person, read_person, remove_person};
+use base::clock::Clock;
+use web::{self, PeopleError};
 
 /// The directory's file, and the snapshot that follows it.
 pub(super) struct People {
@@ -30,7 +27,7 @@ impl People {
     }
 }
 
-impl http::People for People {
+impl web::People for People {
     fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<Value>, PeopleError> {
         list_people(&self.path, after, limit)?.iter().map(value).collect()
     }
@@ -65,22 +62,6 @@ impl http::People for People {
         let removed = remove_person(&self.path, id, self.clock.now())?;
         self.put_in_force()?;
         Ok(removed)
-    }
-}
-
-impl From<AccessError> for PeopleError {
-    fn from(error: AccessError) -> Self {
-        Self::Unavailable(error.to_string())
-    }
-}
-
-impl From<PersonError> for PeopleError {
-    fn from(error: PersonError) -> Self {
-        match error {
-            PersonError::Field(wrong) => Self::Field { field: wrong.field.to_owned(), reason: wrong.reason },
-            PersonError::Taken(wrong) => Self::Taken { field: wrong.field.to_owned(), reason: wrong.reason },
-            PersonError::Directory(error) => error.into(),
-        }
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use protocol::Instant;
 
 use crate::overview::Overview;
-use crate::shadow::{self, ShadowReport};
-use crate::status::PolicyStatus;
+use access::shadow::{self, ShadowReport};
+use base::status::PolicyStatus;
 
 /// How far back a report on a candidate policy set looks when nothing else is asked for: seven days.
 const SHADOW_MS: i64 = 7 * 86_400_000;

@@ -12,12 +12,12 @@ use tokio::sync::watch;
 
 use super::current::Current;
 use super::ledgers::Subjects;
-use crate::clock::Clock;
 use crate::config::Privacy;
-use crate::http::{Retention, RetentionPurpose, RetentionRun};
-use crate::looks::Looks;
-use crate::vault::Month;
-use crate::views::Views;
+use base::clock::Clock;
+use ledgers::Views;
+use store::looks::Looks;
+use store::vault::Month;
+use web::{Retention, RetentionPurpose, RetentionRun};
 
 /// How often it is looked whether a day has begun.
 const INTERVAL: Duration = Duration::from_secs(600);

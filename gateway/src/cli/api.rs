@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 
 use super::table::printable;
 use crate::config::{Config, TOKEN};
-use crate::tls;
+use base::tls;
 
 /// The longest silence of the gateway while it answers.
 const TIMEOUT: Duration = Duration::from_secs(60);

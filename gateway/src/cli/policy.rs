@@ -10,10 +10,10 @@ use serde_json::json;
 
 use super::api::{Api, Request};
 use super::say;
-use crate::access::{self, CASES_FILE, Cases, Explained, Policy as PolicySet, Presence, Shown, Snapshot};
 use crate::app;
 use crate::config::Config;
-use crate::shadow::{Change, Said, ShadowReport};
+use access::shadow::{Change, Said, ShadowReport};
+use access::{self, CASES_FILE, Cases, Explained, Policy as PolicySet, Presence, Shown, Snapshot};
 
 /// What can be done with policies.
 #[derive(Debug, Subcommand)]

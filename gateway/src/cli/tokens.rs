@@ -5,8 +5,8 @@ use clap::Subcommand;
 use protocol::{DoorId, Instant};
 
 use super::say;
-use crate::site::{self, NewToken, SiteFolder};
-use crate::tokens::{ADMIN, TokenRole};
+use base::site::{self, NewToken, SiteFolder};
+use base::tokens::{ADMIN, TokenRole};
 
 /// What can be done with tokens.
 #[derive(Debug, Subcommand)]

@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 use protocol::Instant;
 
 use super::{DAY_MS, Overview};
-use crate::status::{Severity, SiteStatus};
+use base::status::{Severity, SiteStatus};
 
 /// Registers the metrics that are only known when somebody asks. Making them reads certificates and asks for the disk's free
 /// space, as the status does.

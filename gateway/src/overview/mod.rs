@@ -12,16 +12,17 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use protocol::Instant;
 
-use crate::access::Snapshot;
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::log::LogReader;
-use crate::looks::Looks;
-use crate::monitors::Monitors;
 use crate::reload::Refusals;
-use crate::scan::{Figures, WeakScanQueue};
-use crate::status::{CertificateFigures, DoorRow, Problem, Severity, SiteStatus, UpstreamFigures, ZoneRow};
-use crate::{doors, forward, tls};
+use access::Snapshot;
+use base::clock::Clock;
+use base::status::{CertificateFigures, DoorRow, Problem, Severity, SiteStatus, UpstreamFigures, ZoneRow};
+use base::tls;
+use front::doors;
+use front::monitors::Monitors;
+use front::scan::{Figures, WeakScanQueue};
+use store::log::LogReader;
+use store::looks::Looks;
 
 pub use metrics::register;
 
@@ -49,7 +50,7 @@ pub struct Overview {
     /// The spine's queue.
     pub scans: WeakScanQueue,
     /// The way upstream, if there is one.
-    pub upstream: Option<forward::Progress>,
+    pub upstream: Option<upstream::Progress>,
     /// Who watches decisions.
     pub monitors: Monitors,
     /// Files that could not be reloaded.

@@ -16,8 +16,8 @@ use prometheus_client::registry::Registry;
 use protocol::Instant;
 use tokio::sync::watch;
 
-use crate::clock::Clock;
-use crate::status::{Problem, Severity};
+use base::clock::Clock;
+use base::status::{Problem, Severity};
 
 /// Time between two looks. What has changed is taken over when the next look finds it the same, so that no half of a change
 /// is; and a revoked reader must lose its session within a second.

@@ -14,20 +14,20 @@ use tokio::runtime::Handle;
 
 use super::current::Current;
 use super::retention::Kept;
-use crate::access::{Directory, Snapshot, names_of};
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::forward;
-use crate::http::{
-    self, Answer, AttendanceRequest, ContactsForm, DaySummary, Document, Erasure, Inside, LedgerError, Named, Occupied,
-    PersonFile, Place, Restriction, Retention,
-};
-use crate::log::LogReader;
-use crate::scan::WeakScanQueue;
-use crate::spreadsheet::Spreadsheet;
-use crate::views::{
+use access::{Directory, Snapshot, names_of};
+use base::clock::Clock;
+use base::spreadsheet::Spreadsheet;
+use front::scan::WeakScanQueue;
+use ledgers::{
     self, Attendance, Contact, ContactQuery, DayTable, Part, People as _, Present, Restricted, Rules, Traced, Views,
     ViewsError,
+};
+use store::log::LogReader;
+use upstream;
+use web::{
+    self, Answer, AttendanceRequest, ContactsForm, DaySummary, Document, Erasure, Inside, LedgerError, Named, Occupied,
+    PersonFile, Place, Restriction, Retention,
 };
 
 pub(super) use self::keys::{FollowedLog, LookKeys, Subjects};
@@ -156,7 +156,7 @@ impl Ledgers {
     }
 
     /// A day as it is sent upstream, by office.
-    pub(super) fn rows_upstream(&self, day: Date) -> Result<Vec<(String, Vec<forward::Row>)>, String> {
+    pub(super) fn rows_upstream(&self, day: Date) -> Result<Vec<(String, Vec<upstream::Row>)>, String> {
         let failed = |error: LedgerError| format!("{error:?}");
         let answer =
             self.ask(|views, now| views.attendance(day, day, None, Restricted::LeftOut, now)).map_err(failed)?;
@@ -183,7 +183,7 @@ impl Known<'_> {
     }
 }
 
-impl http::Ledgers for Ledgers {
+impl web::Ledgers for Ledgers {
     fn place(&self) -> Place {
         Place {
             site: self.config.site.name.to_string(),
@@ -235,8 +235,8 @@ impl http::Ledgers for Ledgers {
         let answer = self.days(request)?;
         let snapshot = self.current.load();
         let known = self.known(&snapshot, answer.value.iter().map(|row| row.person.as_str()))?;
-        let rows = answer.value.iter().map(|row| views::Named::day(row, |id| known.of(id)));
-        let table = views::attendance_csv(rows, part, &self.rules().time_zone).map(csv);
+        let rows = answer.value.iter().map(|row| ledgers::Named::day(row, |id| known.of(id)));
+        let table = ledgers::attendance_csv(rows, part, &self.rules().time_zone).map(csv);
         let table = table.map_err(|error| LedgerError::Unavailable(error.to_string()))?;
         Ok(Answer { value: table, through: answer.through, behind: answer.behind })
     }
@@ -271,7 +271,7 @@ impl http::Ledgers for Ledgers {
         let people = contacts.iter().flat_map(|contact| [contact.person.as_str(), contact.of.as_str()]);
         let known = self.known(&snapshot, people.chain([query.person.as_str()]))?;
         let document = match form {
-            ContactsForm::Csv => views::contacts_csv(contacts, |id| known.of(id), &rules.time_zone)
+            ContactsForm::Csv => ledgers::contacts_csv(contacts, |id| known.of(id), &rules.time_zone)
                 .map(csv)
                 .map_err(|error| LedgerError::Unavailable(error.to_string()))?,
             ContactsForm::Svg => {
@@ -284,7 +284,7 @@ impl http::Ledgers for Ledgers {
                     stays: &stays,
                     contacts,
                 };
-                let picture = views::contacts_svg(&traced, |id| known.of(id), &rules.time_zone);
+                let picture = ledgers::contacts_svg(&traced, |id| known.of(id), &rules.time_zone);
                 Document { content_type: "image/svg+xml", bytes: picture.into_bytes() }
             }
         };
@@ -320,14 +320,4 @@ impl http::Ledgers for Ledgers {
 
 fn csv(bytes: Vec<u8>) -> Document {
     Document { content_type: Spreadsheet::CONTENT_TYPE, bytes }
-}
-
-impl From<ViewsError> for LedgerError {
-    fn from(error: ViewsError) -> Self {
-        match error {
-            ViewsError::Rebuilding { through, last } => Self::Rebuilding { through, of: last },
-            ViewsError::TooMany { .. } => Self::Query { parameter: "generations", reason: error.to_string() },
-            ViewsError::Stopped => Self::Unavailable(error.to_string()),
-        }
-    }
 }

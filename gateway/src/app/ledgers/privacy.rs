@@ -6,10 +6,10 @@ use protocol::{CredentialHash, Event, Subject};
 
 use super::keys::of_looks;
 use super::{Answer, Erasure, LedgerError, Ledgers, PersonFile, Restricted, Restriction};
-use crate::access::{Directory, Snapshot, credentials_of, erase_person, read_person};
-use crate::scan::Erased;
-use crate::vault;
-use crate::views::{People as _, Person};
+use access::{Directory, Snapshot, credentials_of, erase_person, read_person};
+use front::scan::Erased;
+use ledgers::{People as _, Person};
+use store::vault;
 
 impl Ledgers {
     /// Everything about a person but the looks, also where it is restricted.
@@ -95,7 +95,7 @@ impl Ledgers {
 
     fn is_inside(&self, id: &str) -> Result<bool, LedgerError> {
         let person = Person::new(id);
-        let now = self.ask(crate::views::Views::presence)?.value;
+        let now = self.ask(ledgers::Views::presence)?.value;
         Ok(now.people.iter().any(|present| present.person == person))
     }
 

@@ -8,7 +8,7 @@ use protocol::{
 use serde_json::json;
 
 use super::{Canned, Fake};
-use crate::views::{
+use ledgers::{
     Attendance, Bounds, Contact, Encounter, Evidence, Flags, Grade, Occupancy, OpdSummary, Person, Presence, Present,
 };
 

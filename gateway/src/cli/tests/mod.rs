@@ -20,9 +20,9 @@ use tokio::runtime::Runtime;
 
 use super::ledger::{self, Terminal};
 use super::{Arguments, Command};
-use crate::access::DEFAULT_POLICY;
 use crate::config::Config;
-use crate::site::{self, InitOptions};
+use access::DEFAULT_POLICY;
+use base::site::{self, InitOptions};
 
 /// A gateway that gives these answers, one after the other, and remembers what it was asked.
 struct Fake {
