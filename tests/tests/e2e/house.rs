@@ -22,7 +22,7 @@ const HEAVY: [(&str, &[&str]); 9] = [
     ("axum", &["web"]),
     ("cedar-policy", &["access"]),
     ("clap", &["gateway"]),
-    ("image", &["gateway"]),
+    ("png", &["gateway"]),
     ("rcgen", &["base"]),
     ("redb", &["access", "ledgers", "store"]),
     ("reqwest", &["gateway", "upstream"]),
