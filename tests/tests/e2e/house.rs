@@ -61,6 +61,18 @@ fn each_heavy_library_stays_where_it_belongs() {
     }
 }
 
+#[test]
+fn each_dependency_has_its_reason() {
+    let manifest = fs::read_to_string(repository().join("Cargo.toml")).unwrap();
+    let section = manifest.split("[workspace.dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+    let lines: Vec<_> = section.lines().filter(|line| !line.contains("path = ")).collect();
+    let named = (1..lines.len()).filter(|at| lines[*at].contains(" = ") && !lines[*at].starts_with('#'));
+    for at in named {
+        let reason = lines[at - 1];
+        assert!(reason.starts_with("# ") && reason.ends_with('.'), "{}: say above it what it is for", lines[at]);
+    }
+}
+
 /// What helps tests of several crates stands behind the feature `testing`. `cargo test --workspace` unifies features, so
 /// only the graph of a plain build can tell that no release has it.
 #[test]
