@@ -38,7 +38,7 @@ impl Personal {
         let subjects = Subjects::new(core.vault.clone())?;
         let views = Views::start(ledgers::Parts {
             path: folder.data().join(VIEWS),
-            config: config.views.clone(),
+            config: config.ledgers.clone(),
             source: Arc::new(FollowedLog(core.reader.clone())),
             people: Arc::new(subjects.clone()),
             rules: current.rules_in_force(),

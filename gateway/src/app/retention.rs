@@ -44,7 +44,7 @@ impl Kept {
             ("events", privacy.events_days),
             ("contacts", privacy.contacts_days),
             ("attendance", privacy.attendance_days),
-            ("looks", privacy.looks_days),
+            ("looks", privacy.audit_days),
             ("malformed", privacy.malformed_days),
         ];
         let purpose = |(purpose, days): (&str, u32)| RetentionPurpose { purpose: purpose.into(), days };
@@ -86,12 +86,12 @@ impl Keeper {
         let longest = privacy.events_days.max(privacy.contacts_days).max(privacy.attendance_days);
         let before = |days: u32| plus_days(now, -i64::from(days));
         let malformed = vault.expire_malformed(before(privacy.malformed_days))?;
-        let keys = vault.expire(Month::of(before(longest)), Month::of(before(privacy.looks_days)))?;
+        let keys = vault.expire(Month::of(before(longest)), Month::of(before(privacy.audit_days)))?;
         self.subjects.refresh()?;
         let today = self.current.rules().day_of(now);
         let day_before = |days: u32| today.saturating_sub(Span::new().days(i64::from(days)));
         self.views.expire(day_before(longest), day_before(privacy.contacts_days))?;
-        let looks = self.looks.expire(before(privacy.looks_days))?;
+        let looks = self.looks.expire(before(privacy.audit_days))?;
         let removed =
             [("looks", looks), ("malformed", malformed.subjects), ("keys", keys.keys), ("people", keys.subjects)];
         tracing::info!(looks, malformed = malformed.subjects, keys = keys.keys, "what was too old was taken away");
