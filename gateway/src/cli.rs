@@ -30,8 +30,9 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use protocol::{Instant, SiteId};
 
-use crate::app;
 use crate::config::Config;
+use crate::inputs;
+use crate::ledger_rules::ledger_rules;
 use access::DEFAULT_POLICY;
 use base::clock::Clock;
 use base::site::{self, InitOptions, SiteFolder};
@@ -183,13 +184,13 @@ fn make_site(init: Init, now: Instant) -> Result<()> {
 
 /// Everything that `run` would read, read once.
 fn check(config: &Config) -> Result<()> {
-    let snapshot = app::read_snapshot(config)?;
-    app::view_rules(config, &snapshot)?;
-    app::door_tls(&config.folder())?;
-    app::http_tls(config)?;
-    let tokens = app::tokens(&config.folder())?;
+    let snapshot = inputs::read_snapshot(config)?;
+    ledger_rules(config, &snapshot)?;
+    inputs::door_tls(&config.folder())?;
+    inputs::http_tls(config)?;
+    let tokens = inputs::tokens(&config.folder())?;
     if let Some(upstream) = &config.upstream {
-        app::upstream_client(upstream)?;
+        inputs::upstream_client(upstream)?;
     }
     print_line(format_args!(
         "{}: all well: {} doors, {} credentials, {} policies ({}), {} tokens",
@@ -204,8 +205,8 @@ fn check(config: &Config) -> Result<()> {
 
 fn read_log(config: &Config, command: LogCommand) -> Result<()> {
     // The chain holds or does not, whoever the events are about.
-    let keys = if matches!(command, LogCommand::Verify) { app::Keys::NotNeeded } else { app::Keys::Wanted };
-    let (_log, reader) = app::open_log_to_look(config, keys)?;
+    let keys = if matches!(command, LogCommand::Verify) { inputs::Keys::NotNeeded } else { inputs::Keys::Wanted };
+    let (_log, reader) = inputs::open_log_read_only(config, keys)?;
     match command {
         LogCommand::Verify => {
             let verified = reader.verify()?;

@@ -10,8 +10,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use protocol::Instant;
 
 use super::output::print_line;
-use crate::app;
 use crate::config::Config;
+use crate::inputs;
 use access::{
     CredentialKey, ExportError, ImportError, ImportOptions, ImportReport, PeopleFormat, export_people, import_people,
 };
@@ -81,7 +81,7 @@ pub(super) fn import(config: &Config, Import::People(arguments): Import, now: In
         force: arguments.force,
     };
     let started = Monotonic::now();
-    let imported = import_people(&app::directory(&folder), &key, &time_zone, input, &name, &options, now);
+    let imported = import_people(&inputs::directory(&folder), &key, &time_zone, input, &name, &options, now);
     let took = started.elapsed();
     match imported {
         Ok(report) if arguments.json => print_json_report(&report, options.dry_run, took),
@@ -101,7 +101,7 @@ pub(super) fn import(config: &Config, Import::People(arguments): Import, now: In
 /// Exports to standard output.
 pub(super) fn export(config: &Config, Export::People { format }: &Export) -> Result<()> {
     let out = io::BufWriter::new(io::stdout().lock());
-    match export_people(&app::directory(&config.folder()), (*format).into(), out) {
+    match export_people(&inputs::directory(&config.folder()), (*format).into(), out) {
         // Whoever reads has had enough.
         Err(ExportError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         exported => exported.map(drop).map_err(Into::into),

@@ -10,8 +10,8 @@ use serde_json::json;
 
 use super::api::{Api, Request};
 use super::output::print_line;
-use crate::app;
 use crate::config::Config;
+use crate::inputs;
 use access::shadow::{Change, Said, ShadowReport};
 use access::{self, CASES_FILE, Cases, Explained, Policy as PolicySet, Presence, Shown, Snapshot};
 
@@ -155,7 +155,7 @@ fn test(folder: &Path, files: Vec<PathBuf>, json: bool) -> Result<()> {
 }
 
 fn explain(config: &Config, wanted: &Explain, now: Instant) -> Result<()> {
-    let mut snapshot = app::read_snapshot(config)?;
+    let mut snapshot = inputs::read_snapshot(config)?;
     snapshot.policy = PolicySet::read(&wanted.set.folder(config))?.into();
     if snapshot.doors.get(&wanted.door).is_none() {
         bail!("there is no door {} in doors.toml; gapura door list shows them", wanted.door);
