@@ -36,6 +36,7 @@ mod tests {
     use protocol::{Direction, Instant};
 
     use super::*;
+    use crate::Rules;
     use crate::{Passage, Person, attendance, sessions};
 
     fn day(person: &str, rules: &Rules) -> Attendance {

@@ -14,8 +14,7 @@ use super::personal::Personal;
 use crate::config::Config;
 use crate::inputs::upstream_client;
 use base::clock::Clock;
-use front::scan::{UPSTREAM, UpstreamNote};
-use store::log::Quarantined;
+use store::log::UPSTREAM;
 use upstream::{self, AttendanceMetrics, AttendanceParts, Forwarder};
 
 /// Time between two checks of the working days.
@@ -50,27 +49,18 @@ pub(super) fn start(
     let client = Arc::new(ArcSwap::from_pointee(upstream_client(upstream)?));
     let Core { reader, scans, .. } = core;
     let privacy = personal.subjects.upstream_privacy(config.privacy.pseudonymise_upstream);
-    let (read, beyond, keep, now) = (reader.clone(), reader.clone(), scans.clone(), clock.clone());
+    let (read, beyond, keep) = (reader.clone(), reader.clone(), scans.clone());
     let forwarder = Forwarder::new(upstream::Parts {
         site: config.site.name.clone(),
         client: Arc::clone(&client),
-        read: Arc::new(move |after, events_max, bytes_max| {
-            read.read(after, events_max, bytes_max).map_err(|error| error.to_string())
-        }),
+        read: Arc::new(move |after, events_max, bytes_max| read.read(after, events_max, bytes_max)),
         beyond: Arc::new(move |number| {
             let reader = beyond.clone();
             Box::pin(async move { drop(reader.wait_beyond(number).await) })
         }),
-        keep: Arc::new(move |note| {
-            let (scans, now) = (keep.clone(), now.now());
-            let quarantined = note.quarantined.map(|quarantine| Quarantined {
-                first: quarantine.first,
-                last: quarantine.last,
-                reason: quarantine.reason,
-                at: now,
-            });
-            let note = UpstreamNote { acked_through: note.acked_through, quarantined };
-            Box::pin(async move { scans.keep(note).await })
+        keep: Arc::new(move |cursor| {
+            let scans = keep.clone();
+            Box::pin(async move { scans.keep(cursor).await })
         }),
         privacy: privacy.clone(),
         start_after: reader.cursor(UPSTREAM)?.unwrap_or(0),
@@ -107,7 +97,7 @@ fn working_days(
         days: Arc::new(move |now| in_force.rules().days_over(now, DAYS, GRACE_MINUTES)),
         changed: Arc::new(move || changed.changed_days()),
         rows: Arc::new(move |day| rows.rows_upstream(day)),
-        sent: Arc::new(move |prefix| reader.cursors(prefix).map_err(|error| error.to_string())),
+        sent: Arc::new(move |prefix| reader.cursors(prefix)),
         keep: Arc::new(move |name, hash| {
             let scans = scans.clone();
             Box::pin(async move { scans.keep_cursor(name, hash).await })

@@ -119,7 +119,8 @@ impl PersonRights {
     /// Has the spine forget somebody, after everything that it had begun before.
     fn forget(&self, erased: Erased) -> Result<(), LedgerError> {
         let scans = self.scans.upgrade().ok_or_else(|| LedgerError::Unavailable("the gateway is stopping".into()))?;
-        self.questions.runtime.block_on(scans.forget(erased)).map_err(LedgerError::Unavailable)
+        let forgotten = self.questions.runtime.block_on(scans.forget(erased));
+        forgotten.map_err(|error| LedgerError::Unavailable(error.to_string()))
     }
 
     fn is_inside(&self, id: &str) -> Result<bool, LedgerError> {
