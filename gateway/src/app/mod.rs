@@ -1,19 +1,11 @@
 //! Builds the stages, starts them, and stops them in one order: doors, then the way upstream, then the log.
 
-mod current;
+mod assist;
 mod forwarding;
-mod inputs;
-mod ledgers;
-mod mode_changes;
-mod people;
 mod personal;
 mod policies;
 mod reloads;
-mod retention;
-mod rules;
 mod sources;
-mod words;
-mod working_days;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,9 +21,9 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
-use crate::overview::{self, Overview};
+use crate::inputs::{door_tls, http_tls, open_log, open_vault, read_snapshot, tokens};
 use crate::reload::{self, Refusals};
-use ::ledgers::Views;
+use crate::status::{self, StatusSources};
 use access::Snapshot;
 use base::clock::Clock;
 use base::tokens::Tokens;
@@ -39,17 +31,12 @@ use front::doors::{DoorSettings, Parts};
 use front::monitors::Monitors;
 use front::scan::{Figures, ScanQueue, Spine, SpineParts, State};
 use front::{doors, monitors, scan};
+use ledgers::Views;
 use store::log::LogReader;
 use store::vault::Vault;
 
 use self::forwarding::Forwarding;
 use self::personal::Personal;
-pub use inputs::{
-    Keys, directory, door_tls, http_tls, looks, open_log, open_log_to_look, open_vault, read_snapshot, tokens,
-    upstream_client,
-};
-pub use rules::{view_rules, working_hours};
-pub use working_days::{WorkingDays, attendance_forwarder, opd_rows};
 
 /// How long the stages may take to stop.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
@@ -94,35 +81,18 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
     let refusals = Refusals::default();
     let reload_metrics = reload::Metrics::new(&mut registry);
     let http_metrics = web::Metrics::new(&mut registry);
-    let views = personal.views.clone();
-    let overview = Arc::new(Overview {
-        config: config.clone(),
-        started_at: clock.now(),
-        clock: clock.clone(),
-        snapshot: Arc::clone(&core.snapshot),
-        connected: Arc::clone(&edge.connected),
-        figures: core.figures.clone(),
-        reader: core.reader.clone(),
-        // Weak: the spine ends when the last real owner of its queue is gone.
-        scans: core.scans.downgrade(),
-        upstream: forwarding.as_ref().map(|forwarding| forwarding.progress.clone()),
-        monitors: core.monitors.clone(),
-        refusals: refusals.clone(),
-        looks: personal.looks.clone(),
-        views: Arc::new(move |now| views.problems(now)),
-    });
-    overview::register(&overview, &mut registry);
-    let words = words::words(&config, &core, &edge, &clock);
-    let sources = sources::sources(&overview, registry, &edge.tokens, &words, &personal);
+    let site_status =
+        Arc::new(status_sources(&config, &clock, &core, &edge, &personal, forwarding.as_ref(), &refusals));
+    status::register(&site_status, &mut registry);
+    let words = assist::words(&config, &core, &edge, &clock);
+    let sources = sources::sources(&site_status, registry, &edge.tokens, &words, &personal);
     let upstream_client = forwarding.as_ref().map(|forwarding| Arc::clone(&forwarding.client));
-    let reloadables = reloads::reloadables(&config, &personal.current, &edge, upstream_client);
+    let reloadables = reloads::reloadables(&config, &personal.in_force, &edge, upstream_client);
     let (http_config, http_tls) = (config.http.clone(), edge.http_tls.clone());
     let http = web::serve(http_config, edge.listeners.http, http_tls, sources, http_metrics, rest_stop.clone());
-    let connected = Arc::clone(&edge.connected);
-    let told = move || connected.send_config();
-    let interval = mode_changes::INTERVAL;
-    let mode_changes = mode_changes::run(Arc::clone(&core.snapshot), clock.clone(), interval, told, rest_stop.clone());
-    let keeping = personal.keeper().run(rest_stop.clone());
+    let (snapshot, connected) = (Arc::clone(&core.snapshot), Arc::clone(&edge.connected));
+    let mode_changes = doors::announce_mode_changes(snapshot, clock.clone(), connected, rest_stop.clone());
+    let retention = personal.retention().run(rest_stop.clone());
     let reloads = reload::run(reloadables, refusals, reload_metrics, clock.clone(), signals.reload, rest_stop);
 
     let Core { snapshot, monitors, scans, spine_end, .. } = core;
@@ -143,7 +113,7 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
             http_task(tokio::spawn(http)),
             tokio::spawn(reloads),
             tokio::spawn(mode_changes),
-            tokio::spawn(keeping),
+            tokio::spawn(retention),
         ],
         doors: tokio::spawn(doors::serve(parts, edge.listeners.mqtt, edge.listeners.plaintext, doors_stop)),
         stop_doors,
@@ -157,6 +127,35 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
     let end = wait_for_the_end(signals.stop, &monitors, spine_end).await;
     let stopped = stop(stages, end.spine_end).await;
     end.error.map_or(stopped, Err)
+}
+
+/// What the status page, readiness and metrics are made from.
+fn status_sources(
+    config: &Config,
+    clock: &Clock,
+    core: &Core,
+    edge: &Edge,
+    personal: &Personal,
+    forwarding: Option<&Forwarding>,
+    refusals: &Refusals,
+) -> StatusSources {
+    let views = personal.views.clone();
+    StatusSources {
+        config: config.clone(),
+        started_at: clock.now(),
+        clock: clock.clone(),
+        snapshot: Arc::clone(&core.snapshot),
+        connected: Arc::clone(&edge.connected),
+        figures: core.figures.clone(),
+        reader: core.reader.clone(),
+        // Weak: the spine ends when the last real owner of its queue is gone.
+        scans: core.scans.downgrade(),
+        upstream: forwarding.map(|forwarding| forwarding.progress.clone()),
+        monitors: core.monitors.clone(),
+        refusals: refusals.clone(),
+        looks: personal.looks.clone(),
+        views: Arc::new(move |now| views.problems(now)),
+    }
 }
 
 /// What a scan needs between its door and the disk.

@@ -1,62 +1,30 @@
 //! Settings of the fan-out to monitors.
 
-use std::fmt::Display;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use serde::Deserialize;
-
-/// Settings of the fan-out, section `[monitors]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Monitors that may be connected at one time, 1 to 256; who comes beyond is turned away.
-    pub links_max: usize,
-    /// Filters that one monitor may have subscribed to at one time, 1 to 10000; what comes beyond is refused.
-    pub filters_max: usize,
-    /// Messages that may wait for the router, 1 to 1000000; what comes beyond is dropped.
-    pub queue_messages_max: usize,
-    /// What is kept for monitors that read slowly, in bytes of topics and payloads, for decisions and for status each,
-    /// 64 KiB to 1 GiB. A monitor that falls behind further loses the oldest messages.
-    pub backlog_bytes_max: usize,
-    /// Time for the router to accept a monitor, in milliseconds, 10 to 60000.
-    pub attach_timeout_ms: u64,
-    /// Time between two looks at whether the router is alive, in milliseconds, 10 to 60000.
-    pub probe_interval_ms: u64,
-    /// Time after which a router that does not answer counts as stopped, in milliseconds, 100 to 600000.
-    pub probe_timeout_ms: u64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            links_max: 64,
-            filters_max: 256,
-            queue_messages_max: 8192,
-            backlog_bytes_max: 4 << 20,
-            attach_timeout_ms: 5_000,
-            probe_interval_ms: 1_000,
-            probe_timeout_ms: 10_000,
-        }
+base::settings! {
+    /// Programs that watch all doors' decisions and status over MQTT, with a monitor's certificate.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Config {
+        /// Monitors that are connected at the same time; further ones are turned away.
+        pub links_max: usize = 64 => "connections", in 1..=256;
+        /// Topic filters that one monitor may have subscribed to; further ones are refused.
+        pub filters_max: usize = 256 => "filters", in 1..=10_000;
+        /// Messages that may wait for the router; further ones are dropped.
+        pub queue_messages_max: usize = 8192 => "messages", in 1..=1_000_000;
+        /// Topics and payloads that are kept for monitors that read slowly, of decisions and of status each; a monitor that
+        /// falls behind further loses the oldest messages.
+        pub backlog_bytes_max: usize = 4 << 20 => "bytes", in 64 << 10..=1 << 30;
+        /// Time for the router to accept a monitor.
+        pub attach_timeout_ms: u64 = 5_000 => "milliseconds", in 10..=60_000;
+        /// Time between two checks whether the router is alive.
+        pub probe_interval_ms: u64 = 1_000 => "milliseconds", in 10..=60_000;
+        /// Time after which a router that does not answer counts as stopped.
+        pub probe_timeout_ms: u64 = 10_000 => "milliseconds", in 100..=600_000;
     }
 }
 
 impl Config {
-    /// Checks the ranges.
-    ///
-    /// # Errors
-    /// The field's name and its range, for people.
-    pub fn validate(&self) -> Result<(), String> {
-        // The router's event queue holds 1,000: with at most 256 links, each with one wake-up in it, it is never full.
-        within("links_max", self.links_max, 1..=256)?;
-        within("filters_max", self.filters_max, 1..=10_000)?;
-        within("queue_messages_max", self.queue_messages_max, 1..=1_000_000)?;
-        within("backlog_bytes_max", self.backlog_bytes_max, 64 << 10..=1 << 30)?;
-        within("attach_timeout_ms", self.attach_timeout_ms, 10..=60_000)?;
-        within("probe_interval_ms", self.probe_interval_ms, 10..=60_000)?;
-        within("probe_timeout_ms", self.probe_timeout_ms, 100..=600_000)
-    }
-
     pub(super) fn attach_timeout(&self) -> Duration {
         Duration::from_millis(self.attach_timeout_ms)
     }
@@ -67,14 +35,6 @@ impl Config {
 
     pub(super) fn probe_timeout(&self) -> Duration {
         Duration::from_millis(self.probe_timeout_ms)
-    }
-}
-
-fn within<T: PartialOrd + Display>(field: &str, value: T, range: RangeInclusive<T>) -> Result<(), String> {
-    if range.contains(&value) {
-        Ok(())
-    } else {
-        Err(format!("{field} is {value}, it must be from {} to {}", range.start(), range.end()))
     }
 }
 
@@ -99,7 +59,7 @@ mod tests {
             (Config { probe_interval_ms: 0, ..Config::default() }, "probe_interval_ms"),
             (Config { probe_timeout_ms: 1, ..Config::default() }, "probe_timeout_ms"),
         ] {
-            let message = config.validate().unwrap_err();
+            let message = config.validate().unwrap_err().to_string();
             assert!(message.starts_with(field) && message.contains(" to "), "{message}");
         }
     }

@@ -34,6 +34,7 @@ use tokio::sync::{oneshot, watch};
 use self::filters::Feed;
 use self::publisher::{Message, Publisher};
 use self::router::{Connect, Seats};
+use base::settings::SettingError;
 
 pub use self::config::Config;
 pub use self::link::{Delivery, MonitorLink, SubscribeAnswer};
@@ -50,7 +51,7 @@ pub struct Monitors {
 pub enum StartError {
     /// A setting is out of its range.
     #[error("section [monitors]: {0}")]
-    Config(String),
+    Config(SettingError),
     /// The router accepts no link.
     #[error("the router of the monitors does not start")]
     Router(#[source] Box<dyn std::error::Error + Send + Sync>),

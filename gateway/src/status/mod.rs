@@ -32,7 +32,7 @@ const CERTIFICATE_WARNING_DAYS: i64 = 14;
 const DAY_MS: i64 = 86_400_000;
 
 /// What the status is put together from.
-pub struct Overview {
+pub struct StatusSources {
     /// The configuration in force.
     pub config: Config,
     /// When the gateway started.
@@ -61,7 +61,7 @@ pub struct Overview {
     pub views: Arc<dyn Fn(Instant) -> Vec<Problem> + Send + Sync>,
 }
 
-impl Overview {
+impl StatusSources {
     /// The whole gateway now.
     pub fn status(&self) -> SiteStatus {
         let now = self.clock.now();
