@@ -238,7 +238,7 @@ fn read_log(config: &Config, command: LogCommand) -> Result<()> {
 
 fn log_to_stderr() {
     // rustls warns of oddities in what clients send, as often as they send it.
-    let filter = "info,rumqttd=off,rustls=error";
+    let filter = "info,rustls=error";
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| filter.into());
     let ansi = io::stderr().is_terminal();
     // A second one in the same process is refused, and the first stays.

@@ -28,7 +28,7 @@ use access::Snapshot;
 use base::clock::Clock;
 use base::tokens::Tokens;
 use front::doors::{DoorSettings, Parts};
-use front::monitors::Monitors;
+use front::monitors::{Broadcaster, Monitors};
 use front::scan::{Figures, ScanQueue, Spine, SpineParts, State};
 use front::{doors, monitors, scan};
 use ledgers::Views;
@@ -93,13 +93,14 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
     let (snapshot, connected) = (Arc::clone(&core.snapshot), Arc::clone(&edge.connected));
     let mode_changes = doors::announce_mode_changes(snapshot, clock.clone(), connected, rest_stop.clone());
     let retention = personal.retention().run(rest_stop.clone());
-    let reloads = reload::run(reloadables, refusals, reload_metrics, clock.clone(), signals.reload, rest_stop);
+    let reloads = reload::run(reloadables, refusals, reload_metrics, clock.clone(), signals.reload, rest_stop.clone());
 
-    let Core { snapshot, monitors, scans, spine_end, .. } = core;
+    let Core { snapshot, monitors, broadcaster, scans, spine_end, .. } = core;
+    let broadcasting = broadcaster.run(rest_stop);
     let parts = Parts {
         site: config.site.name,
         scans,
-        monitors: monitors.clone(),
+        monitors,
         registry: edge.connected,
         words,
         known_door: known_door(snapshot, clock.clone(), config.scans.late_after_ms),
@@ -112,6 +113,7 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
         rest: vec![
             http_task(tokio::spawn(http)),
             tokio::spawn(reloads),
+            tokio::spawn(broadcasting),
             tokio::spawn(mode_changes),
             tokio::spawn(retention),
         ],
@@ -124,7 +126,7 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
     drop(personal);
     listening(edge.listeners.addresses);
 
-    let end = wait_for_the_end(signals.stop, &monitors, spine_end).await;
+    let end = wait_for_the_end(signals.stop, spine_end).await;
     let stopped = stop(stages, end.spine_end).await;
     end.error.map_or(stopped, Err)
 }
@@ -164,6 +166,7 @@ struct Core {
     vault: Vault,
     reader: LogReader,
     monitors: Monitors,
+    broadcaster: Broadcaster,
     figures: Figures,
     scans: ScanQueue,
     /// Resolves when the spine has ended.
@@ -176,7 +179,7 @@ impl Core {
         let vault = open_vault(config)?;
         let (log, reader) = open_log(config, registry, clock, &vault)?;
         let state = State::rebuild(&reader, config.access.presence_ms()).context("the log cannot be read")?;
-        let monitors = Monitors::start(config.monitors.clone(), monitors::Metrics::new(registry))?;
+        let (monitors, broadcaster) = Monitors::new(config.monitors.clone(), monitors::Metrics::new(registry))?;
         let figures = Figures::new(&state, clock.now());
         let (scans, work) = ScanQueue::new(config.scans.queue_events_max);
         let parts = SpineParts {
@@ -199,7 +202,7 @@ impl Core {
             spine.run(work);
             ended.send(()).ok();
         })?;
-        Ok(Self { snapshot, vault, reader, monitors, figures, scans, spine_end })
+        Ok(Self { snapshot, vault, reader, monitors, broadcaster, figures, scans, spine_end })
     }
 }
 
@@ -282,17 +285,9 @@ struct End {
     spine_end: Option<oneshot::Receiver<()>>,
 }
 
-async fn wait_for_the_end(
-    mut stop: watch::Receiver<bool>,
-    monitors: &Monitors,
-    mut spine_end: oneshot::Receiver<()>,
-) -> End {
+async fn wait_for_the_end(mut stop: watch::Receiver<bool>, mut spine_end: oneshot::Receiver<()>) -> End {
     tokio::select! {
         _ = stop.wait_for(|stop| *stop) => End { error: None, spine_end: Some(spine_end) },
-        () = monitors.wait_stopped() => {
-            let error = anyhow!("the router of the monitors has stopped; the gateway ends, its supervisor starts it again");
-            End { error: Some(error), spine_end: Some(spine_end) }
-        }
         _ = &mut spine_end => End { error: Some(anyhow!("the thread that keeps scans has ended")), spine_end: None },
     }
 }

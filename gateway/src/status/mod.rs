@@ -107,9 +107,9 @@ impl StatusSources {
         problems.extend(self.refusals.problems());
         problems.extend(self.looks.problem());
         problems.extend((self.views)(now));
-        if self.monitors.stopped() {
-            let message = "their router has stopped; the gateway is restarting";
-            problems.push(problem(Severity::Critical, "monitors", message, None));
+        if self.monitors.has_stopped() {
+            let message = "the fan-out to them has ended; restart the gateway";
+            problems.push(problem(Severity::Warning, "monitors", message, None));
         }
         problems.extend(self.directory_problem(now));
         problems.extend(upstream.into_iter().flat_map(upstream_problems));

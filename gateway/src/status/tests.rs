@@ -7,6 +7,7 @@ use prometheus_client::registry::Registry;
 use super::*;
 use access::testing;
 use base::site::testing::{Site, now};
+use front::monitors::Broadcaster;
 use front::scan::{ScanQueue, State};
 use store::log::{Commit, Log};
 use store::looks::Looks;
@@ -18,6 +19,8 @@ struct Bench {
     site: Site,
     now_ms: Arc<AtomicI64>,
     log: Log,
+    /// Not at work, but there.
+    broadcaster: Option<Broadcaster>,
     _scans: ScanQueue,
 }
 
@@ -36,6 +39,7 @@ impl Bench {
             Log::open(&path, &log, metrics, clock.clone(), store::vault::Vault::in_memory().unwrap()).unwrap();
         let (scans, _) = ScanQueue::new(10);
         let monitors = front::monitors::Metrics::new(&mut Registry::default());
+        let (monitors, broadcaster) = Monitors::new(config.monitors.clone(), monitors).unwrap();
         let sources = StatusSources {
             started_at: clock.now(),
             snapshot: Arc::new(ArcSwap::from_pointee(testing::snapshot(&[]))),
@@ -48,14 +52,14 @@ impl Bench {
             reader,
             scans: scans.downgrade(),
             upstream: None,
-            monitors: Monitors::start(config.monitors.clone(), monitors).unwrap(),
+            monitors,
             refusals: Refusals::default(),
             looks: Looks::open(&site.folder.root().join("looks.redb"), Arc::<Keys>::default()).unwrap(),
             views: Arc::new(|_| Vec::new()),
             clock,
             config,
         };
-        Self { sources, site, now_ms, log, _scans: scans }
+        Self { sources, site, now_ms, log, broadcaster: Some(broadcaster), _scans: scans }
     }
 
     fn later(&self, days: i64) {
@@ -102,6 +106,13 @@ fn a_log_that_does_not_work_is_critical_and_comes_first() {
     bench.log.reopen().unwrap();
     bench.log.commit(&Commit::default()).unwrap();
     assert_eq!(bench.problems(), [(Severity::Warning, "disk")]);
+}
+
+#[test]
+fn monitors_that_hear_nothing_are_a_warning_and_doors_stay_ready() {
+    let mut bench = Bench::new(store::log::Config { disk_free_bytes_min: 0, ..Default::default() });
+    drop(bench.broadcaster.take());
+    assert_eq!(bench.problems(), [(Severity::Warning, "monitors")]);
 }
 
 #[test]

@@ -3,38 +3,28 @@
 use std::time::Duration;
 
 base::settings! {
-    /// Programs that watch all doors' decisions and status over MQTT, with a monitor's certificate.
+    /// Programs that watch all doors' decisions and status over MQTT, with a monitor's certificate. For all of them together at
+    /// most queue_messages_max + 2 × backlog_messages_max messages of up to 4 KiB are held.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct Config {
         /// Monitors that are connected at the same time; further ones are turned away.
-        pub links_max: usize = 64 => "connections", in 1..=256;
+        pub connections_max: usize = 64 => "connections", in 1..=1024;
         /// Topic filters that one monitor may have subscribed to; further ones are refused.
         pub filters_max: usize = 256 => "filters", in 1..=10_000;
-        /// Messages that may wait for the router; further ones are dropped.
+        /// Messages that may wait to be handed on to the monitors; further ones are dropped.
         pub queue_messages_max: usize = 8192 => "messages", in 1..=1_000_000;
-        /// Topics and payloads that are kept for monitors that read slowly, of decisions and of status each; a monitor that
-        /// falls behind further loses the oldest messages.
-        pub backlog_bytes_max: usize = 4 << 20 => "bytes", in 64 << 10..=1 << 30;
-        /// Time for the router to accept a monitor.
-        pub attach_timeout_ms: u64 = 5_000 => "milliseconds", in 10..=60_000;
-        /// Time between two checks whether the router is alive.
-        pub probe_interval_ms: u64 = 1_000 => "milliseconds", in 10..=60_000;
-        /// Time after which a router that does not answer counts as stopped.
-        pub probe_timeout_ms: u64 = 10_000 => "milliseconds", in 100..=600_000;
+        /// Messages that are kept for monitors that read slowly, of decisions and of status each, taken as the next power of
+        /// two; a monitor that falls behind further loses the oldest messages and is told how many.
+        pub backlog_messages_max: usize = 8192 => "messages", in 64..=262_144;
+        /// Time between two batches of messages to monitors. The first message after a pause is handed on at once; the longer
+        /// this is, the fewer and larger are the writes.
+        pub batch_interval_ms: u64 = 5 => "milliseconds", in 0..=1_000;
     }
 }
 
 impl Config {
-    pub(super) fn attach_timeout(&self) -> Duration {
-        Duration::from_millis(self.attach_timeout_ms)
-    }
-
-    pub(super) fn probe_interval(&self) -> Duration {
-        Duration::from_millis(self.probe_interval_ms)
-    }
-
-    pub(super) fn probe_timeout(&self) -> Duration {
-        Duration::from_millis(self.probe_timeout_ms)
+    pub(super) fn batch_interval(&self) -> Duration {
+        Duration::from_millis(self.batch_interval_ms)
     }
 }
 
@@ -50,14 +40,13 @@ mod tests {
     #[test]
     fn a_value_out_of_range_is_named_with_its_range() {
         for (config, field) in [
-            (Config { links_max: 0, ..Config::default() }, "links_max"),
-            (Config { links_max: 257, ..Config::default() }, "links_max"),
+            (Config { connections_max: 0, ..Config::default() }, "connections_max"),
+            (Config { connections_max: 1025, ..Config::default() }, "connections_max"),
             (Config { filters_max: 0, ..Config::default() }, "filters_max"),
             (Config { queue_messages_max: 0, ..Config::default() }, "queue_messages_max"),
-            (Config { backlog_bytes_max: 1024, ..Config::default() }, "backlog_bytes_max"),
-            (Config { attach_timeout_ms: 0, ..Config::default() }, "attach_timeout_ms"),
-            (Config { probe_interval_ms: 0, ..Config::default() }, "probe_interval_ms"),
-            (Config { probe_timeout_ms: 1, ..Config::default() }, "probe_timeout_ms"),
+            (Config { backlog_messages_max: 63, ..Config::default() }, "backlog_messages_max"),
+            (Config { backlog_messages_max: 262_145, ..Config::default() }, "backlog_messages_max"),
+            (Config { batch_interval_ms: 1001, ..Config::default() }, "batch_interval_ms"),
         ] {
             let message = config.validate().unwrap_err().to_string();
             assert!(message.starts_with(field) && message.contains(" to "), "{message}");
@@ -66,7 +55,7 @@ mod tests {
 
     #[test]
     fn an_unknown_setting_is_refused() {
-        assert!(toml::from_str::<Config>("links_max = 3").is_ok());
-        assert!(toml::from_str::<Config>("link_max = 3").is_err());
+        assert!(toml::from_str::<Config>("connections_max = 3").is_ok());
+        assert!(toml::from_str::<Config>("connection_max = 3").is_err());
     }
 }
