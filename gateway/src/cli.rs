@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use protocol::{Instant, SiteId};
 
 use crate::config::Config;
@@ -126,7 +126,7 @@ enum LogCommand {
 
 /// The command line as it is read: for what must know it without running anything.
 pub fn command() -> clap::Command {
-    Arguments::command()
+    <Arguments as clap::CommandFactory>::command()
 }
 
 /// Does what `arguments` say, the program's name first.
