@@ -13,7 +13,6 @@ use base::spreadsheet::Spreadsheet;
 use ledgers::{
     self, Attendance, Contact, ContactQuery, DayTable, Part, Present, Restricted, Rules, Traced, Views, ViewsError,
 };
-use upstream;
 use web::{
     self, Answer, AttendanceRequest, ContactsForm, DaySummary, Document, Erasure, Inside, LedgerError, Named, Occupied,
     PersonFile, Place, Restriction, Retention,

@@ -137,24 +137,24 @@ fn whatever_names_a_setting_names_one_that_exists() {
 
 /// Sections and keys that a text names: `[mqtt] in_flight_max`, `in_flight_max in section [mqtt]`, `GAPURA_MQTT__IN_FLIGHT_MAX`.
 fn named(text: &str, sections: &[(&str, Section)]) -> Vec<(String, String)> {
-    let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+    let is_of_key = |c: &char| c.is_ascii_lowercase() || *c == '_';
     let mut found = Vec::new();
     for (section, _) in sections {
-        for (at, bracketed) in text.match_indices(&format!("[{section}]")) {
-            let after = text[at + bracketed.len()..].strip_prefix(' ').unwrap_or_default();
-            let key: String = after.chars().take_while(|c| is_name(*c)).collect();
+        let parts: Vec<&str> = text.split(&format!("[{section}]")).collect();
+        for (before, after) in parts.iter().zip(parts.iter().skip(1)) {
+            let after = after.strip_prefix(' ').unwrap_or_default();
+            let key: String = after.chars().take_while(is_of_key).collect();
             // A word without '_' may be one of the sentence.
-            if key.contains('_') || after[key.len()..].starts_with(" = ") {
+            if key.contains('_') || after.starts_with(&format!("{key} = ")) {
                 found.push(((*section).to_owned(), key));
             }
-            let before = text[..at].strip_suffix(" in section ").unwrap_or_default();
-            let key = &before[before.rfind(|c| !is_name(c)).map_or(0, |at| at + 1)..];
+            let before = before.strip_suffix(" in section ").unwrap_or_default();
+            let key = before.rsplit(|c| !is_of_key(&c)).next().unwrap_or_default();
             if key.contains('_') {
                 found.push(((*section).to_owned(), key.to_owned()));
             }
         }
-        for (at, variable) in text.match_indices(&format!("GAPURA_{}__", section.to_ascii_uppercase())) {
-            let after = &text[at + variable.len()..];
+        for after in text.split(&format!("GAPURA_{}__", section.to_ascii_uppercase())).skip(1) {
             let key: String = after.chars().take_while(|c| c.is_ascii_uppercase() || *c == '_').collect();
             found.push(((*section).to_owned(), key.to_ascii_lowercase()));
         }
