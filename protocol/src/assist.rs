@@ -14,6 +14,7 @@ pub const ASSIST_ID_BYTES_MAX: usize = 64;
 
 /// What a helper's device publishes on a door's `assist` topic.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Assist {
     v: u64,
     /// What the helper does.
@@ -44,6 +45,7 @@ pub struct Assist {
 
 /// What a helper does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
 pub enum AssistAction {
