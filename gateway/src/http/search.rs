@@ -1,4 +1,4 @@
-//! Search in the log: events that fit, page by page. Whose they are, the views know; what these do not know yet is looked for in the
+//! Search in the log: events that fit, page by page. Whose they are, the ledgers know; what these do not know yet is looked for in the
 //! log itself.
 
 use std::time::{Duration, Instant as Moment};
@@ -16,34 +16,15 @@ const PAGE_EVENTS_MAX: u64 = 200_000;
 /// How long one page may take.
 const PAGE_TIME: Duration = Duration::from_secs(4);
 
-/// Which events.
-#[derive(Clone, Default)]
-pub(super) struct EventsRequest {
-    /// Those that tell of this person: who stood at the door, by id or `~` and the hash of the credential.
-    pub(super) person: Option<String>,
-    pub(super) door: Option<String>,
-    pub(super) zone: Option<String>,
-    /// Not decided before.
-    pub(super) from: Option<Instant>,
-    /// Decided before.
-    pub(super) to: Option<Instant>,
-    pub(super) outcome: Option<Outcome>,
-    pub(super) reason: Option<String>,
-    /// Those that come after this number.
-    pub(super) after: u64,
-    /// At most so many.
-    pub(super) limit: usize,
-}
-
-/// What the views know of somebody's events.
+/// What the ledgers know of somebody's events.
 pub(super) struct Indexed {
     /// Their numbers, in order.
     pub(super) numbers: Vec<u64>,
-    /// Number of the last event that the views reflect.
+    /// Number of the last event that the ledgers reflect.
     pub(super) through: u64,
 }
 
-/// What the views know of the events of a person (first) behind a number (second); `None` where they cannot tell.
+/// What the ledgers know of the events of a person (first) behind a number (second); `None` where they cannot tell.
 pub(super) type Index<'a> = dyn Fn(&str, u64) -> Option<Indexed> + 'a;
 
 /// A page of events.
@@ -56,8 +37,7 @@ pub(super) struct Found {
     pub(super) more: bool,
 }
 
-impl EventsRequest {
-    /// Goes through the log until the page is full, the log ends, or it was enough for one request.
+/// Goes through the log until the page is full, the log ends, or it was enough for one request.
     pub(super) fn search(&self, log: &Events<'_>, index: &Index<'_>) -> Result<Found, String> {
         let started = Moment::now();
         let mut last = self.after;
@@ -105,7 +85,7 @@ impl EventsRequest {
         }
     }
 
-    /// Whose events are asked for, where the views know all of them: a credential's are filed under whoever carried it, and no
+    /// Whose events are asked for, where the ledgers know all of them: a credential's are filed under whoever carried it, and no
     /// person of the directory has a colon in the id.
     fn indexed_person(&self) -> Option<&str> {
         self.person.as_deref().filter(|person| !person.contains(['~', ':']))

@@ -25,6 +25,7 @@ pub struct AttendanceQuery {
     #[cfg_attr(feature = "openapi", param(min_length = 1, max_length = 64))]
     pub opd: Option<String>,
     /// JSON if absent.
+    #[cfg_attr(feature = "openapi", param(inline))]
     pub format: Option<AttendanceFormat>,
     /// Why you look; recorded.
     #[cfg_attr(feature = "openapi", param(min_length = 1, max_length = 200, pattern = r"\S"))]

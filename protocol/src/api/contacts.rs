@@ -15,17 +15,22 @@ pub struct ContactsQuery {
     #[cfg_attr(feature = "openapi", param(min_length = 1, max_length = 128, pattern = r"\S"))]
     pub person: String,
     /// From when.
+    #[cfg_attr(feature = "openapi", param(inline))]
     pub from: Instant,
     /// Until when, after `from`.
+    #[cfg_attr(feature = "openapi", param(inline))]
     pub to: Instant,
     /// How many minutes within 24 hours make a contact; as configured if absent.
     #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 1_440))]
     pub minutes: Option<u32>,
     /// Which zones count; `innermost` if absent.
+    #[cfg_attr(feature = "openapi", param(inline))]
     pub scope: Option<Scope>,
     /// How far to go; 1 if absent.
+    #[cfg_attr(feature = "openapi", param(inline))]
     pub generations: Option<Generations>,
     /// JSON if absent.
+    #[cfg_attr(feature = "openapi", param(inline))]
     pub format: Option<ContactsFormat>,
     /// Why you look; recorded.
     #[cfg_attr(feature = "openapi", param(min_length = 1, max_length = 200, pattern = r"\S"))]

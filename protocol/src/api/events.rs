@@ -14,25 +14,31 @@ pub struct EventsQuery {
     #[cfg_attr(feature = "openapi", param(min_length = 1, max_length = 128, pattern = r"\S"))]
     pub person: Option<String>,
     /// At this door.
+    #[cfg_attr(feature = "openapi", param(inline))]
     pub door: Option<DoorId>,
     /// At doors into this zone.
     #[cfg_attr(feature = "openapi", param(min_length = 1, max_length = 128))]
     pub zone: Option<String>,
     /// Not decided before this moment.
+    #[cfg_attr(feature = "openapi", param(inline))]
     pub from: Option<Instant>,
     /// Decided before this moment, which comes after `from`.
+    #[cfg_attr(feature = "openapi", param(inline))]
     pub to: Option<Instant>,
     /// What the door was answered.
+    #[cfg_attr(feature = "openapi", param(inline))]
     pub outcome: Option<Outcome>,
     /// Why, as a stable word.
     #[cfg_attr(feature = "openapi", param(min_length = 1, max_length = 128))]
     pub reason: Option<String>,
     /// Behind the event of this number, not beyond the end of the log: where the page before has ended; 0 if absent.
+    #[cfg_attr(feature = "openapi", param(minimum = 0, maximum = 9_223_372_036_854_775_807))]
     pub after: Option<u64>,
     /// Most events of the answer; 1000 if absent.
     #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 10_000))]
     pub limit: Option<usize>,
     /// Lines of JSON if absent.
+    #[cfg_attr(feature = "openapi", param(inline))]
     pub format: Option<PageFormat>,
     /// Why you look; recorded.
     #[cfg_attr(feature = "openapi", param(min_length = 1, max_length = 200, pattern = r"\S"))]

@@ -16,6 +16,7 @@ pub struct PeopleQuery {
     #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 10_000))]
     pub limit: Option<usize>,
     /// Lines of JSON if absent.
+    #[cfg_attr(feature = "openapi", param(inline))]
     pub format: Option<PageFormat>,
 }
 

@@ -43,6 +43,7 @@ pub struct PolicyRow {
 #[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
 pub struct ShadowQuery {
     /// Scans since this moment; since seven days ago if absent.
+    #[cfg_attr(feature = "openapi", param(inline))]
     pub since: Option<Instant>,
 }
 

@@ -38,6 +38,7 @@ pub struct PeopleInsideQuery {
     #[cfg_attr(feature = "openapi", param(min_length = 1, max_length = 128))]
     pub zone: Option<String>,
     /// JSON if absent.
+    #[cfg_attr(feature = "openapi", param(inline))]
     pub format: Option<PeopleInsideFormat>,
     /// Why you look; recorded.
     #[cfg_attr(feature = "openapi", param(min_length = 1, max_length = 200, pattern = r"\S"))]

@@ -19,15 +19,19 @@ pub struct AuditQuery {
     #[cfg_attr(feature = "openapi", param(min_length = 1, max_length = 128, pattern = r"\S"))]
     pub person: Option<String>,
     /// Not before this moment.
+    #[cfg_attr(feature = "openapi", param(inline))]
     pub from: Option<Instant>,
     /// Before this moment, which comes after `from`.
+    #[cfg_attr(feature = "openapi", param(inline))]
     pub to: Option<Instant>,
     /// Behind the record of this number, not beyond the last one: where the page before has ended; 0 if absent.
+    #[cfg_attr(feature = "openapi", param(minimum = 0, maximum = 9_223_372_036_854_775_807))]
     pub after: Option<u64>,
     /// Most records of the answer; 1000 if absent.
     #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 10_000))]
     pub limit: Option<usize>,
     /// Lines of JSON if absent.
+    #[cfg_attr(feature = "openapi", param(inline))]
     pub format: Option<PageFormat>,
     /// Why you look; recorded.
     #[cfg_attr(feature = "openapi", param(min_length = 1, max_length = 200, pattern = r"\S"))]

@@ -11,7 +11,7 @@ use protocol::{Assist, DoorId, Fault};
 
 use super::{body, parameters};
 use crate::http::front::{Bearer, Front};
-use crate::http::problem::ProblemDetails;
+use crate::http::problem::Refusal;
 use crate::http::route::Route;
 use crate::http::{NotSaid, Word};
 
@@ -21,9 +21,9 @@ pub(super) async fn assist(
     Path(door): Path<String>,
     uri: Uri,
     bytes: Bytes,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
-    let door: DoorId = door.parse().map_err(|_| ProblemDetails::no_such_door(&door))?;
+    let door: DoorId = door.parse().map_err(|_| Refusal::no_such_door(&door))?;
     if !token.may_act_at(&door) {
         return Err({
             let detail = format!("the token {} is not for the door {}", token.name, door);
@@ -31,7 +31,7 @@ pub(super) async fn assist(
         });
     }
     let assist = body::json::<Assist>(&bytes)?.check().map_err(|error| {
-        let problem = ProblemDetails::bad_body(error.message);
+        let problem = Refusal::bad_body(error.message);
         if error.fault == Fault::UnsupportedVersion { problem.at("v".into()) } else { problem }
     })?;
     let word = Word { door: door.clone(), assist, token: token.name.clone() };
@@ -41,8 +41,8 @@ pub(super) async fn assist(
             tracing::info!(target: "access", route = "assist", token = %token.name, %door, event, "a helper has spoken");
             Ok(Json(said).into_response())
         }
-        Err(NotSaid::UnknownDoor) => Err(ProblemDetails::no_such_door(door.as_str())),
-        Err(NotSaid::TooMany { retry_after_s }) => Err(ProblemDetails::too_many_words(retry_after_s)),
-        Err(NotSaid::Unavailable) => Err(ProblemDetails::not_kept()),
+        Err(NotSaid::UnknownDoor) => Err(Refusal::no_such_door(door.as_str())),
+        Err(NotSaid::TooMany { retry_after_s }) => Err(Refusal::too_many_words(retry_after_s)),
+        Err(NotSaid::Unavailable) => Err(Refusal::not_kept()),
     }
 }

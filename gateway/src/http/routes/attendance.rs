@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{aside, ledger, lines, parameters, query};
 use crate::http::front::{Front, Permit};
-use crate::http::problem::ProblemDetails;
+use crate::http::problem::Refusal;
 use crate::http::{Answer, AttendanceRequest, DaySummary, Document, LedgerError, Named, pieces};
 use crate::views::{Attendance, OpdSummary, Part};
 
@@ -28,7 +28,7 @@ pub(super) async fn attendance(
     State(front): State<Arc<Front>>,
     Extension(permit): Extension<Permit>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     let known = ["from", "to", "person", "opd", "format", "purpose"];
     let [from, to, person, opd, format, purpose] = parameters(&uri, &known)?.try_into().unwrap_or_default();
     let formats = [("json", Format::Json), ("ndjson", Format::Lines), ("csv", Format::Csv)];
@@ -40,7 +40,7 @@ pub(super) async fn attendance(
         let (from, to) = query::days(from, to, today(&front))?;
         let mut sheets = Sheets::new(front, format, &AttendanceRequest { from, to, person, opd });
         let first = sheets.next()?;
-        Ok::<_, ProblemDetails>((first, sheets))
+        Ok::<_, Refusal>((first, sheets))
     })
     .await??;
     let Document { content_type, bytes } = first.value;
@@ -63,7 +63,7 @@ pub(super) async fn summary(
     State(front): State<Arc<Front>>,
     Extension(permit): Extension<Permit>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     let [from, to] = parameters(&uri, &["from", "to"])?.try_into().unwrap_or_default();
     aside(permit, move || {
         let (from, to) = query::days(from, to, today(&front))?;

@@ -2,21 +2,21 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::http::problem::ProblemDetails;
+use crate::http::problem::Refusal;
 
 /// Reads one JSON document.
-pub(super) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ProblemDetails> {
+pub(super) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let (path, cause) = (error.path().to_string(), error.inner());
         let place = format!("line {} column {}", cause.line(), cause.column());
         if cause.is_data() {
-            ProblemDetails::bad_body(format!("{}, see {place}", expected(&cause.to_string()))).at(path)
+            Refusal::bad_body(format!("{}, see {place}", expected(&cause.to_string()))).at(path)
         } else {
-            ProblemDetails::bad_body(format!("not one JSON document in UTF-8, see {place}"))
+            Refusal::bad_body(format!("not one JSON document in UTF-8, see {place}"))
         }
     })?;
-    reader.end().map_err(|_| ProblemDetails::bad_body("something follows the JSON document; send one"))?;
+    reader.end().map_err(|_| Refusal::bad_body("something follows the JSON document; send one"))?;
     Ok(read)
 }
 

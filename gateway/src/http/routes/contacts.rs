@@ -12,14 +12,14 @@ use serde::Serialize;
 use super::{aside, document, ledger, parameters, query};
 use crate::http::ContactsForm;
 use crate::http::front::{Front, Permit};
-use crate::http::problem::ProblemDetails;
+use crate::http::problem::Refusal;
 use crate::views::{Contact, ContactQuery, Depth, Person, Scope};
 
 pub(super) async fn contacts(
     State(front): State<Arc<Front>>,
     Extension(permit): Extension<Permit>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     let known = ["person", "from", "to", "minutes", "scope", "generations", "format", "purpose"];
     let [person, from, to, minutes, scope, generations, format, purpose] =
         parameters(&uri, &known)?.try_into().unwrap_or_default();

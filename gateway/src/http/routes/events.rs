@@ -10,7 +10,7 @@ use protocol::{DoorId, Outcome};
 
 use super::{aside, limited, lines, parameters, query};
 use crate::http::front::{Bearer, Front, Permit};
-use crate::http::problem::{ProblemDetails, shown};
+use crate::http::problem::{Refusal, shown};
 use crate::http::search::{EventsRequest, Indexed};
 use crate::shadow::Events;
 
@@ -30,7 +30,7 @@ pub(super) async fn events(
     Extension(permit): Extension<Permit>,
     Extension(Bearer(token)): Extension<Bearer>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     let request = read(&uri)?;
     let (after, limit) = (request.after, request.limit);
     let found = aside(permit, move || {
@@ -55,12 +55,12 @@ pub(super) async fn events(
         }
         Err(error) => {
             tracing::error!(error, after, limit, "the events that were asked for cannot be read");
-            Err(ProblemDetails::log_unreadable())
+            Err(Refusal::log_unreadable())
         }
     }
 }
 
-fn read(uri: &Uri) -> Result<EventsRequest, ProblemDetails> {
+fn read(uri: &Uri) -> Result<EventsRequest, Refusal> {
     let known = ["person", "door", "zone", "from", "to", "outcome", "reason", "after", "limit", "purpose"];
     let [person, door, zone, from, to, outcome, reason, after, limit, purpose] =
         parameters(uri, &known)?.try_into().unwrap_or_default();
@@ -73,7 +73,7 @@ fn read(uri: &Uri) -> Result<EventsRequest, ProblemDetails> {
         && door.parse::<DoorId>().is_err()
     {
         let detail = format!("door is {}, allowed is a door's name like main-in", shown(door));
-        return Err(ProblemDetails::bad_query(detail));
+        return Err(Refusal::bad_query(detail));
     }
     let (from, to) = (query::moment("from", from)?, query::moment("to", to)?);
     query::in_order(from, to)?;

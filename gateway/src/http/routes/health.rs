@@ -13,10 +13,10 @@ use serde_json::json;
 use super::{aside, parameters};
 use crate::http::front::{Front, Permit};
 use crate::http::openapi;
-use crate::http::problem::{ProblemDetails, shown};
+use crate::http::problem::{Refusal, shown};
 use crate::status::{Problem, Severity};
 
-pub(super) async fn livez(uri: Uri) -> Result<Response, ProblemDetails> {
+pub(super) async fn livez(uri: Uri) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
     Ok(plain(StatusCode::OK, "ok\n"))
 }
@@ -26,7 +26,7 @@ pub(super) async fn readyz(
     Extension(permit): Extension<Permit>,
     uri: Uri,
     headers: HeaderMap,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     let [verbose] = parameters(&uri, &["verbose"])?.try_into().unwrap_or_default();
     let verbose = switch("verbose", verbose.as_deref())?;
     let problems = aside(permit, move || (front.sources.ready)()).await?;
@@ -44,7 +44,7 @@ pub(super) async fn metrics(
     State(front): State<Arc<Front>>,
     Extension(permit): Extension<Permit>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
     let text = aside(permit, move || {
         let mut text = String::new();
@@ -53,7 +53,7 @@ pub(super) async fn metrics(
     .await?
     .map_err(|error| {
         tracing::error!(%error, "the metrics cannot be written");
-        ProblemDetails::internal()
+        Refusal::internal()
     })?;
     Ok(([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response())
 }
@@ -62,27 +62,27 @@ pub(super) async fn status(
     State(front): State<Arc<Front>>,
     Extension(permit): Extension<Permit>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
     let json = aside(permit, move || serde_json::to_vec(&(front.sources.status)())).await?.map_err(|error| {
         tracing::error!(%error, "the status cannot be written");
-        ProblemDetails::internal()
+        Refusal::internal()
     })?;
     Ok(([(CONTENT_TYPE, "application/json")], json).into_response())
 }
 
-pub(super) async fn openapi(uri: Uri) -> Result<Response, ProblemDetails> {
+pub(super) async fn openapi(uri: Uri) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
     Ok(([(CONTENT_TYPE, "application/json")], openapi::document()).into_response())
 }
 
 /// A parameter that is given or not: `?verbose`, `?verbose=true`, `?verbose=false`.
-pub(super) fn switch(name: &str, value: Option<&str>) -> Result<bool, ProblemDetails> {
+pub(super) fn switch(name: &str, value: Option<&str>) -> Result<bool, Refusal> {
     match value {
         None | Some("false" | "0") => Ok(false),
         Some("" | "true" | "1") => Ok(true),
         Some(other) => {
-            Err(ProblemDetails::bad_query(format!("{name} is {}, allowed are true and false", shown(other))))
+            Err(Refusal::bad_query(format!("{name} is {}, allowed are true and false", shown(other))))
         }
     }
 }

@@ -23,7 +23,7 @@ use axum::routing::{get, post, put};
 use serde::Serialize;
 
 use super::front::{self, Front, Permit};
-use super::problem::{ProblemDetails, shown};
+use super::problem::{Refusal, shown};
 use super::{Answer, Document, LedgerError};
 
 /// The front around every route, and around what is no route. Each route has its rule in `super::route::RULES`.
@@ -53,7 +53,7 @@ pub(super) fn router(front: Arc<Front>) -> Router {
         .route("/api/v1/privacy/people/{id}", get(privacy::export).delete(privacy::erase))
         .route("/api/v1/privacy/people/{id}/restriction", put(privacy::restrict).delete(privacy::lift))
         .route("/api/v1/privacy/retention", get(privacy::retention))
-        .fallback(|request: Request| async move { ProblemDetails::not_found(request.uri().path()) })
+        .fallback(|request: Request| async move { Refusal::not_found(request.uri().path()) })
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&front), front::pass))
         .with_state(front)
 }
@@ -66,7 +66,7 @@ async fn asset(content_type: &'static str, text: &'static str) -> Response {
 async fn aside<T: Send + 'static>(
     permit: Permit,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, ProblemDetails> {
+) -> Result<T, Refusal> {
     let work = move || {
         let answer = work();
         drop(permit);
@@ -74,34 +74,34 @@ async fn aside<T: Send + 'static>(
     };
     tokio::task::spawn_blocking(work).await.map_err(|error| {
         tracing::error!(%error, "a request was not answered");
-        ProblemDetails::internal()
+        Refusal::internal()
     })
 }
 
 /// The values of the `known` query parameters, in that order.
-fn parameters(uri: &Uri, known: &[&str]) -> Result<Vec<Option<String>>, ProblemDetails> {
+fn parameters(uri: &Uri, known: &[&str]) -> Result<Vec<Option<String>>, Refusal> {
     let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
-        .map_err(|error| ProblemDetails::bad_query(format!("the query cannot be read: {error}")))?;
+        .map_err(|error| Refusal::bad_query(format!("the query cannot be read: {error}")))?;
     let mut values = vec![None; known.len()];
     for (name, value) in pairs {
         let Some((_, place)) = known.iter().zip(&mut values).find(|(known, _)| **known == name) else {
             let offer = if known.is_empty() { "none".into() } else { known.join(", ") };
-            return Err(ProblemDetails::bad_query(format!("{} is no parameter here; known: {offer}", shown(&name))));
+            return Err(Refusal::bad_query(format!("{} is no parameter here; known: {offer}", shown(&name))));
         };
         if place.replace(value).is_some() {
-            return Err(ProblemDetails::bad_query(format!("{} is given twice", shown(&name))));
+            return Err(Refusal::bad_query(format!("{} is given twice", shown(&name))));
         }
     }
     Ok(values)
 }
 
 /// How many rows an answer holds: what was asked for, up to the first of `most_and_default`, or else the second.
-fn limited(asked: Option<String>, (most, default): (usize, usize)) -> Result<usize, ProblemDetails> {
+fn limited(asked: Option<String>, (most, default): (usize, usize)) -> Result<usize, Refusal> {
     let Some(text) = asked else { return Ok(default) };
     text.parse()
         .ok()
         .filter(|limit| (1..=most).contains(limit))
-        .ok_or_else(|| ProblemDetails::bad_query(format!("limit is {}, allowed are 1 to {most}", shown(&text))))
+        .ok_or_else(|| Refusal::bad_query(format!("limit is {}, allowed are 1 to {most}", shown(&text))))
 }
 
 /// JSON, a row a line.
@@ -125,7 +125,7 @@ fn document(answer: Answer<Document>) -> Response {
     ledger(answer.map(|Document { content_type, bytes }| ([(CONTENT_TYPE, content_type)], bytes)))
 }
 
-impl From<LedgerError> for ProblemDetails {
+impl From<LedgerError> for Refusal {
     fn from(error: LedgerError) -> Self {
         match error {
             LedgerError::Query { parameter, reason } => Self::bad_query(format!("{parameter} {reason}")),

@@ -11,7 +11,7 @@ use axum::{Extension, Json};
 use super::{aside, body, limited, lines, parameters};
 use crate::http::PeopleError;
 use crate::http::front::{Bearer, Front, Permit};
-use crate::http::problem::ProblemDetails;
+use crate::http::problem::Refusal;
 
 /// The most people that one answer holds, and how many when the request does not say.
 const PEOPLE: (usize, usize) = (10_000, 1_000);
@@ -21,7 +21,7 @@ pub(super) async fn list(
     Extension(permit): Extension<Permit>,
     Extension(Bearer(token)): Extension<Bearer>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     let [after, limit] = parameters(&uri, &["after", "limit"])?.try_into().unwrap_or_default();
     let limit = limited(limit, PEOPLE)?;
     let people = aside(permit, move || front.sources.people.list(after.as_deref(), limit)).await??;
@@ -38,11 +38,11 @@ pub(super) async fn show(
     Extension(Bearer(token)): Extension<Bearer>,
     Path(id): Path<String>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
     let person = aside(permit, move || front.sources.people.read(&id)).await??;
     tracing::info!(target: "access", route = "people", token = %token.name, count = 1, "a person was shown");
-    person.map(|person| Json(person).into_response()).ok_or_else(ProblemDetails::no_such_person)
+    person.map(|person| Json(person).into_response()).ok_or_else(Refusal::no_such_person)
 }
 
 pub(super) async fn put(
@@ -52,7 +52,7 @@ pub(super) async fn put(
     Path(id): Path<String>,
     uri: Uri,
     bytes: Bytes,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
     let person = body::json(&bytes)?;
     let (added, kept) = aside(permit, move || front.sources.people.put(&id, person)).await??;
@@ -66,16 +66,16 @@ pub(super) async fn remove(
     Extension(Bearer(token)): Extension<Bearer>,
     Path(id): Path<String>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
     if !aside(permit, move || front.sources.people.remove(&id)).await?? {
-        return Err(ProblemDetails::no_such_person());
+        return Err(Refusal::no_such_person());
     }
     tracing::info!(target: "access", route = "people", token = %token.name, "a person was taken out");
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-impl From<PeopleError> for ProblemDetails {
+impl From<PeopleError> for Refusal {
     fn from(error: PeopleError) -> Self {
         match error {
             PeopleError::Field { field, reason } => Self::bad_body(format!("{field} {reason}")).at(field),

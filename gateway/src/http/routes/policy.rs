@@ -10,13 +10,13 @@ use protocol::Instant;
 
 use super::{aside, parameters};
 use crate::http::front::{Bearer, Front, Permit};
-use crate::http::problem::{ProblemDetails, shown};
+use crate::http::problem::{Refusal, shown};
 
 pub(super) async fn policy(
     State(front): State<Arc<Front>>,
     Extension(permit): Extension<Permit>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
     Ok(Json(aside(permit, move || (front.sources.policy)()).await?).into_response())
 }
@@ -26,13 +26,13 @@ pub(super) async fn shadow(
     Extension(permit): Extension<Permit>,
     Extension(Bearer(token)): Extension<Bearer>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     let [since] = parameters(&uri, &["since"])?.try_into().unwrap_or_default();
     let since = match since {
         None => None,
         Some(text) => Some(text.parse::<Instant>().map_err(|_| {
             let detail = format!("since is {}, allowed is a moment like 2026-12-01T00:00:00Z", shown(&text));
-            ProblemDetails::bad_query(detail)
+            Refusal::bad_query(detail)
         })?),
     };
     match aside(permit, move || (front.sources.shadow)(since)).await? {
@@ -42,7 +42,7 @@ pub(super) async fn shadow(
         }
         Err(error) => {
             tracing::error!(error, "the events for a report cannot be read");
-            Err(ProblemDetails::log_unreadable())
+            Err(Refusal::log_unreadable())
         }
     }
 }

@@ -11,7 +11,7 @@ use axum::{Extension, Json};
 use super::{aside, ledger, parameters, query};
 use crate::http::front::{Front, Permit};
 use crate::http::muster;
-use crate::http::problem::ProblemDetails;
+use crate::http::problem::Refusal;
 
 #[derive(Clone, Copy)]
 enum Format {
@@ -24,7 +24,7 @@ pub(super) async fn presence(
     State(front): State<Arc<Front>>,
     Extension(permit): Extension<Permit>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
     let occupied = aside(permit, move || front.sources.ledgers.presence()).await??;
     Ok(ledger(occupied.map(Json)))
@@ -34,7 +34,7 @@ pub(super) async fn people(
     State(front): State<Arc<Front>>,
     Extension(permit): Extension<Permit>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     let [zone, format, purpose] = parameters(&uri, &["zone", "format", "purpose"])?.try_into().unwrap_or_default();
     let formats = [("json", Format::Json), ("csv", Format::Csv), ("html", Format::Html)];
     let format = query::choice("format", format, &formats)?.unwrap_or(Format::Json);
@@ -47,7 +47,7 @@ pub(super) async fn people(
             Format::Csv => {
                 let table = muster::csv(&place, &inside.value).map_err(|error| {
                     tracing::error!(%error, "a table cannot be written");
-                    ProblemDetails::internal()
+                    Refusal::internal()
                 })?;
                 Ok(ledger(inside.map(|_| ([(CONTENT_TYPE, muster::CSV)], table))))
             }

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::health::switch;
 use super::{aside, body, ledger, limited, lines, parameters, query};
 use crate::http::front::{Bearer, Front, Permit};
-use crate::http::problem::ProblemDetails;
+use crate::http::problem::Refusal;
 use crate::http::{Erasure, LedgerError, PersonFile, Restriction};
 use crate::looks::{Filter, Looks, LooksError, PERSON_CHARS_MAX, PURPOSE_CHARS_MAX, Row};
 
@@ -25,7 +25,7 @@ pub(super) async fn looks(
     State(front): State<Arc<Front>>,
     Extension(permit): Extension<Permit>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     let known = ["token", "person", "from", "to", "after", "limit", "purpose"];
     let [token, person, from, to, after, limit, purpose] = parameters(&uri, &known)?.try_into().unwrap_or_default();
     query::purpose_allowed(purpose)?;
@@ -50,7 +50,7 @@ pub(super) async fn export(
     Extension(permit): Extension<Permit>,
     Path(id): Path<String>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     #[derive(Serialize)]
     struct Export {
         person: String,
@@ -80,7 +80,7 @@ pub(super) async fn erase(
     Extension(permit): Extension<Permit>,
     Path(id): Path<String>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     #[derive(Serialize)]
     struct Erased {
         person: String,
@@ -106,7 +106,7 @@ pub(super) async fn restrict(
     Path(id): Path<String>,
     uri: Uri,
     bytes: Bytes,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Wanted {
@@ -117,7 +117,7 @@ pub(super) async fn restrict(
     let Wanted { reason } = body::json(&bytes)?;
     if reason.trim().is_empty() || reason.chars().count() > PURPOSE_CHARS_MAX {
         let detail = format!("reason must be why the data are not to be used, 1 to {PURPOSE_CHARS_MAX} characters");
-        return Err(ProblemDetails::bad_body(detail).at("reason".into()));
+        return Err(Refusal::bad_body(detail).at("reason".into()));
     }
     known_length(&id)?;
     let restriction = Restriction { reason, since: front.sources.clock.now(), by: token.name.to_string() };
@@ -130,7 +130,7 @@ pub(super) async fn lift(
     Extension(permit): Extension<Permit>,
     Path(id): Path<String>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
     known_length(&id)?;
     aside(permit, move || front.sources.ledgers.lift(&id)).await??;
@@ -141,7 +141,7 @@ pub(super) async fn retention(
     State(front): State<Arc<Front>>,
     Extension(permit): Extension<Permit>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
     let retention = aside(permit, move || front.sources.ledgers.retention()).await??;
     Ok(Json(json!(retention)).into_response())
@@ -162,11 +162,11 @@ fn looks_at(looks: &Looks, id: &str) -> Result<Vec<Row>, LooksError> {
 }
 
 /// Nobody has an id that is longer than the record of looks keeps.
-fn known_length(id: &str) -> Result<(), ProblemDetails> {
-    if id.chars().count() > PERSON_CHARS_MAX { Err(ProblemDetails::unknown_person()) } else { Ok(()) }
+fn known_length(id: &str) -> Result<(), Refusal> {
+    if id.chars().count() > PERSON_CHARS_MAX { Err(Refusal::unknown_person()) } else { Ok(()) }
 }
 
-impl From<LooksError> for ProblemDetails {
+impl From<LooksError> for Refusal {
     fn from(error: LooksError) -> Self {
         tracing::error!(error = &error as &dyn std::error::Error, "the record of looks cannot be read");
         Self::ledgers_unavailable()
