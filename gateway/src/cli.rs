@@ -28,11 +28,11 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use protocol::{Instant, SiteId};
 
-use crate::access::DEFAULT_POLICY;
 use crate::app;
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::site::{self, InitOptions, SiteFolder};
+use access::DEFAULT_POLICY;
+use base::clock::Clock;
+use base::site::{self, InitOptions, SiteFolder};
 
 /// Events that an export reads at once.
 const EXPORT_EVENTS: usize = 4096;
@@ -205,7 +205,7 @@ fn look_at_log(config: &Config, command: LogCommand) -> Result<()> {
     match command {
         LogCommand::Verify => {
             let verified = reader.verify()?;
-            let crate::log::Verified { segments, events, seal } = verified;
+            let store::log::Verified { segments, events, seal } = verified;
             say(format_args!("{events} events in {segments} segments, all well; the newest is sealed {seal}"))
         }
         LogCommand::Export => {

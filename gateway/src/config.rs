@@ -11,8 +11,10 @@ use protocol::SiteId;
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::site::SiteFolder;
-use crate::{access, doors, forward, http, log, monitors, passes, scan, views};
+use access::passes;
+use base::site::SiteFolder;
+use front::{doors, monitors, scan};
+use store::log;
 
 pub use privacy::Privacy;
 
@@ -44,13 +46,13 @@ pub struct Config {
     pub log: log::Config,
     /// The file from which attendance, presence and contacts are answered.
     #[serde(default)]
-    pub views: views::Config,
+    pub views: ledgers::Config,
     /// How the times of people at doors become working days.
     #[serde(default)]
-    pub attendance: views::AttendanceConfig,
+    pub attendance: ledgers::AttendanceConfig,
     /// What makes a contact.
     #[serde(default)]
-    pub contacts: views::ContactsConfig,
+    pub contacts: ledgers::ContactsConfig,
     /// How long what is known of people is kept, and what leaves the site.
     #[serde(default)]
     pub privacy: Privacy,
@@ -58,10 +60,10 @@ pub struct Config {
     #[serde(default)]
     pub monitors: monitors::Config,
     /// Where events are forwarded to; absent: nowhere.
-    pub upstream: Option<forward::Config>,
+    pub upstream: Option<upstream::Config>,
     /// The status page, API, health and metrics.
     #[serde(default)]
-    pub http: http::Config,
+    pub http: web::Config,
     /// The folder that relative paths start at: that of the configuration file.
     #[serde(skip)]
     folder: PathBuf,
@@ -134,7 +136,7 @@ impl Config {
 
     fn validate(&self) -> Result<(), String> {
         self.time_zone()?;
-        let upstream = self.upstream.as_ref().map_or(Ok(()), forward::Config::validate);
+        let upstream = self.upstream.as_ref().map_or(Ok(()), upstream::Config::validate);
         for (section, checked) in [
             ("mqtt", self.mqtt.validate()),
             ("scans", self.scans.validate()),

@@ -3,7 +3,7 @@
 //! # The path of one scan
 //!
 //! ```text
-//!  reader            doors                 scan (the spine, one thread)            log
+//!  reader            front::doors          front::scan (the spine, one thread)     store::log
 //!    │  PUBLISH        │                        │                                   │
 //!    ├────────────────▶│ session: certificate   │                                   │
 //!    │                 │ = topic's door?        │                                   │
@@ -18,34 +18,46 @@
 //!                                                             └──▶ upstream         │
 //! ```
 //!
-//! In the code, socket to disk: `doors::listener` accepts, `doors::session` reads a frame, `doors::publish` parses the
-//! scan and submits it, [`scan::Spine`] decides and calls [`log::Log::commit`], and the session's `answered` sends the
+//! In the code, socket to disk: `front::doors::listener` accepts, `session` reads a frame, `publish` parses the scan and
+//! submits it, [`front::scan::Spine`] decides and calls [`store::log::Log::commit`], and the session's `answered` sends the
 //! decision and the PUBACK.
+//!
+//! # The crates, in the order in which a scan meets them
+//!
+//! | crate | what it is | may use |
+//! | --- | --- | --- |
+//! | `protocol` | the wire contract | |
+//! | `base` | clock, calendar, door list, identity, tokens, the site's folder and authority, TLS | |
+//! | `access` | directory, import, passes, policy, `decide`: no I/O | `base` |
+//! | `store` | the log, the vault of keys, the audit trail | `base` |
+//! | `front` | bytes in, replies out: MQTT listener, sessions, the spine, monitors | `base`, `access`, `store` |
+//! | `ledgers` | what follows the log: presence, attendance, contacts | `base` |
+//! | `upstream` | batches to head office, at least once and in order | `base` |
+//! | `web` | API, health, metrics, the status page | `base`, `access`, `store`, `ledgers` |
+//! | `gateway` | composition, configuration, command line | `base`, `access`, `store`, `front`, `ledgers`, `upstream`, `web` |
+//!
+//! All may use `protocol`. The manifests are this table; a test compares them.
 //!
 //! # Invariants, and the place that keeps each
 //!
 //! | invariant | kept by |
 //! | --- | --- |
-//! | PUBACK (PUBREC at QoS 2) only after the commit | `scan::spine`: `answer` is called with a committed batch only; `doors::publish`: acks only on `Answer::Kept` |
+//! | PUBACK (PUBREC at QoS 2) only after the commit | `front::scan::spine`: `answer` is called with a committed batch only; `front::doors::publish`: acks only on `Answer::Kept` |
 //! | no door opens on a decision that is not on disk | the same: the decision travels in `Answer::Kept`, for a helper's word in `Answer::Said` |
-//! | a helper's word is kept once and answered the same; a late one opens nothing | `scan::assists` |
-//! | one event and one decision per (door, epoch, seq), for ever | `scan::seen` (exact, three-valued), `scan::recall` (asks the log) |
-//! | a failed commit is held, not guessed | `scan::spine`: `hold`, `recover`; `log::writer`: a failed log takes nothing until it is reopened |
-//! | the log is the only truth | `scan::state` is rebuilt from it; [`forward`] keeps only a cursor, in the log itself |
-//! | a door moves under its own topics only; a helper only speaks on `assist` | `doors::publish`, `doors::words`, `doors::subscriptions`; [`identity`] reads the certificate |
-//! | who may ask what over HTTP | `http::route`, the table of rules; [`tokens`] |
-//! | whoever asks for personal data is on the record before the answer | `http::front`, around every route; [`looks`] |
-//! | a revoked certificate loses its session within a second | [`reload`] looks five times a second, [`doors::Registry::drop_sessions`] |
-//! | malformed and unknown scans are kept too | `doors::publish` submits them, [`access::refuse_malformed`] answers |
+//! | a helper's word is kept once and answered the same; a late one opens nothing | `front::scan::assists` |
+//! | one event and one decision per (door, epoch, seq), for ever | `front::scan::seen` (exact, three-valued), `front::scan::recall` (asks the log) |
+//! | a failed commit is held, not guessed | `front::scan::spine`: `hold`, `recover`; `store::log::writer`: a failed log takes nothing until it is reopened |
+//! | the log is the only truth | `front::scan::state` is rebuilt from it; [`upstream`] keeps only a cursor, in the log itself |
+//! | a door moves under its own topics only; a helper only speaks on `assist` | `front::doors`: `publish`, `words`, `subscriptions`; [`base::identity`] reads the certificate |
+//! | who may ask what over HTTP | `web::route`, the table of rules; [`base::tokens`] |
+//! | whoever asks for personal data is on the record before the answer | `web::front`, around every route; [`store::looks`] |
+//! | a revoked certificate loses its session within a second | [`reload`] looks five times a second, [`front::doors::Registry::drop_sessions`] |
+//! | malformed and unknown scans are kept too | `front::doors::publish` submits them, [`access::refuse_malformed`] answers |
 //! | a late scan never opens a door | `access::decide`: `binding` |
-//! | with the upstream away doors notice nothing | [`forward`] only reads the log; nothing on a scan's path waits for it |
-//! | who an event is about is on disk only encrypted, and destroying a person's keys erases it | [`vault`]; `log::writer` seals, [`log::LogReader`] opens |
+//! | with the upstream away doors notice nothing | [`upstream`] only reads the log; nothing on a scan's path waits for it |
+//! | who an event is about is on disk only encrypted, and destroying a person's keys erases it | [`store::vault`]; `store::log::writer` seals, [`store::log::LogReader`] opens |
 //! | every queue has a limit | each stage's `Config` |
 //! | no personal data in logs and metrics | `Debug` of scans, keys and payloads is redacted; metrics have no free labels |
-//!
-//! Modules are declared in the order in which a scan meets them. Arrows point one way: `app → http → {views, looks}`,
-//! `doors → scan → {access, log, monitors}`, `forward`, `views` and `scan` read the [`log`], which knows none of them; the [`log`]
-//! has its keys of the [`vault`].
 
 pub mod cli;
 
@@ -53,41 +65,3 @@ pub mod app;
 pub mod config;
 pub mod overview;
 pub mod reload;
-
-pub mod calendar;
-pub mod clock;
-pub mod door_list;
-pub mod identity;
-pub mod spreadsheet;
-pub mod tokens;
-
-pub mod doors;
-
-pub mod scan;
-
-pub mod access;
-
-pub mod passes;
-
-pub mod shadow;
-
-pub mod log;
-
-pub mod vault;
-
-pub mod monitors;
-
-pub mod forward;
-
-pub mod views;
-
-pub mod looks;
-
-pub mod http;
-pub mod status;
-
-pub mod site;
-pub mod tls;
-
-#[cfg(test)]
-mod testing;

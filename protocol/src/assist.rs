@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::document::{self, DocumentError};
 use crate::{Direction, ScanId, VERSION};
 
-/// Longest text in a helper's word, in bytes.
-pub const ASSIST_TEXT_BYTES_MAX: usize = 256;
+/// Longest text in an assist request, in characters.
+pub const ASSIST_TEXT_CHARS_MAX: usize = 256;
 
 /// Longest id of a helper's word, in bytes.
 pub const ASSIST_ID_BYTES_MAX: usize = 64;
@@ -16,16 +16,20 @@ pub const ASSIST_ID_BYTES_MAX: usize = 64;
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Assist {
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1))]
     v: u64,
     /// What the helper does.
     pub action: AssistAction,
-    /// The helper's own name; 1 to [`ASSIST_TEXT_BYTES_MAX`] bytes.
+    /// The helper's own name; 1 to [`ASSIST_TEXT_CHARS_MAX`] characters.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 256))]
     #[serde(deserialize_with = "text")]
     pub helper: String,
-    /// Why; 1 to [`ASSIST_TEXT_BYTES_MAX`] bytes.
+    /// Why; 1 to [`ASSIST_TEXT_CHARS_MAX`] characters.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 256))]
     #[serde(deserialize_with = "text")]
     pub reason: String,
     /// The directory's id of the person; absent when unknown.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 256))]
     #[serde(default, deserialize_with = "maybe_text", skip_serializing_if = "Option::is_none")]
     pub person: Option<String>,
     /// Epoch of the scan that waits for a helper; absent when a person is admitted without one.
@@ -39,6 +43,7 @@ pub struct Assist {
     pub direction: Option<Direction>,
     /// Tells this word from every other of the same device, 1 to [`ASSIST_ID_BYTES_MAX`] of `A-Z`, `a-z`, `0-9` and `-`: one that is
     /// sent again is answered again and makes no second event.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Za-z0-9-]{1,64}$"))]
     #[serde(default, deserialize_with = "maybe_id", skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
 }
@@ -109,10 +114,10 @@ impl Assist {
         document::check_version(self.v)?;
         let person = self.person.as_deref().unwrap_or("unknown");
         for (name, text) in [("helper", self.helper.as_str()), ("reason", &self.reason), ("person", person)] {
-            if !(1..=ASSIST_TEXT_BYTES_MAX).contains(&text.len()) {
+            if !(1..=ASSIST_TEXT_CHARS_MAX).contains(&text.chars().count()) {
                 return Err(DocumentError::field(format!(
-                    "\"{name}\" has {} bytes, allowed are 1 to {ASSIST_TEXT_BYTES_MAX}",
-                    text.len()
+                    "\"{name}\" has {} characters, allowed are 1 to {ASSIST_TEXT_CHARS_MAX}",
+                    text.chars().count()
                 )));
             }
         }
@@ -145,10 +150,10 @@ fn is_id(id: &str) -> bool {
 
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
-    if (1..=ASSIST_TEXT_BYTES_MAX).contains(&text.len()) {
+    if (1..=ASSIST_TEXT_CHARS_MAX).contains(&text.chars().count()) {
         return Ok(text);
     }
-    Err(de::Error::invalid_length(text.len(), &"1 to 256 bytes of text"))
+    Err(de::Error::invalid_length(text.len(), &"1 to 256 characters of text"))
 }
 
 fn maybe_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -186,7 +191,7 @@ mod tests {
         let good = admit("Contoh Satgas", "forgot the badge").unwrap();
         assert_eq!(Assist::from_json(&good.to_json()).unwrap(), good);
         assert_eq!(admit("", "x").unwrap_err().fault, Fault::BadField);
-        assert_eq!(admit("x", &"y".repeat(ASSIST_TEXT_BYTES_MAX + 1)).unwrap_err().fault, Fault::BadField);
+        assert_eq!(admit("x", &"y".repeat(ASSIST_TEXT_CHARS_MAX + 1)).unwrap_err().fault, Fault::BadField);
     }
 
     const WORD: &str = r#"{"v":1,"action":"admit","helper":"Contoh Satgas","reason":"forgot","person":"P-1","epoch":1,"seq":2,"direction":"out","id":"a-1"}"#;

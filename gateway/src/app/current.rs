@@ -6,9 +6,9 @@ use anyhow::Result;
 use arc_swap::ArcSwap;
 
 use super::rules::view_rules;
-use crate::access::Snapshot;
 use crate::config::Config;
-use crate::views::Rules;
+use access::Snapshot;
+use ledgers::Rules;
 
 /// The snapshot in force, and the views' rules, which follow from it. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -12,16 +12,16 @@ use super::Core;
 use super::inputs::upstream_client;
 use super::personal::Personal;
 use super::working_days::{WorkingDays, attendance_forwarder};
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::forward::{self, Forwarder};
-use crate::log::Quarantined;
-use crate::scan::{UPSTREAM, UpstreamNote};
+use base::clock::Clock;
+use front::scan::{UPSTREAM, UpstreamNote};
+use store::log::Quarantined;
+use upstream::{self, Forwarder};
 
 /// The way upstream.
 pub(super) struct Forwarding {
     pub(super) tasks: Vec<JoinHandle<()>>,
-    pub(super) progress: forward::Progress,
+    pub(super) progress: upstream::Progress,
     pub(super) client: Arc<ArcSwap<reqwest::Client>>,
 }
 
@@ -42,7 +42,7 @@ pub(super) fn start(
     let Core { reader, scans, .. } = core;
     let privacy = personal.subjects.upstream_privacy(config.privacy.pseudonymise_upstream);
     let (read, beyond, keep, now) = (reader.clone(), reader.clone(), scans.clone(), clock.clone());
-    let forwarder = Forwarder::new(forward::Parts {
+    let forwarder = Forwarder::new(upstream::Parts {
         site: config.site.name.clone(),
         client: Arc::clone(&client),
         read: Arc::new(move |after, events_max, bytes_max| {
@@ -67,7 +67,7 @@ pub(super) fn start(
         start_after: reader.cursor(UPSTREAM)?.unwrap_or(0),
         quarantined: reader.quarantined()?.iter().map(|range| (range.first, range.last)).collect(),
         clock: clock.clone(),
-        metrics: forward::Metrics::new(registry),
+        metrics: upstream::Metrics::new(registry),
         config: upstream.clone(),
     })?;
     let (progress, newest) = (forwarder.progress(), reader.clone());

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use prometheus_client::registry::Registry;
 
-use crate::access::{self, Calendar, CredentialKey, Directory, Doors, Passes, Policy, Snapshot, Zones};
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::log::{Log, LogReader};
-use crate::site::{self, SiteFolder};
-use crate::tls::{self, ServerFiles};
-use crate::tokens::Tokens;
-use crate::vault::Vault;
-use crate::{forward, log};
+use access::{self, Calendar, CredentialKey, Directory, Doors, Passes, Policy, Snapshot, Zones};
+use base::clock::Clock;
+use base::site::{self, SiteFolder};
+use base::tls::{self, ServerFiles};
+use base::tokens::Tokens;
+use store::log;
+use store::log::{Log, LogReader};
+use store::vault::Vault;
 
 /// The file of the directory, in the site's data folder.
 const DIRECTORY: &str = "directory.redb";
@@ -90,13 +90,13 @@ pub fn http_tls(config: &Config) -> Result<Option<Arc<rustls::ServerConfig>>> {
 ///
 /// # Errors
 /// Names the file or the setting that cannot be used.
-pub fn upstream_client(upstream: &forward::Config) -> Result<reqwest::Client> {
+pub fn upstream_client(upstream: &upstream::Config) -> Result<reqwest::Client> {
     let tls = if upstream.url.starts_with("https:") {
         Some(tls::upstream_client_config(&upstream.ca, &upstream.certificate, &upstream.key)?)
     } else {
         None
     };
-    Ok(forward::client(upstream, tls)?)
+    Ok(upstream::client(upstream, tls)?)
 }
 
 /// Opens the site's vault of keys. One that is not there is made: doors must work, also without the keys of old events.

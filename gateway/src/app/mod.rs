@@ -28,19 +28,19 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::access::Snapshot;
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::doors::{DoorSettings, Parts};
-use crate::log::LogReader;
-use crate::monitors::Monitors;
 use crate::overview::{self, Overview};
 use crate::reload::{self, Refusals};
-use crate::scan::{Figures, ScanQueue, Spine, SpineParts, State};
-use crate::tokens::Tokens;
-use crate::vault::Vault;
-use crate::views::Views;
-use crate::{doors, http, monitors, scan};
+use ::ledgers::Views;
+use access::Snapshot;
+use base::clock::Clock;
+use base::tokens::Tokens;
+use front::doors::{DoorSettings, Parts};
+use front::monitors::Monitors;
+use front::scan::{Figures, ScanQueue, Spine, SpineParts, State};
+use front::{doors, monitors, scan};
+use store::log::LogReader;
+use store::vault::Vault;
 
 use self::forwarding::Forwarding;
 use self::personal::Personal;
@@ -93,7 +93,7 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
     let forwarding = forwarding::start(&config, &mut registry, &core, &personal, &clock, &rest_stop)?;
     let refusals = Refusals::default();
     let reload_metrics = reload::Metrics::new(&mut registry);
-    let http_metrics = http::Metrics::new(&mut registry);
+    let http_metrics = web::Metrics::new(&mut registry);
     let views = personal.views.clone();
     let overview = Arc::new(Overview {
         config: config.clone(),
@@ -117,7 +117,7 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
     let upstream_client = forwarding.as_ref().map(|forwarding| Arc::clone(&forwarding.client));
     let reloadables = reloads::reloadables(&config, &personal.current, &edge, upstream_client);
     let (http_config, http_tls) = (config.http.clone(), edge.http_tls.clone());
-    let http = http::serve(http_config, edge.listeners.http, http_tls, sources, http_metrics, rest_stop.clone());
+    let http = web::serve(http_config, edge.listeners.http, http_tls, sources, http_metrics, rest_stop.clone());
     let connected = Arc::clone(&edge.connected);
     let told = move || connected.send_config();
     let interval = mode_changes::INTERVAL;
@@ -324,7 +324,7 @@ async fn stop(stages: Stages, spine_end: Option<oneshot::Receiver<()>>) -> Resul
     })
 }
 
-fn http_task(http: JoinHandle<std::result::Result<(), http::HttpError>>) -> JoinHandle<()> {
+fn http_task(http: JoinHandle<std::result::Result<(), web::HttpError>>) -> JoinHandle<()> {
     tokio::spawn(async move {
         if let Ok(Err(error)) = http.await {
             tracing::error!(%error, "the HTTP side has ended");

@@ -8,8 +8,8 @@ use arc_swap::ArcSwap;
 use protocol::{DoorId, Instant, Mode};
 use tokio::sync::watch;
 
-use crate::access::Snapshot;
-use crate::clock::Clock;
+use access::Snapshot;
+use base::clock::Clock;
 
 /// Time between two looks at the doors' modes.
 pub(super) const INTERVAL: Duration = Duration::from_secs(2);
@@ -58,8 +58,8 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::access::testing::snapshot;
-    use crate::access::{Doors, Zones};
+    use access::testing::snapshot;
+    use access::{Doors, Zones};
 
     fn dated() -> Snapshot {
         let doors = "[a]\nzone = \"main\"\n[b]\nzone = \"main\"\nmode = \"warn\"\n[c]\nzone = \"side\"\n";

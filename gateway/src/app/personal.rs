@@ -10,10 +10,10 @@ use super::current::Current;
 use super::ledgers::{FollowedLog, Ledgers, LookKeys, Subjects};
 use super::retention::{Keeper, Kept};
 use super::{Core, inputs};
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::looks::Looks;
-use crate::views::{self, Views};
+use base::clock::Clock;
+use ledgers::{self, Views};
+use store::looks::Looks;
 
 /// The file of the views, in the site's data folder.
 const VIEWS: &str = "views.redb";
@@ -36,14 +36,14 @@ impl Personal {
         let folder = config.folder();
         let current = Current::new(config, Arc::clone(&core.snapshot))?;
         let subjects = Subjects::new(core.vault.clone())?;
-        let views = Views::start(views::Parts {
+        let views = Views::start(ledgers::Parts {
             path: folder.data().join(VIEWS),
             config: config.views.clone(),
             source: Arc::new(FollowedLog(core.reader.clone())),
             people: Arc::new(subjects.clone()),
             rules: current.rules_in_force(),
             clock: clock.clone(),
-            metrics: views::Metrics::new(registry),
+            metrics: ledgers::Metrics::new(registry),
         })?;
         let keys = LookKeys { vault: core.vault.clone(), current: current.clone() };
         let looks = Looks::open(&inputs::looks(&folder), Arc::new(keys))?;

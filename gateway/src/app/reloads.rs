@@ -8,10 +8,10 @@ use arc_swap::ArcSwap;
 
 use super::current::Current;
 use super::{Edge, inputs};
-use crate::access::{Calendar, Directory, Doors, Passes, Policy, Snapshot, Zones};
 use crate::config::Config;
-use crate::doors;
 use crate::reload::Reloadable;
+use access::{Calendar, Directory, Doors, Passes, Policy, Snapshot, Zones};
+use front::doors;
 
 /// Makes a snapshot with one part read anew.
 type ReadPart = Arc<dyn Fn(&Snapshot) -> Result<Snapshot> + Send + Sync>;

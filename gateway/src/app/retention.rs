@@ -8,16 +8,16 @@ use anyhow::Result;
 use jiff::Span;
 use jiff::civil::Date;
 use protocol::Instant;
+use protocol::api::{Retention, RetentionPurpose, RetentionRun};
 use tokio::sync::watch;
 
 use super::current::Current;
 use super::ledgers::Subjects;
-use crate::clock::Clock;
 use crate::config::Privacy;
-use crate::http::{Retention, RetentionPurpose, RetentionRun};
-use crate::looks::Looks;
-use crate::vault::Month;
-use crate::views::Views;
+use base::clock::Clock;
+use ledgers::Views;
+use store::looks::Looks;
+use store::vault::Month;
 
 /// How often it is looked whether a day has begun.
 const INTERVAL: Duration = Duration::from_secs(600);
@@ -44,7 +44,7 @@ impl Kept {
             ("events", privacy.events_days),
             ("contacts", privacy.contacts_days),
             ("attendance", privacy.attendance_days),
-            ("looks", privacy.looks_days),
+            ("audit", privacy.looks_days),
             ("malformed", privacy.malformed_days),
         ];
         let purpose = |(purpose, days): (&str, u32)| RetentionPurpose { purpose: purpose.into(), days };
@@ -93,7 +93,7 @@ impl Keeper {
         self.views.expire(day_before(longest), day_before(privacy.contacts_days))?;
         let looks = self.looks.expire(before(privacy.looks_days))?;
         let removed =
-            [("looks", looks), ("malformed", malformed.subjects), ("keys", keys.keys), ("people", keys.subjects)];
+            [("audit", looks), ("malformed", malformed.subjects), ("keys", keys.keys), ("people", keys.subjects)];
         tracing::info!(looks, malformed = malformed.subjects, keys = keys.keys, "what was too old was taken away");
         let removed = removed.map(|(what, count)| (what.to_owned(), count)).into_iter().collect::<BTreeMap<_, _>>();
         *self.kept.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(RetentionRun { at: now, removed });

@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::access::Snapshot;
 use crate::config::Config;
-use crate::views::{Rules, WorkingHours};
+use access::Snapshot;
+use ledgers::{Rules, WorkingHours};
 
 /// The rules of the site's views: time zone, zones, working hours and `[attendance]`. Goes through the directory once.
 ///
@@ -37,9 +37,9 @@ mod tests {
     use protocol::Instant;
 
     use super::*;
-    use crate::access::{CredentialKey, Directory, PersonRecord, put_person, testing};
-    use crate::calendar::Calendar;
-    use crate::views::Person;
+    use access::{CredentialKey, Directory, PersonRecord, put_person, testing};
+    use base::calendar::Calendar;
+    use ledgers::Person;
 
     fn snapshot(people: &[(&str, &[&str])], calendar: &str) -> Snapshot {
         let folder = tempfile::tempdir().unwrap();

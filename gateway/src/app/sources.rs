@@ -8,10 +8,10 @@ use prometheus_client::registry::Registry;
 use super::people::People;
 use super::personal::Personal;
 use super::{policies, words};
-use crate::doors::Words;
-use crate::http;
 use crate::overview::Overview;
-use crate::tokens::Tokens;
+use base::tokens::Tokens;
+use front::doors::Words;
+use web;
 
 /// What HTTP shows.
 pub(super) fn sources(
@@ -20,7 +20,7 @@ pub(super) fn sources(
     tokens: &Arc<ArcSwap<Tokens>>,
     words: &Arc<Words>,
     personal: &Personal,
-) -> http::Sources {
+) -> web::Sources {
     let (status, ready) = (Arc::clone(overview), Arc::clone(overview));
     let (newest, events) = (overview.reader.clone(), personal.ledgers.clone());
     let people = People {
@@ -28,7 +28,7 @@ pub(super) fn sources(
         current: personal.current.clone(),
         clock: overview.clock.clone(),
     };
-    http::Sources {
+    web::Sources {
         status: Arc::new(move || status.status()),
         ready: Arc::new(move || ready.problems()),
         metrics: Arc::new(registry),
@@ -36,10 +36,10 @@ pub(super) fn sources(
         last_event: Arc::new(move || newest.last_event()),
         people: Arc::new(people),
         ledgers: Arc::new(personal.ledgers.clone()),
-        looks: personal.looks.clone(),
+        audit: personal.looks.clone(),
         policy: policies::status(overview),
         shadow: policies::shadow_report(overview),
-        say: words::say(words),
+        assist: words::submit(words),
         tokens: Arc::clone(tokens),
         clock: overview.clock.clone(),
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Core, Edge, known_door};
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::doors::{Way, Words};
-use crate::{doors, http};
+use base::clock::Clock;
+use front::doors::{Way, Words};
+use protocol::api::AssistRefusal;
 
 /// What helpers' words pass, from their sessions and over HTTP.
 pub(super) fn words(config: &Config, core: &Core, edge: &Edge, clock: &Clock) -> Arc<Words> {
@@ -23,24 +23,13 @@ pub(super) fn words(config: &Config, core: &Core, edge: &Edge, clock: &Clock) ->
     Arc::new(Words::new(config.scans.assists_per_minute_max, way))
 }
 
-/// Keeps a helper's word that came over HTTP. On a task of its own: a client that hangs up must not come between the disk and
+/// Submits an assist request that came over HTTP. On a task of its own: a client that hangs up must not come between the disk and
 /// the door.
-pub(super) fn say(words: &Arc<Words>) -> Arc<dyn Fn(http::Word) -> http::Saying + Send + Sync> {
+pub(super) fn submit(words: &Arc<Words>) -> Arc<dyn Fn(web::AssistSubmission) -> web::AssistResult + Send + Sync> {
     let words = Arc::clone(words);
-    Arc::new(move |http::Word { door, assist, token }| {
+    Arc::new(move |web::AssistSubmission { door, assist, token }| {
         let words = Arc::clone(&words);
-        let saying = tokio::spawn(async move { words.say(door, assist, token).await });
-        Box::pin(async move {
-            let said = saying.await.map_err(|_| http::NotSaid::Unavailable)?;
-            said.map(|doors::Said { decision, door_told }| http::Said { decision, door_told }).map_err(
-                |why| match why {
-                    doors::NotSaid::UnknownDoor => http::NotSaid::UnknownDoor,
-                    doors::NotSaid::TooMany { retry_after } => {
-                        http::NotSaid::TooMany { retry_after_s: retry_after.as_secs().saturating_add(1) }
-                    }
-                    doors::NotSaid::Unavailable => http::NotSaid::Unavailable,
-                },
-            )
-        })
+        let submitted = tokio::spawn(async move { words.say(door, assist, token).await });
+        Box::pin(async move { submitted.await.unwrap_or(Err(AssistRefusal::Unavailable)) })
     })
 }

@@ -8,12 +8,12 @@ use anyhow::Result;
 use arc_swap::ArcSwap;
 use prometheus_client::registry::Registry;
 
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::forward::{self, AttendanceMetrics, AttendanceParts, ChangedDays, DayRows, Privacy, Row};
-use crate::log::LogReader;
-use crate::scan::ScanQueue;
-use crate::views::{Attendance, Named, Rules};
+use base::clock::Clock;
+use front::scan::ScanQueue;
+use ledgers::{Attendance, Named, Rules};
+use store::log::LogReader;
+use upstream::{self, AttendanceMetrics, AttendanceParts, ChangedDays, DayRows, Privacy, Row};
 
 /// How often days are looked at.
 const INTERVAL: Duration = Duration::from_secs(300);
@@ -46,11 +46,11 @@ pub fn attendance_forwarder(
     client: &Arc<ArcSwap<reqwest::Client>>,
     privacy: Privacy,
     days: WorkingDays,
-) -> Result<Option<forward::Attendance>> {
+) -> Result<Option<upstream::Attendance>> {
     let Some(upstream) = config.upstream.as_ref().filter(|_| config.attendance.upstream) else { return Ok(None) };
     let (reader, scans) = (log.0.clone(), log.1.clone());
     let rules = days.rules;
-    let attendance = forward::Attendance::new(AttendanceParts {
+    let attendance = upstream::Attendance::new(AttendanceParts {
         site: config.site.name.clone(),
         client: Arc::clone(client),
         days: Arc::new(move |now| rules().days_over(now, DAYS, GRACE_MINUTES)),
@@ -97,7 +97,7 @@ mod tests {
     use protocol::{Direction, Instant};
 
     use super::*;
-    use crate::views::{Passage, Person, attendance, sessions};
+    use ledgers::{Passage, Person, attendance, sessions};
 
     fn day(person: &str, rules: &Rules) -> Attendance {
         let person = Person::new(person);

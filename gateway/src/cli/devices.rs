@@ -8,7 +8,7 @@ use protocol::{DoorId, Instant, Mode};
 
 use super::say;
 use crate::config::Config;
-use crate::site::{self, AfterRevocation, HandedOut, NewDoor, SiteFolder};
+use base::site::{self, AfterRevocation, HandedOut, NewDoor, SiteFolder};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Door {

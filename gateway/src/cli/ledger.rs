@@ -25,7 +25,7 @@ pub(super) enum LedgerCommand {
     Contacts(contacts::ContactsCommand),
     /// Find events. Asks the running gateway.
     Events(events::EventsCommand),
-    /// Looks at people, everything about one person, restriction, erasure, retention. Asks the running gateway.
+    /// The audit trail, everything about one person, restriction, erasure, retention. Asks the running gateway.
     #[command(subcommand)]
     Privacy(privacy::Privacy),
 }
@@ -160,7 +160,7 @@ impl Output {
         self.out.is_some()
     }
 
-    /// Refuses before the gateway is asked, which would keep a record of the look.
+    /// Refuses before the gateway is asked, which would keep a record of the request.
     pub(super) fn check(&self) -> Result<()> {
         match &self.out {
             Some(file) if !self.force && file.symlink_metadata().is_ok() => {

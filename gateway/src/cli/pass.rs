@@ -17,7 +17,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use protocol::{HealthStatus, Instant, PersonClass};
 use x509_parser::pem::Pem;
 
-use crate::passes::{NewPass, SigningAlgorithm, SigningKey, moment_of};
+use access::passes::{NewPass, SigningAlgorithm, SigningKey, moment_of};
 
 /// Characters of a line of PEM text.
 const PEM_LINE_CHARS: usize = 64;

@@ -10,11 +10,11 @@ use clap::{Args, Subcommand, ValueEnum};
 use protocol::Instant;
 
 use super::say;
-use crate::access::{
-    CredentialKey, ExportError, ImportError, ImportOptions, ImportReport, PeopleFormat, export_people, import_people,
-};
 use crate::app;
 use crate::config::Config;
+use access::{
+    CredentialKey, ExportError, ImportError, ImportOptions, ImportReport, PeopleFormat, export_people, import_people,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Import {

@@ -10,10 +10,10 @@ use serde_json::json;
 
 use super::api::{Api, Request};
 use super::say;
-use crate::access::{self, CASES_FILE, Cases, Explained, Policy as PolicySet, Presence, Shown, Snapshot};
 use crate::app;
 use crate::config::Config;
-use crate::shadow::{Change, Said, ShadowReport};
+use access::{self, CASES_FILE, Cases, Explained, Policy as PolicySet, Presence, Shown, Snapshot};
+use protocol::api::{ShadowChange, ShadowJudgement, ShadowQuery, ShadowReport};
 
 /// What can be done with policies.
 #[derive(Debug, Subcommand)]
@@ -89,7 +89,7 @@ pub(super) fn perform(config: &Config, command: Policy, now: Instant) -> Result<
         Policy::Test { set, files, json } => test(&set.folder(config), files, json),
         Policy::Explain(wanted) => explain(config, &wanted, now),
         Policy::Shadow { since, json, api } => {
-            let request = Request::get(&["policy", "shadow"], &[]).with("since", since);
+            let request = Request::get(&["policy", "shadow"]).query(&ShadowQuery { since })?;
             let report: ShadowReport = api.gateway(config)?.ask(request)?.json()?;
             if json {
                 return say(format_args!("{}", serde_json::to_string(&report)?));
@@ -247,11 +247,11 @@ fn tell(report: &ShadowReport) -> Result<()> {
         return Ok(());
     }
     say(format_args!("\n{:<24}  {:<40}  {:<40}  {:>8}  {:>8}", "DOOR", "NOW", "WOULD BE", "SCANS", "PEOPLE"))?;
-    changes.iter().try_for_each(|Change { door, from, to, scans, people }| {
+    changes.iter().try_for_each(|ShadowChange { door, from, to, scans, people }| {
         say(format_args!("{door:<24}  {:<40}  {:<40}  {scans:>8}  {people:>8}", words(from), words(to)))
     })
 }
 
-fn words(Said { outcome, reason }: &Said) -> String {
+fn words(ShadowJudgement { outcome, reason }: &ShadowJudgement) -> String {
     format!("{outcome}: {reason}")
 }

@@ -5,9 +5,11 @@ use std::io::{BufRead, Write};
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use protocol::Instant;
+use protocol::api::{
+    AuditQuery, AuditRecord, EraseQuery, ExportQuery, RestrictionRequest, Retention, RetentionPurpose,
+};
 use reqwest::Method;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::api::{Api, Request, parse};
 use super::ledger::{Format, Ledger, Output, one_of};
@@ -15,14 +17,11 @@ use super::pages::{self, Span};
 use super::table::{Table, count, printable};
 use super::times::{Whole, Zone};
 
-/// Who may do this; `admin` may do everything.
-const OFFICERS: &[&str] = &["privacy-officer"];
-
 /// What a privacy officer does.
 #[derive(Debug, Subcommand)]
 pub(super) enum Privacy {
-    /// Who has looked at people, and why.
-    Looks(Looks),
+    /// Who has asked for whose data, and why.
+    Audit(Audit),
     /// Everything that is kept about one person: an overview, or with --json or --out the whole as JSON.
     Export(Export),
     /// Restrict what is done with one person's data.
@@ -63,11 +62,11 @@ pub(super) struct Whose {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Looks {
+pub(super) struct Audit {
     /// With this token, by its name.
     #[arg(long, value_name = "NAME")]
     token: Option<String>,
-    /// At this person.
+    /// About this person.
     #[arg(long, value_name = "ID")]
     person: Option<String>,
     /// From when: a day or time of the site, 2026-11-23 or 2026-11-23T07:30, or RFC 3339.
@@ -78,10 +77,10 @@ pub(super) struct Looks {
     to: Option<String>,
     #[command(flatten)]
     span: Span,
-    /// How it is written; json and ndjson are the same here, one look a line.
+    /// How it is written; json and ndjson are the same here, one record a line.
     #[arg(long, value_parser = one_of(&[Format::Table, Format::Json, Format::Ndjson]))]
     format: Option<Format>,
-    /// Print the gateway's JSON, one look a line.
+    /// Print the gateway's JSON, one record a line.
     #[arg(long, conflicts_with = "format")]
     json: bool,
     #[command(flatten)]
@@ -122,35 +121,10 @@ pub(super) struct Erase {
     json: bool,
 }
 
-#[derive(Deserialize)]
-struct Look {
-    number: u64,
-    at: Instant,
-    token: String,
-    role: String,
-    what: String,
-    purpose: Option<String>,
-    person: Option<String>,
-    status: u16,
-}
-
-#[derive(Deserialize)]
-struct Retention {
-    purposes: Vec<Kept>,
-    #[serde(default)]
-    last_run: Value,
-}
-
-#[derive(Deserialize)]
-struct Kept {
-    purpose: String,
-    days: u64,
-}
-
 impl Privacy {
     pub(super) fn api(&self) -> &Api {
         match self {
-            Self::Looks(looks) => &looks.api,
+            Self::Audit(audit) => &audit.api,
             Self::Export(export) => &export.whose.api,
             Self::Restrict { whose, .. } | Self::Lift { whose } => &whose.api,
             Self::Erase(erase) => &erase.whose.api,
@@ -166,10 +140,11 @@ pub(super) fn perform(
     command: &Privacy,
 ) -> Result<()> {
     match command {
-        Privacy::Looks(looks) => look(ledger, out, looks),
+        Privacy::Audit(command) => audit(ledger, out, command),
         Privacy::Export(command) => export(ledger, out, command),
         Privacy::Restrict { whose, reason, json } => {
-            let request = whose.asked(Method::PUT, &["restriction"])?.with_body(json!({ "reason": reason }));
+            let wanted = RestrictionRequest { reason: reason.clone() };
+            let request = whose.asked(Method::PUT, &["restriction"])?.body(&wanted)?;
             let answer = ledger.ask(request)?;
             if *json {
                 return answer.copy_to(out);
@@ -191,29 +166,30 @@ impl Whose {
         if ["", ".", ".."].contains(&person) {
             bail!("{person:?} is no person's id");
         }
-        Ok(Request::new(method, &[&["privacy", "people", person], below].concat(), OFFICERS))
+        Ok(Request::new(method, &[&["privacy", "people", person], below].concat()))
     }
 }
 
-fn look(ledger: &mut Ledger, out: &mut dyn Write, command: &Looks) -> Result<()> {
+fn audit(ledger: &mut Ledger, out: &mut dyn Write, command: &Audit) -> Result<()> {
     let format = Format::of(command.format, command.json, Format::Table);
     let from = ledger.zone.moment("--from", command.from.as_deref(), Whole::Begins)?;
     let to = ledger.zone.moment("--to", command.to.as_deref(), Whole::Ends)?;
     command.output.check()?;
-    let request = Request::get(&["privacy", "looks"], OFFICERS)
-        .with("token", command.token.as_ref())
-        .with("person", command.person.as_ref())
-        .with("from", from)
-        .with("to", to);
+    let query =
+        AuditQuery { token: command.token.clone(), person: command.person.clone(), from, to, ..AuditQuery::default() };
+    let request = |after, limit| {
+        let query = AuditQuery { after: Some(after), limit: Some(limit), ..query.clone() };
+        Request::get(&["privacy", "audit"]).query(&query)
+    };
     let zone = ledger.zone.clone();
-    let mut table = Table::new(&[">LOOK", "TIME", "TOKEN", "ROLE", "WHAT", "PERSON", "PURPOSE", "ANSWER"]);
+    let mut table = Table::new(&[">RECORD", "TIME", "TOKEN", "ROLE", "WHAT", "PERSON", "PURPOSE", "ANSWER"]);
     command.output.write(out, |out| {
-        let looks = pages::read(ledger, &request, &command.span, |lines| {
+        let records = pages::read(ledger, request, &command.span, |lines| {
             if format != Format::Table {
                 return Ok(lines.iter().try_for_each(|line| out.write_all(line))?);
             }
             for line in lines {
-                let Look { number, at, token, role, what, purpose, person, status } = parse(line)?;
+                let AuditRecord { number, at, token, role, what, purpose, person, status, .. } = parse(line)?;
                 let answer = match status {
                     100 => "begun".to_owned(),
                     101..=399 => "done".to_owned(),
@@ -226,7 +202,7 @@ fn look(ledger: &mut Ledger, out: &mut dyn Write, command: &Looks) -> Result<()>
             Ok(table.write(out)?)
         })?;
         if format == Format::Table {
-            writeln!(out, "{}{}", if looks == 0 { "" } else { "\n" }, count(looks, "look", "looks"))?;
+            writeln!(out, "{}{}", if records == 0 { "" } else { "\n" }, count(records, "record", "records"))?;
         }
         Ok(())
     })
@@ -234,7 +210,8 @@ fn look(ledger: &mut Ledger, out: &mut dyn Write, command: &Looks) -> Result<()>
 
 fn export(ledger: &mut Ledger, out: &mut dyn Write, command: &Export) -> Result<()> {
     command.output.check()?;
-    let answer = ledger.ask(command.whose.asked(Method::GET, &[])?.with("purpose", Some(&command.purpose)))?;
+    let answer =
+        ledger.ask(command.whose.asked(Method::GET, &[])?.query(&ExportQuery { purpose: command.purpose.clone() })?)?;
     if command.json || command.output.is_file() {
         return command.output.write(out, |out| answer.copy_to(out));
     }
@@ -248,8 +225,7 @@ fn erase(ledger: &mut Ledger, out: &mut dyn Write, typed: Option<&mut dyn BufRea
     let request = command
         .whose
         .asked(Method::DELETE, &[])?
-        .with("purpose", Some(&command.purpose))
-        .with("force", command.force.then_some(true))
+        .query(&EraseQuery { purpose: command.purpose.clone(), force: command.force.then_some(true) })?
         .on_conflict((!command.force).then_some("--force erases all the same"));
     if !command.yes {
         let Some(typed) = typed else { bail!("nobody can be asked whether this is meant: say so with --yes") };
@@ -271,18 +247,18 @@ fn erase(ledger: &mut Ledger, out: &mut dyn Write, typed: Option<&mut dyn BufRea
 }
 
 fn retention(ledger: &mut Ledger, out: &mut dyn Write, json: bool) -> Result<()> {
-    let answer = ledger.ask(Request::get(&["privacy", "retention"], OFFICERS))?;
+    let answer = ledger.ask(Request::get(&["privacy", "retention"]))?;
     if json {
         return answer.copy_to(out);
     }
     let Retention { purposes, last_run } = answer.json()?;
     let mut table = Table::new(&["KEPT FOR", ">DAYS"]);
-    purposes.iter().for_each(|Kept { purpose, days }| table.row([purpose.clone(), days.to_string()]));
+    purposes.iter().for_each(|RetentionPurpose { purpose, days }| table.row([purpose.clone(), days.to_string()]));
     table.write(out)?;
     writeln!(out)?;
-    match &last_run {
-        Value::Null => Ok(writeln!(out, "nothing was cleared away yet")?),
-        run => tell(out, "last run", run, &ledger.zone),
+    match last_run {
+        None => Ok(writeln!(out, "nothing was cleared away yet")?),
+        Some(run) => tell(out, "last run", &serde_json::to_value(run)?, &ledger.zone),
     }
 }
 

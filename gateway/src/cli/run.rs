@@ -6,8 +6,8 @@ use tokio::sync::watch;
 
 use super::say;
 use crate::app::{self, Addresses, Signals};
-use crate::clock::Clock;
 use crate::config::Config;
+use base::clock::Clock;
 
 /// Runs the gateway until it is told to stop.
 pub(super) fn run(config: Config, clock: Clock) -> Result<()> {

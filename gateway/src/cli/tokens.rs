@@ -5,8 +5,8 @@ use clap::Subcommand;
 use protocol::{DoorId, Instant};
 
 use super::say;
-use crate::site::{self, NewToken, SiteFolder};
-use crate::tokens::{ADMIN, TokenRole};
+use base::site::{self, NewToken, SiteFolder};
+use base::tokens::{ADMIN, TokenRole};
 
 /// What can be done with tokens.
 #[derive(Debug, Subcommand)]
@@ -16,7 +16,7 @@ pub(super) enum Token {
         /// Its name: 1 to 32 of a-z, 0-9 and '-'.
         name: DoorId,
         /// What its bearer may do: viewer (counts only), operator (also events, and who is where), attendance (also who
-        /// came when), tracer (also who met whom), privacy-officer (also looks, and a person's rights), helper (lets
+        /// came when), tracer (also who met whom), privacy-officer (also the audit trail, and a person's rights), helper (lets
         /// people through by hand) or admin (everything).
         #[arg(long)]
         role: TokenRole,

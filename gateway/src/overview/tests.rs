@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use prometheus_client::registry::Registry;
 
 use super::*;
-use crate::access::testing;
-use crate::log::{Commit, Log};
-use crate::looks::Looks;
-use crate::looks::testing::Keys;
-use crate::scan::{ScanQueue, State};
-use crate::site::testing::{Site, now};
+use access::testing;
+use base::site::testing::{Site, now};
+use front::scan::{ScanQueue, State};
+use store::log::{Commit, Log};
+use store::looks::Looks;
+use store::looks::testing::Keys;
 
 /// What a gateway would show, on a site of its own.
 struct Bench {
@@ -22,7 +22,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(log: crate::log::Config) -> Self {
+    fn new(log: store::log::Config) -> Self {
         let site = Site::with_doors(&["door-0", "watch"]);
         let now_ms = Arc::new(AtomicI64::new(now().unix_ms()));
         let time = Arc::clone(&now_ms);
@@ -31,11 +31,11 @@ impl Bench {
         std::fs::write(&file, "[site]\nname = \"regency\"\ntime_zone = \"Asia/Makassar\"\n").unwrap();
         let config = Config::read(&file, std::iter::empty()).unwrap();
         let path = site.folder.root().join("log.redb");
-        let metrics = crate::log::Metrics::new(&mut Registry::default());
+        let metrics = store::log::Metrics::new(&mut Registry::default());
         let (log, reader) =
-            Log::open(&path, &log, metrics, clock.clone(), crate::vault::Vault::in_memory().unwrap()).unwrap();
+            Log::open(&path, &log, metrics, clock.clone(), store::vault::Vault::in_memory().unwrap()).unwrap();
         let (scans, _) = ScanQueue::new(10);
-        let monitors = crate::monitors::Metrics::new(&mut Registry::default());
+        let monitors = front::monitors::Metrics::new(&mut Registry::default());
         let overview = Overview {
             started_at: clock.now(),
             snapshot: Arc::new(ArcSwap::from_pointee(testing::snapshot(&[]))),
@@ -71,7 +71,7 @@ impl Bench {
 
 #[test]
 fn a_healthy_gateway_has_no_problems_and_shows_what_it_is() {
-    let bench = Bench::new(crate::log::Config { disk_free_bytes_min: 0, ..Default::default() });
+    let bench = Bench::new(store::log::Config { disk_free_bytes_min: 0, ..Default::default() });
     assert_eq!(bench.problems(), []);
     let status = bench.overview.status();
     assert_eq!((status.site.as_str(), status.now, status.started_at), ("regency", status.started_at, status.now));
@@ -86,13 +86,13 @@ fn a_healthy_gateway_has_no_problems_and_shows_what_it_is() {
 
 #[test]
 fn a_disk_that_fills_up_is_a_warning() {
-    let bench = Bench::new(crate::log::Config { disk_free_bytes_min: u64::MAX, ..Default::default() });
+    let bench = Bench::new(store::log::Config { disk_free_bytes_min: u64::MAX, ..Default::default() });
     assert_eq!(bench.problems(), [(Severity::Warning, "disk")]);
 }
 
 #[test]
 fn a_log_that_does_not_work_is_critical_and_comes_first() {
-    let mut bench = Bench::new(crate::log::Config { disk_free_bytes_min: u64::MAX, ..Default::default() });
+    let mut bench = Bench::new(store::log::Config { disk_free_bytes_min: u64::MAX, ..Default::default() });
     // The folder is gone when the log is opened again.
     let (folder, away) = (bench.site.folder.root().to_owned(), bench.site.folder.root().with_extension("away"));
     std::fs::rename(&folder, &away).unwrap();
@@ -106,7 +106,7 @@ fn a_log_that_does_not_work_is_critical_and_comes_first() {
 
 #[test]
 fn what_could_not_be_reloaded_is_a_warning() {
-    let bench = Bench::new(crate::log::Config { disk_free_bytes_min: 0, ..Default::default() });
+    let bench = Bench::new(store::log::Config { disk_free_bytes_min: 0, ..Default::default() });
     bench.overview.refusals.note("policy", &Err("bad.cedar:3: does not parse".into()), bench.overview.clock.now());
     assert_eq!(bench.problems(), [(Severity::Warning, "policy")]);
     assert!(bench.overview.problems()[0].message.ends_with("bad.cedar:3: does not parse"));
@@ -116,7 +116,7 @@ fn what_could_not_be_reloaded_is_a_warning() {
 
 #[test]
 fn what_the_status_shows_can_be_scraped() {
-    let mut bench = Bench::new(crate::log::Config { disk_free_bytes_min: u64::MAX, ..Default::default() });
+    let mut bench = Bench::new(store::log::Config { disk_free_bytes_min: u64::MAX, ..Default::default() });
     let later = bench.overview.clock.now();
     bench.overview.refusals.note("policy", &Err("does not parse".into()), later);
     let expires = bench.overview.status().certificates[0].not_after.unix_ms() / 1000;
@@ -155,7 +155,7 @@ fn what_the_status_shows_can_be_scraped() {
 
 #[test]
 fn a_missing_certificate_is_a_warning() {
-    let bench = Bench::new(crate::log::Config { disk_free_bytes_min: 0, ..Default::default() });
+    let bench = Bench::new(store::log::Config { disk_free_bytes_min: 0, ..Default::default() });
     std::fs::remove_file(bench.site.folder.gateway_certificate()).unwrap();
     assert_eq!(bench.problems(), [(Severity::Warning, "certificate")]);
     assert!(bench.overview.problems()[0].message.contains("gateway.pem"));
@@ -163,7 +163,7 @@ fn a_missing_certificate_is_a_warning() {
 
 #[test]
 fn the_certificates_that_doors_need_become_critical_when_they_expire() {
-    let bench = Bench::new(crate::log::Config { disk_free_bytes_min: 0, ..Default::default() });
+    let bench = Bench::new(store::log::Config { disk_free_bytes_min: 0, ..Default::default() });
     let expires = bench.overview.status().certificates[0].not_after;
     let days = expires.ms_since(bench.overview.clock.now()) / DAY_MS;
     bench.later(days - CERTIFICATE_WARNING_DAYS - 1);
@@ -193,12 +193,12 @@ fn a_certificate_that_doors_do_without_never_becomes_critical() {
 #[test]
 fn an_upstream_that_fails_or_refuses_is_a_warning() {
     let since = Instant::from_unix_ms(7);
-    let failing = UpstreamFigures {
+    let failing = UpstreamStatus {
         backlog: 12,
         failing_since: Some(since),
         error: Some("connection refused".into()),
         quarantined: vec![(3, 4), (9, 9)],
-        ..UpstreamFigures::default()
+        ..UpstreamStatus::default()
     };
     let expected = [
         problem(Severity::Warning, "upstream", "12 events wait, nothing is lost: connection refused", Some(since)),
@@ -210,5 +210,5 @@ fn an_upstream_that_fails_or_refuses_is_a_warning() {
         ),
     ];
     assert_eq!(upstream_problems(&failing).collect::<Vec<_>>(), expected);
-    assert_eq!(upstream_problems(&UpstreamFigures { backlog: 5, ..UpstreamFigures::default() }).count(), 0);
+    assert_eq!(upstream_problems(&UpstreamStatus { backlog: 5, ..UpstreamStatus::default() }).count(), 0);
 }

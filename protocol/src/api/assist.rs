@@ -14,3 +14,17 @@ pub struct AssistOutcome {
     /// Whether the door's reader was connected and has been told.
     pub door_told: bool,
 }
+
+/// Why an assist request was not decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AssistRefusal {
+    /// There is no such door.
+    UnknownDoor,
+    /// Too many requests of this helper within a minute.
+    TooMany {
+        /// When there will be room, in seconds.
+        retry_after_s: u64,
+    },
+    /// The log cannot take it now.
+    Unavailable,
+}

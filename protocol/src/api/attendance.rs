@@ -181,8 +181,8 @@ pub struct OpdSummary {
     pub missing_entry: u64,
     /// Minutes of all together, by rule where a scan is missing.
     pub worked_minutes_by_rule: i64,
-    /// How many of a hundred came, to one decimal place.
-    pub adoption_percent: f64,
+    /// How many of a hundred came, to one decimal place; absent where that says nothing.
+    pub adoption_percent: Option<f64>,
 }
 
 impl fmt::Debug for AttendanceQuery {

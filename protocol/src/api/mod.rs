@@ -21,7 +21,7 @@ mod role;
 mod schema;
 mod status;
 
-pub use assist::AssistOutcome;
+pub use assist::{AssistOutcome, AssistRefusal};
 pub use attendance::{
     AttendanceDay, AttendanceFlags, AttendanceFormat, AttendanceQuery, AttendanceRow, AttendanceSession,
     AttendanceSummary, AttendanceTable, OpdSummary, SummaryQuery,

@@ -84,7 +84,7 @@ pub struct ShadowChange {
 }
 
 /// What a policy set says of a scan.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ShadowJudgement {
     /// `granted`, `denied` or `assist`.

@@ -116,6 +116,13 @@ pub enum Evidence {
     Inside,
 }
 
+impl Bounds {
+    /// Known to the scan.
+    pub const fn at(moment: Instant) -> Self {
+        Self { earliest: moment, latest: moment }
+    }
+}
+
 impl Evidence {
     /// The evidence as it stands in JSON and tables.
     pub const fn as_str(self) -> &'static str {

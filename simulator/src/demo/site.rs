@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use gateway::site::{Authority, SiteFolder, Validity};
+use base::site::{Authority, SiteFolder, Validity};
 use protocol::{DoorId, SiteId};
 use serde::Deserialize;
 use tempfile::TempDir;

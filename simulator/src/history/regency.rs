@@ -188,7 +188,7 @@ fn opd(zone: u16) -> String {
 
 #[cfg(test)]
 mod tests {
-    use gateway::door_list::{Doors, Zones};
+    use base::door_list::{Doors, Zones};
 
     use super::super::testing::regency;
     use super::*;

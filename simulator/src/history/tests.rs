@@ -2,16 +2,16 @@
 
 mod stored;
 
-use gateway::calendar::Calendar;
-use gateway::door_list::Zones;
-use gateway::views::{
-    self, Attendance, Contact, ContactQuery, Passage as Scanned, Person, Rules, Session, Stay as Stayed, WorkingHours,
-};
+use base::calendar::Calendar;
+use base::door_list::Zones;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use ledgers::{
+    self, Attendance, Contact, ContactQuery, Passage as Scanned, Person, Rules, Session, Stay as Stayed, WorkingHours,
+};
+use protocol::api::{self, AttendanceRow};
 use protocol::{Direction, Instant};
 
-use super::answers::{AttendanceRow, ContactRow};
 use super::compare::attendance::{AttendanceCheck, TrueAttendance};
 use super::compare::contacts::{ContactsCheck, questions, truth};
 use super::month::TIME_ZONE;
@@ -54,7 +54,7 @@ fn everybody(regency: &Regency, rules: &Rules) -> Vec<(Person, Vec<Session>)> {
     let sessions = |(person, mut scanned): (u32, Vec<Scanned>)| {
         scanned.sort_by_key(Scanned::order);
         let person = Person::new(&regency.person_id(person));
-        let sessions = views::sessions(&person, &scanned, rules, now);
+        let sessions = ledgers::sessions(&person, &scanned, rules, now);
         (person, sessions)
     };
     (0..).zip(scanned).map(sessions).collect()
@@ -69,10 +69,10 @@ fn checked(regency: &Regency, asked: u32) -> (AttendanceCheck, ContactsCheck) {
         .map(|(person, sessions)| (person.clone(), sessions.iter().flat_map(|one| one.stays.clone()).collect()))
         .collect();
     let attendance = |date| {
-        let row = |(person, sessions): &(Person, Vec<Session>)| views::attendance(person, date, sessions, &rules);
+        let row = |(person, sessions): &(Person, Vec<Session>)| ledgers::attendance(person, date, sessions, &rules);
         everybody.iter().filter_map(row).collect()
     };
-    compared(regency, asked, attendance, |query| views::contacts(query, &stays, &rules))
+    compared(regency, asked, attendance, |query| ledgers::contacts(query, &stays, &rules))
 }
 
 fn compared(
@@ -91,7 +91,7 @@ fn compared(
     for (question, truth) in questions.iter().zip(truth(regency, &questions)) {
         let (from, to) = (Instant::from_unix_ms(question.period.0), Instant::from_unix_ms(question.period.1));
         let query = ContactQuery::new(Person::new(&regency.person_id(question.person)), from, to);
-        let rows: Vec<ContactRow> = contacts_of(&query).iter().map(as_answered).collect();
+        let rows: Vec<api::Contact> = contacts_of(&query).iter().map(as_answered).collect();
         contacts.answer(regency, &truth, &rows);
     }
     (attendance, contacts)

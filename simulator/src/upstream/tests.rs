@@ -5,10 +5,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant as Stopwatch};
 
+use base::clock::Clock;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use gateway::clock::Clock;
-use gateway::forward::{Config, Forwarder, Metrics, Note, Parts, Privacy};
 use protocol::batch::AttendanceDay;
 use protocol::{
     ClockQuality, CloudEvent, CredentialHash, Direction, Event, Instant, Mode, Outcome, ScanId, ScanRecord, Subject,
@@ -18,6 +17,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use reqwest::{Client, StatusCode};
 use tempfile::TempDir;
 use tokio::sync::watch;
+use upstream::{Config, Forwarder, Metrics, Note, Parts, Privacy};
 
 use super::*;
 use crate::tls as client_tls;
@@ -62,7 +62,7 @@ impl Certificates {
             Some(name) => client_tls::client(roots, self.folder.path(), name),
             None => client_tls::anonymous(roots),
         };
-        gateway::forward::client(&config("https://127.0.0.1/"), Some(tls.unwrap())).unwrap()
+        upstream::client(&config("https://127.0.0.1/"), Some(tls.unwrap())).unwrap()
     }
 }
 

@@ -1,71 +1,84 @@
-//! The rules of the house: which module may import which, and what stands at the top of the repository.
+//! The rules of the house: which crate may use which, where each heavy library lives, and what stands where.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What each stage of the gateway may import of the others. Everything may use the leaves, and `protocol`.
-const MAY_IMPORT: [(&str, &[&str]); 24] = [
-    ("calendar", &[]),
-    ("clock", &[]),
-    ("door_list", &[]),
-    ("identity", &[]),
-    ("spreadsheet", &[]),
-    ("status", &[]),
-    ("tokens", &[]),
-    ("tls", &[]),
-    ("site", &["tls"]),
-    ("vault", &[]),
-    ("log", &["vault"]),
-    ("monitors", &[]),
-    ("access", &["passes"]),
-    ("passes", &[]),
-    ("shadow", &[]),
-    ("forward", &[]),
-    ("views", &["log", "vault"]),
-    ("looks", &[]),
-    ("http", &["looks", "shadow", "views"]),
-    ("scan", &["access", "log", "monitors", "vault"]),
-    ("doors", &["scan", "monitors", "tls"]),
-    ("reload", &[]),
-    ("config", &["access", "passes", "site", "doors", "scan", "log", "monitors", "forward", "views", "http"]),
-    ("overview", &["access", "config", "log", "looks", "monitors", "reload", "scan", "doors", "forward", "tls"]),
+/// The crates of the gateway, with their folders, and what each may use of the others. All may use `protocol`.
+const MAY_USE: [(&str, &str, &[&str]); 9] = [
+    ("protocol", "protocol", &[]),
+    ("base", "gateway/base", &[]),
+    ("access", "gateway/access", &["base"]),
+    ("store", "gateway/store", &["base"]),
+    ("front", "gateway/front", &["base", "access", "store"]),
+    ("ledgers", "gateway/ledgers", &["base"]),
+    ("upstream", "gateway/upstream", &["base"]),
+    ("web", "gateway/web", &["base", "access", "store", "ledgers"]),
+    ("gateway", "gateway", &["base", "access", "store", "front", "ledgers", "upstream", "web"]),
 ];
 
-/// Leaves that everything may use: the calendar, the clock, the list of doors, who a certificate or a token belongs to, what a
-/// spreadsheet makes of a cell, and the words of the status.
-const LEAVES: [&str; 7] = ["calendar", "clock", "door_list", "identity", "spreadsheet", "status", "tokens"];
-
-/// The roots, which put everything together.
-const ROOTS: [&str; 2] = ["app", "cli"];
+/// Libraries that cost much to build or to trust, each with the crates that may have it.
+const HEAVY: [(&str, &[&str]); 9] = [
+    ("axum", &["web"]),
+    ("cedar-policy", &["access"]),
+    ("clap", &["gateway"]),
+    ("image", &["gateway"]),
+    ("rcgen", &["base"]),
+    ("redb", &["access", "ledgers", "store"]),
+    ("reqwest", &["gateway", "upstream"]),
+    ("rqrr", &["gateway"]),
+    ("rumqttd", &["front"]),
+];
 
 #[test]
-fn the_gateways_modules_import_only_what_they_may() {
-    let allowed: BTreeMap<&str, BTreeSet<&str>> =
-        MAY_IMPORT.into_iter().map(|(module, others)| (module, others.iter().copied().collect())).collect();
-    let source = repository().join("gateway/src");
-    let mut seen = BTreeSet::new();
-    for file in rust_files(&source) {
-        let place = file.strip_prefix(&source).unwrap();
-        let module = place.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
-        if ["lib", "main"].contains(&module.as_str()) || ROOTS.contains(&module.as_str()) {
-            continue;
-        }
-        let may = allowed.get(module.as_str());
-        let may = may.unwrap_or_else(|| panic!("{module} is new: say in MAY_IMPORT what it may import"));
-        for import in imports(&shipped(&fs::read_to_string(&file).unwrap())) {
-            let good = import == module || LEAVES.contains(&import.as_str()) || may.contains(import.as_str());
-            assert!(good, "{} imports {import}", place.display());
-        }
-        seen.insert(module);
+fn the_crates_use_only_what_they_may() {
+    for (name, folder, may) in MAY_USE {
+        let uses = dependencies(folder);
+        let rooms = MAY_USE.iter().map(|(room, ..)| *room).filter(|room| *room != "protocol" && uses.contains(*room));
+        assert_eq!(rooms.collect::<BTreeSet<_>>(), may.iter().copied().collect(), "what {name} uses of the others");
     }
-    let unknown: Vec<_> = allowed.keys().filter(|module| !seen.contains(**module)).collect();
-    assert!(unknown.is_empty(), "MAY_IMPORT speaks of modules that are not there: {unknown:?}");
+}
+
+#[test]
+fn the_front_page_of_the_gateway_shows_the_same_table() {
+    let page = fs::read_to_string(repository().join("gateway/src/lib.rs")).unwrap();
+    for (name, _, may) in MAY_USE {
+        let row = page.lines().find(|line| line.starts_with(&format!("//! | `{name}` |")));
+        let row = row.unwrap_or_else(|| panic!("gateway/src/lib.rs has no row for {name}"));
+        let shown = row.split('|').nth(3).unwrap();
+        let shown: BTreeSet<_> = shown.split('`').filter(|word| word.chars().all(char::is_alphabetic)).collect();
+        let shown: BTreeSet<_> = shown.into_iter().filter(|word| !word.is_empty()).collect();
+        assert_eq!(shown, may.iter().copied().collect(), "{row}");
+    }
+}
+
+#[test]
+fn each_heavy_library_stays_where_it_belongs() {
+    for (library, homes) in HEAVY {
+        for (name, folder, _) in MAY_USE {
+            assert_eq!(dependencies(folder).contains(library), homes.contains(&name), "{name} and {library}");
+        }
+    }
+}
+
+/// What helps tests of several crates stands behind the feature `testing`. `cargo test --workspace` unifies features, so
+/// only the graph of a plain build can tell that no release has it.
+#[test]
+fn no_release_build_has_what_helps_tests() {
+    for package in ["gateway", "simulator"] {
+        let arguments = ["tree", "--locked", "--offline", "-e", "normal,features", "--prefix", "none", "-p", package];
+        let output = std::process::Command::new(env!("CARGO")).args(arguments).current_dir(repository()).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let tree = String::from_utf8(output.stdout).unwrap();
+        assert!(tree.contains("rustls feature \"ring\""), "the tree shows no features:\n{tree}");
+        assert!(!tree.contains("feature \"testing\""), "{package} is built with what only tests may have:\n{tree}");
+    }
 }
 
 #[test]
 fn deciding_touches_neither_disk_nor_network_nor_clock() {
-    let read = |file: &str| shipped(&fs::read_to_string(repository().join("gateway/src/access").join(file)).unwrap());
+    let read = |file: &str| shipped(&fs::read_to_string(repository().join("gateway/access/src").join(file)).unwrap());
     let pure = [
         "decide/mod.rs",
         "decide/holder.rs",
@@ -76,7 +89,7 @@ fn deciding_touches_neither_disk_nor_network_nor_clock() {
         "policy/messages.rs",
         "policy/facts.rs",
     ];
-    let policy = fs::read_to_string(repository().join("gateway/src/access/policy/mod.rs")).unwrap();
+    let policy = fs::read_to_string(repository().join("gateway/access/src/policy/mod.rs")).unwrap();
     // `judge` and, right behind it, `evaluate`, which it falls back on.
     let judge: String = policy.split("pub fn judge").nth(1).unwrap().split("\n    }\n").take(2).collect();
     assert!(judge.contains("is_authorized"), "the evaluation has moved: look for it where it is now");
@@ -136,7 +149,7 @@ fn the_top_of_the_repository_holds_what_it_should() {
 
 #[test]
 fn every_file_begins_with_a_sentence() {
-    for part in ["gateway/src", "protocol/src", "simulator/src", "tests/tests"] {
+    for part in ["gateway", "protocol", "simulator", "tests/tests"] {
         for file in rust_files(&repository().join(part)) {
             let text = fs::read_to_string(&file).unwrap();
             assert!(text.starts_with("//! "), "{} does not begin with a sentence", file.display());
@@ -146,6 +159,14 @@ fn every_file_begins_with_a_sentence() {
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// What the crate in `folder` depends on, for tests and build scripts aside.
+fn dependencies(folder: &str) -> BTreeSet<String> {
+    let manifest = fs::read_to_string(repository().join(folder).join("Cargo.toml")).unwrap();
+    let section = manifest.split("[dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+    let name = |line: &str| Some(line.split(['.', ' ', '=']).next()?.to_owned()).filter(|name| !name.is_empty());
+    section.lines().filter_map(name).collect()
 }
 
 /// Every Rust file below `folder` that is not for tests alone.
@@ -168,53 +189,4 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 fn shipped(text: &str) -> String {
     let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
     code.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
-}
-
-/// The modules at the crate's root that a file names, in `use` lines and elsewhere: `crate::log::…`, `crate::{doors, log}`.
-fn imports(code: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for (at, _) in code.match_indices("crate::") {
-        let before = code[..at].chars().next_back();
-        if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '$') {
-            continue;
-        }
-        let rest = &code[at + "crate::".len()..];
-        match rest.strip_prefix('{') {
-            Some(group) => found.extend(members(group)),
-            None => found.extend(word(rest)),
-        }
-    }
-    found
-}
-
-/// The first words of the members of a group, up to its closing brace.
-fn members(group: &str) -> Vec<String> {
-    let (mut depth, mut member, mut found) = (0, String::new(), Vec::new());
-    for c in group.chars() {
-        match c {
-            '{' => depth += 1,
-            '}' if depth == 0 => break,
-            '}' => depth -= 1,
-            ',' if depth == 0 => found.extend(word(std::mem::take(&mut member).trim())),
-            _ => {}
-        }
-        if depth == 0 && c != ',' {
-            member.push(c);
-        }
-    }
-    found.extend(word(member.trim()));
-    found
-}
-
-fn word(text: &str) -> Option<String> {
-    let word: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-    (!word.is_empty()).then_some(word)
-}
-
-#[test]
-fn imports_are_found_wherever_they_stand() {
-    let code = "use crate::log::{Log, LogReader};\nuse crate::{doors, scan::{Seen, Spine}, tls::Revoked};\n\
-                pub(in crate::http) fn f(x: crate::access::Policy) {}\nmycrate::nothing();";
-    let found: Vec<_> = imports(code).into_iter().collect();
-    assert_eq!(found, ["access", "doors", "http", "log", "scan", "tls"]);
 }

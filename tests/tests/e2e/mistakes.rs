@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use gateway::site::{Authority, SiteFolder, Validity};
+use base::site::{Authority, SiteFolder, Validity};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::harness::{

@@ -6,11 +6,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use protocol::{Event, Instant, Sealed, SealedPart};
 
 use crate::app::current::Current;
-use crate::forward::Privacy;
-use crate::log::LogReader;
-use crate::looks::Sealer;
-use crate::vault::{self, Month, Vault, VaultError};
-use crate::views::{People, Source};
+use ledgers::{People, Source};
+use store::log::LogReader;
+use store::looks::Sealer;
+use store::vault::{self, Month, Vault, VaultError};
+use upstream::Privacy;
 
 /// Subjects that are remembered; beyond, all are looked up anew.
 const REMEMBERED_MAX: usize = 200_000;

@@ -6,26 +6,26 @@ use protocol::{CredentialHash, Event, Subject};
 
 use super::keys::of_looks;
 use super::{Answer, Erasure, LedgerError, Ledgers, PersonFile, Restricted, Restriction};
-use crate::access::{Directory, Snapshot, credentials_of, erase_person, read_person};
-use crate::scan::Erased;
-use crate::vault;
-use crate::views::{People as _, Person};
+use access::{Directory, Snapshot, credentials_of, erase_person, read_person};
+use front::scan::Erased;
+use ledgers::{Attendance, People as _, Person};
+use store::vault;
 
 impl Ledgers {
-    /// Everything about a person but the looks, also where it is restricted.
+    /// Everything about a person but the audit records, also where it is restricted.
     pub(super) fn file_of(&self, id: &str) -> Result<Answer<PersonFile>, LedgerError> {
         self.must_know(id)?;
         let directory = read_person(&self.directory, id).map_err(unavailable)?;
-        let directory = directory.map(serde_json::to_value).transpose().map_err(unavailable)?;
         let restriction = self.subjects.vault().restriction(id).map_err(unavailable)?;
         let (first, today) = (jiff::civil::Date::MIN, self.rules().day_of(self.clock.now()));
         let attendance = self.ask(|views, now| views.attendance(first, today, Some(id), Restricted::Included, now))?;
         let events = self.events_about(id)?;
+        let rows = |days: Vec<Attendance>| days.into_iter().map(|day| day.into_row(None, None)).collect();
         Ok(attendance.map(|attendance| PersonFile {
             directory,
             restriction: restriction.map(|known| Restriction { reason: known.reason, since: known.at, by: known.by }),
             events,
-            attendance,
+            attendance: rows(attendance),
         }))
     }
 
@@ -82,9 +82,9 @@ impl Ledgers {
             }
         }
         let numbers: Vec<u64> = numbers.into_iter().collect();
-        let views_rows = self.views.forget(&numbers).map_err(unavailable)?;
-        tracing::info!(keys = keys_destroyed, views_rows, "a person was erased");
-        Ok(Erasure { keys_destroyed, views_rows, directory_removed: removed.is_some() })
+        let ledger_rows = self.views.forget(&numbers).map_err(unavailable)?;
+        tracing::info!(keys = keys_destroyed, ledger_rows, "a person was erased");
+        Ok(Erasure { keys_destroyed, ledger_rows, directory_removed: removed.is_some() })
     }
 
     /// Has the spine forget somebody, after everything that it had begun before.
@@ -95,7 +95,7 @@ impl Ledgers {
 
     fn is_inside(&self, id: &str) -> Result<bool, LedgerError> {
         let person = Person::new(id);
-        let now = self.ask(crate::views::Views::presence)?.value;
+        let now = self.ask(ledgers::Views::presence)?.value;
         Ok(now.people.iter().any(|present| present.person == person))
     }
 

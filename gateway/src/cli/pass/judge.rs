@@ -10,7 +10,7 @@ use protocol::Instant;
 use serde_json::{Map, Value, json};
 
 use super::{qr, time};
-use crate::passes::{self, Claims, Fault, HealthRules, PassKind, Passes};
+use access::passes::{self, Claims, Fault, HealthRules, PassKind, Passes};
 
 /// Largest file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 64 << 20;

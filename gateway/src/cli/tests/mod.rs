@@ -20,9 +20,9 @@ use tokio::runtime::Runtime;
 
 use super::ledger::{self, Terminal};
 use super::{Arguments, Command};
-use crate::access::DEFAULT_POLICY;
 use crate::config::Config;
-use crate::site::{self, InitOptions};
+use access::DEFAULT_POLICY;
+use base::site::{self, InitOptions};
 
 /// A gateway that gives these answers, one after the other, and remembers what it was asked.
 struct Fake {
@@ -121,6 +121,13 @@ impl Canned {
     fn problem(status: u16, title: &str, detail: &str) -> Self {
         let body = serde_json::json!({ "title": title, "status": status, "detail": detail }).to_string();
         Self { status: StatusCode::from_u16(status).unwrap(), headers: Vec::new(), body }
+    }
+
+    /// What a token of another role than these is answered.
+    fn forbidden(detail: &str, roles: &[&str]) -> Self {
+        let title = "Not for this access token";
+        let body = serde_json::json!({ "title": title, "status": 403, "detail": detail, "roles": roles }).to_string();
+        Self { status: StatusCode::FORBIDDEN, headers: Vec::new(), body }
     }
 
     fn with(mut self, name: &'static str, value: &str) -> Self {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Stopwatch};
 
 use arc_swap::ArcSwap;
-use gateway::clock::Clock;
-use gateway::views::{Config, Metrics, Parts, People, Restricted, Source, Views};
+use base::clock::Clock;
+use ledgers::{Config, Metrics, Parts, People, Restricted, Source, Views};
 use prometheus_client::registry::Registry;
 use protocol::{
     ClockQuality, CredentialHash, Direction, Event, Instant, Mode, Outcome, ScanId, ScanRecord, Sealed, SealedPart,

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use gateway::identity::Role;
-use gateway::site::{Authority, SiteFolder, Validity};
+use base::identity::Role;
+use base::site::{Authority, SiteFolder, Validity};
 use protocol::Instant;
 
 use crate::harness::{SITE, Site};

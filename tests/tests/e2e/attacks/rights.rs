@@ -1,6 +1,6 @@
 //! Clients with a good certificate that want more than it gives, and clients without one.
 
-use gateway::identity::Role;
+use base::identity::Role;
 use rustls::AlertDescription;
 use simulator::tls;
 

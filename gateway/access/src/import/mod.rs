@@ -1,0 +1,189 @@
+//! Importing people from CSV or NDJSON: all rows or none.
+
+mod plan;
+mod rows;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io::Read;
+use std::path::Path;
+
+use jiff::tz::TimeZone;
+use protocol::Instant;
+use serde::Serialize;
+use thiserror::Error;
+
+use super::CredentialKey;
+use super::directory::{self, Change};
+use base::file_error::FileError;
+
+/// How people stand in a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PeopleFormat {
+    /// A table whose first line names its columns, separated by commas or semicolons.
+    #[default]
+    Csv,
+    /// A JSON object on every line: [`PersonRecord`](super::PersonRecord).
+    Ndjson,
+}
+
+/// How an import is done.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// How the people stand in the file.
+    pub format: PeopleFormat,
+    /// Import the good rows although there are bad ones.
+    pub skip_bad: bool,
+    /// Check and count, write nothing.
+    pub dry_run: bool,
+    /// List who is added, changed and removed.
+    pub diff: bool,
+    /// Remove whoever is not in the file.
+    pub replace: bool,
+    /// Do so even where that is more than half of all people.
+    pub force: bool,
+}
+
+/// What an import has done, or would have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ImportReport {
+    /// People who were not there before.
+    pub added: usize,
+    /// People of whom something changed.
+    pub changed: usize,
+    /// People who were there like this.
+    pub unchanged: usize,
+    /// People who were not in the file that replaced them.
+    pub removed: usize,
+    /// Rows that were left out.
+    pub bad_rows: Vec<RowError>,
+    /// Who was added, changed and removed, where that was asked for; by id.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub diff: Vec<Difference>,
+}
+
+/// What an import changes about one person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The person's id.
+    pub id: String,
+    /// What happens.
+    pub change: ChangeKind,
+    /// The fields that change, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<&'static str>,
+}
+
+/// What happens to a person in an import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// Was not there before.
+    Added,
+    /// Something changes.
+    Changed,
+    /// Is not in the file.
+    Removed,
+}
+
+/// One row that cannot be imported. Repeats neither names nor badges.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Error)]
+#[error("line {line}, column {column}: {reason}")]
+pub struct RowError {
+    /// Line of the file, from 1.
+    pub line: u64,
+    /// The column, or the field.
+    pub column: &'static str,
+    /// What is wrong and what is allowed.
+    pub reason: String,
+}
+
+/// Why nothing was imported.
+#[derive(Debug, Error)]
+pub enum ImportError {
+    /// The file as a whole is wrong.
+    #[error("{file}: {reason}")]
+    File {
+        /// The file that was to be imported.
+        file: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// Rows are wrong.
+    #[error("{file}: {} bad rows, nothing was imported; mend them, or leave them out with --skip-bad{}", .rows.len(), Lines(.rows))]
+    Rows {
+        /// The file that was to be imported.
+        file: String,
+        /// Every one of them.
+        rows: Vec<RowError>,
+    },
+    /// The directory cannot be written.
+    #[error(transparent)]
+    Directory(#[from] FileError),
+}
+
+/// Adds or changes the people that `input` lists in the directory at `path`.
+///
+/// The columns of a CSV file, in any order: `person` (id), `class`, and if wanted the other fields of
+/// [`PersonRecord`](super::PersonRecord); several groups, badges or credentials are separated by `;`. Fields whose column the
+/// file does not have stay as they are, where the person is known; what belongs together (a status and its time, the two ends
+/// of a validity) is replaced together. A line of NDJSON replaces the person whole.
+///
+/// # Errors
+/// When the file, any row (unless bad rows are to be skipped), or the directory is wrong; then nothing is written.
+pub fn import_people(
+    path: &Path,
+    key: &CredentialKey,
+    time_zone: &TimeZone,
+    input: impl Read,
+    input_name: &str,
+    options: &ImportOptions,
+    now: Instant,
+) -> Result<ImportReport, ImportError> {
+    let whole = |reason| ImportError::File { file: input_name.into(), reason };
+    let rows = match options.format {
+        PeopleFormat::Csv => rows::read_csv(input, key, time_zone),
+        PeopleFormat::Ndjson => rows::read_ndjson(input, key, time_zone),
+    };
+    let rows = rows.map_err(whole)?;
+    let only_checks = options.dry_run || (!rows.bad.is_empty() && !options.skip_bad);
+    let database =
+        if only_checks && !path.exists() { directory::in_memory(path) } else { directory::open_to_write(path) }?;
+    directory::change_in(path, &database, |tables| {
+        let mut plan = plan::Plan::of(path, tables, rows, options.replace)?;
+        if !plan.bad.is_empty() && !options.skip_bad {
+            return Err(ImportError::Rows { file: input_name.into(), rows: plan.bad });
+        }
+        if options.replace {
+            plan.remove_others(path, tables, options.force)?.map_err(whole)?;
+        }
+        let report = plan.report(options.diff);
+        if options.dry_run {
+            return Ok((report, Change::Nothing));
+        }
+        plan.carry_out(path, tables)?;
+        tables.synced(now)?;
+        Ok((report, Change::All))
+    })
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.change {
+            ChangeKind::Added => write!(f, "+ {}", self.id),
+            ChangeKind::Changed => write!(f, "~ {}: {}", self.id, self.fields.join(", ")),
+            ChangeKind::Removed => write!(f, "- {}", self.id),
+        }
+    }
+}
+
+/// Each on a line of its own.
+struct Lines<'a>(&'a [RowError]);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|row| write!(f, "\n  {row}"))
+    }
+}

@@ -1,0 +1,547 @@
+//! Where people were last seen, as far as decisions need it: occupancy, anti-passback, and passes shown before. Derived
+//! from events alone, so that it can be rebuilt from the log.
+
+use std::collections::HashMap;
+
+use minicbor::{Decode, Encode};
+use protocol::{
+    AssistRecord, CredentialHash, Direction, DoorId, Event, Instant, Outcome, ScanRecord, Subject, Verdict,
+};
+
+use base::door_list::Zones;
+
+/// How long somebody is believed to be where they were last seen, unless the configuration says otherwise.
+pub const KEEP_HOURS: u32 = 14;
+
+/// Time between two looks for what is too old to be believed.
+const PURGE_INTERVAL_MS: i64 = 60_000;
+
+/// How long the last use of a pass that admits as often as it is shown is remembered.
+const PASS_KEEP_MS: i64 = 3_600_000;
+
+/// One-time passes whose use is remembered; beyond, those that end first are forgotten.
+const PASSES_MAX: usize = 200_000;
+
+/// Who was last seen where.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Presence {
+    #[n(0)]
+    people: HashMap<CredentialHash, Place>,
+    #[n(1)]
+    passes: HashMap<CredentialHash, PassUse>,
+    #[n(2)]
+    purged_at: Option<Instant>,
+    #[cbor(skip)]
+    occupancy: Occupancy,
+    #[cbor(skip)]
+    keep_ms: i64,
+}
+
+/// How many people were last seen at the doors of each zone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Occupancy(HashMap<String, Counts>);
+
+/// Somebody's last passage.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+struct Place {
+    /// The zone that the door leads into.
+    #[n(0)]
+    zone: String,
+    #[n(1)]
+    door: DoorId,
+    #[n(2)]
+    direction: Direction,
+    #[n(3)]
+    at: Instant,
+}
+
+/// The last use of a pass.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+struct PassUse {
+    #[n(0)]
+    door: DoorId,
+    #[n(1)]
+    at: Instant,
+    /// Zones that a one-time pass has opened, with the door and the time of the first entry.
+    #[n(2)]
+    entered: Vec<Place>,
+    #[n(3)]
+    one_time_until: Option<Instant>,
+}
+
+/// People whose last passage was into a zone, or out of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    entered: u32,
+    left: u32,
+}
+
+/// Whom a scan is about: a person of the directory, or else a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Who(CredentialHash);
+
+/// A scan that could repeat one before.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// Who.
+    pub who: Who,
+    /// Where.
+    pub door: &'a DoorId,
+    /// The zone that it leads into.
+    pub zone: &'a str,
+    /// Which way.
+    pub direction: Direction,
+    /// When.
+    pub at: Instant,
+}
+
+impl Presence {
+    /// Nobody was seen yet; who is seen is believed to be there for `keep_ms`.
+    pub fn new(keep_ms: i64) -> Self {
+        Self {
+            people: HashMap::new(),
+            passes: HashMap::new(),
+            purged_at: None,
+            occupancy: Occupancy::default(),
+            keep_ms,
+        }
+    }
+
+    /// Brings back what a checkpoint leaves out.
+    pub fn restored(mut self, keep_ms: i64) -> Self {
+        self.keep_ms = keep_ms;
+        self.occupancy.0.clear();
+        for place in self.people.values() {
+            self.occupancy.count(place, 1);
+        }
+        self
+    }
+
+    /// Takes note of an event: who has passed, or was recorded late, is where the door leads. Nobody has, where the event does
+    /// not tell any more who it was.
+    pub fn remember(&mut self, event: &Event) {
+        let now = event.decided_at;
+        if self.purged_at.is_none_or(|before| now.ms_since(before) >= PURGE_INTERVAL_MS) {
+            self.purge(now);
+        }
+        let verdict = &event.verdict;
+        let Some(zone) = verdict.zone.as_ref().filter(|_| !event.is_erased()) else { return };
+        let scan = match &event.subject {
+            Subject::Scan(scan) => scan,
+            Subject::Malformed(_) => return,
+            Subject::Assist(word) => return self.remember_word(event, word, zone),
+        };
+        let late = verdict.outcome == Outcome::Recorded && !verdict.open;
+        let at = if late { scan.scanned_at.min(event.received_at) } else { now };
+        let place = Place { zone: zone.clone(), door: event.door.clone(), direction: scan.direction, at };
+        if let Some(pass) = &scan.pass {
+            self.remember_pass(pass.id, pass.one_time_until, &place, verdict.open);
+        }
+        if verdict.open || late {
+            self.move_to(Who::of(verdict, scan).0, place);
+        }
+    }
+
+    /// Whether somebody goes in where they are already, entered less than `within_ms` ago, and were seen nowhere else since:
+    /// a badge handed back. Not the same door within `double_scan_ms`: that is one scan too many.
+    pub fn is_passback(&self, attempt: &Attempt<'_>, within_ms: i64, double_scan_ms: i64) -> bool {
+        let Some(last) = self.people.get(&attempt.who.0) else { return false };
+        let age_ms = attempt.at.ms_since(last.at);
+        let double = last.door == *attempt.door && age_ms <= double_scan_ms;
+        (attempt.direction, last.direction) == (Direction::In, Direction::In)
+            && last.zone == attempt.zone
+            && (0..within_ms).contains(&age_ms)
+            && !double
+    }
+
+    /// Whether a pass was shown at another door less than `within_ms` ago.
+    pub fn is_elsewhere(&self, pass: CredentialHash, attempt: &Attempt<'_>, within_ms: i64) -> bool {
+        let Some(last) = self.passes.get(&pass) else { return false };
+        last.door != *attempt.door && (0..within_ms).contains(&attempt.at.ms_since(last.at))
+    }
+
+    /// Whether a one-time pass has let its holder into this zone before; not the same door within `double_scan_ms`.
+    pub fn is_used(&self, pass: CredentialHash, attempt: &Attempt<'_>, double_scan_ms: i64) -> bool {
+        let Some(last) = self.passes.get(&pass) else { return false };
+        let before = last.entered.iter().find(|place| place.zone == attempt.zone && place.at <= attempt.at);
+        attempt.direction == Direction::In
+            && before
+                .is_some_and(|before| before.door != *attempt.door || attempt.at.ms_since(before.at) > double_scan_ms)
+    }
+
+    /// Forgets a person, and credentials and passes with these hashes, as if they had never been seen.
+    pub fn forget(&mut self, person: &str, credentials: &[CredentialHash]) {
+        let carriers = credentials.iter().map(|credential| Who::carrier(*credential));
+        for who in carriers.chain([Who::person(person)]) {
+            if let Some(place) = self.people.remove(&who.0) {
+                self.occupancy.count(&place, -1);
+            }
+            self.passes.remove(&who.0);
+        }
+    }
+
+    /// How many people are where.
+    pub fn occupancy(&self) -> &Occupancy {
+        &self.occupancy
+    }
+
+    /// Whether `zone`, or one around it, has no room for one more; who is inside already takes none.
+    pub fn is_full(&self, who: Who, zone: &str, zones: &Zones) -> bool {
+        let last = self.people.get(&who.0);
+        let position = last.and_then(|place| match place.direction {
+            Direction::In => Some(place.zone.as_str()),
+            Direction::Out => zones.around(&place.zone).first().map(String::as_str),
+        });
+        std::iter::once(zone).chain(zones.around(zone).iter().map(String::as_str)).any(|zone| {
+            let Some(capacity) = zones.get(zone).and_then(|zone| zone.capacity) else { return false };
+            let is_inside = position.is_some_and(|at| at == zone || zones.inside(zone).iter().any(|inner| inner == at));
+            !is_inside && self.occupancy.of(zone, zones) >= capacity
+        })
+    }
+
+    /// Whom a helper has let through has passed, where it is known who that was.
+    fn remember_word(&mut self, event: &Event, word: &AssistRecord, zone: &str) {
+        let Verdict { open: true, person, .. } = &event.verdict else { return };
+        let (zone, door, direction, at) = (zone.to_owned(), event.door.clone(), word.direction, event.decided_at);
+        let place = Place { zone, door, direction, at };
+        if let Some(pass) = &word.pass {
+            self.remember_pass(pass.id, pass.one_time_until, &place, true);
+        }
+        let who = person.as_deref().map(Who::person).or(word.credential.map(Who::carrier));
+        if let Some(who) = who {
+            self.move_to(who.0, place);
+        }
+    }
+
+    fn remember_pass(&mut self, id: CredentialHash, one_time_until: Option<Instant>, place: &Place, open: bool) {
+        let used = self.passes.entry(id).or_insert_with(|| PassUse {
+            door: place.door.clone(),
+            at: place.at,
+            entered: Vec::new(),
+            one_time_until,
+        });
+        used.door.clone_from(&place.door);
+        used.at = place.at;
+        used.one_time_until = one_time_until;
+        let enters = open && place.direction == Direction::In && one_time_until.is_some();
+        if enters && !used.entered.iter().any(|before| before.zone == place.zone) {
+            used.entered.push(place.clone());
+        }
+    }
+
+    fn move_to(&mut self, who: CredentialHash, place: Place) {
+        if let Some(before) = self.people.get(&who) {
+            // A late scan tells of the past: what is known since outweighs it.
+            if before.at > place.at {
+                return;
+            }
+            self.occupancy.count(before, -1);
+        }
+        self.occupancy.count(&place, 1);
+        self.people.insert(who, place);
+    }
+
+    /// Forgets what is too old to be believed.
+    fn purge(&mut self, now: Instant) {
+        self.purged_at = Some(now);
+        let Self { people, occupancy, keep_ms, .. } = self;
+        people.retain(|_, place| {
+            let keep = now.ms_since(place.at) <= *keep_ms;
+            if !keep {
+                occupancy.count(place, -1);
+            }
+            keep
+        });
+        self.passes.retain(|_, used| match used.one_time_until {
+            Some(until) => until >= now,
+            None => now.ms_since(used.at) <= PASS_KEEP_MS,
+        });
+        if self.passes.len() > PASSES_MAX {
+            let mut ends: Vec<_> = self.passes.values().map(|used| used.one_time_until.unwrap_or(used.at)).collect();
+            let surplus = ends.len() - PASSES_MAX;
+            let (_, last_to_go, _) = ends.select_nth_unstable(surplus);
+            let last_to_go = *last_to_go;
+            self.passes.retain(|_, used| used.one_time_until.unwrap_or(used.at) > last_to_go);
+        }
+    }
+}
+
+impl Occupancy {
+    /// People in `zone` and the zones inside it.
+    pub fn of(&self, zone: &str, zones: &Zones) -> u32 {
+        let counts = |zone: &str| self.0.get(zone).copied().unwrap_or_default();
+        // Who has left a zone is in the one around it.
+        let inside = zones.inside(zone).iter().filter(|inner| *inner != zone).map(|inner| counts(inner));
+        counts(zone).entered + inside.map(|counts| counts.entered + counts.left).sum::<u32>()
+    }
+
+    /// Zones at whose doors somebody was last seen.
+    pub fn zones(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// Counts somebody in or out of where they were last seen.
+    fn count(&mut self, place: &Place, by: i32) {
+        let here = match self.0.get_mut(&place.zone) {
+            Some(here) => here,
+            None => self.0.entry(place.zone.clone()).or_default(),
+        };
+        let side = match place.direction {
+            Direction::In => &mut here.entered,
+            Direction::Out => &mut here.left,
+        };
+        *side = side.saturating_add_signed(by);
+        if *here == Counts::default() {
+            self.0.remove(&place.zone);
+        }
+    }
+}
+
+impl Default for Presence {
+    fn default() -> Self {
+        Self::new(i64::from(KEEP_HOURS) * 3_600_000)
+    }
+}
+
+impl Who {
+    /// A person of the directory.
+    pub fn person(id: &str) -> Self {
+        let mut first = [0; 16];
+        first.iter_mut().zip(blake3::hash(id.as_bytes()).as_bytes()).for_each(|(to, from)| *to = *from);
+        Self(CredentialHash(first))
+    }
+
+    /// Whoever carries a credential that the directory does not know.
+    pub fn carrier(credential: CredentialHash) -> Self {
+        Self(credential)
+    }
+
+    fn of(verdict: &Verdict, scan: &ScanRecord) -> Self {
+        verdict.person.as_deref().map_or(Self::carrier(scan.credential), Self::person)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+    use protocol::{PassRecord, ScanId};
+
+    use super::*;
+    use base::testing::event;
+
+    const START_MS: i64 = 1_795_390_264_000;
+    const MINUTE: i64 = 60_000;
+
+    fn zones() -> Zones {
+        Zones::parse("[complex]\n[main]\nparent = \"complex\"\ncapacity = 2\n[tax]\nparent = \"main\"\n[lab]\nparent = \"complex\"\n")
+            .unwrap()
+    }
+
+    /// A passage of a person, `minutes` after the start.
+    fn passage(person: &str, zone: &str, direction: Direction, minutes: i64) -> Event {
+        let at = Instant::from_unix_ms(START_MS + minutes * MINUTE);
+        let mut event =
+            Event { decided_at: at, received_at: at, door: format!("{zone}-door").parse().unwrap(), ..event(1) };
+        event.verdict.person = Some(person.into());
+        event.verdict.zone = Some(zone.into());
+        if let Subject::Scan(scan) = &mut event.subject {
+            scan.id = ScanId { epoch: 1, seq: u64::try_from(minutes).unwrap() };
+            scan.direction = direction;
+            scan.scanned_at = at;
+        }
+        event
+    }
+
+    fn late(mut event: Event, at_minutes: i64) -> Event {
+        event.verdict.outcome = Outcome::Recorded;
+        event.verdict.open = false;
+        if let Subject::Scan(scan) = &mut event.subject {
+            scan.scanned_at = Instant::from_unix_ms(START_MS + at_minutes * MINUTE);
+        }
+        event
+    }
+
+    fn with_pass(mut event: Event, one_time: bool) -> Event {
+        let until = Instant::from_unix_ms(START_MS + 1_000 * MINUTE);
+        if let Subject::Scan(scan) = &mut event.subject {
+            scan.pass = Some(PassRecord { id: CredentialHash([9; 16]), one_time_until: one_time.then_some(until) });
+        }
+        event
+    }
+
+    fn seen(events: impl IntoIterator<Item = Event>) -> Presence {
+        let mut presence = Presence::default();
+        events.into_iter().for_each(|event| presence.remember(&event));
+        presence
+    }
+
+    fn attempt<'a>(door: &'a DoorId, zone: &'a str, minutes: i64) -> Attempt<'a> {
+        let at = Instant::from_unix_ms(START_MS + minutes * MINUTE);
+        Attempt { who: Who::person("P-1"), door, zone, direction: Direction::In, at }
+    }
+
+    #[test]
+    fn a_zone_holds_who_is_in_it_and_in_the_zones_inside() {
+        let presence = seen([
+            passage("P-1", "complex", Direction::In, 0),
+            passage("P-2", "main", Direction::In, 1),
+            passage("P-3", "tax", Direction::In, 2),
+            passage("P-4", "tax", Direction::In, 3),
+            // Who leaves an office is in the building around it.
+            passage("P-4", "tax", Direction::Out, 4),
+            passage("P-5", "complex", Direction::In, 5),
+            passage("P-5", "complex", Direction::Out, 6),
+        ]);
+        let occupancy = |zone| presence.occupancy().of(zone, &zones());
+        assert_eq!([occupancy("complex"), occupancy("main"), occupancy("tax"), occupancy("lab")], [4, 3, 1, 0]);
+        assert_eq!(presence.occupancy().of("unlisted", &zones()), 0);
+    }
+
+    #[test]
+    fn capacity_is_reached_and_freed_and_who_is_inside_needs_no_room() {
+        let mut presence = seen([passage("P-1", "main", Direction::In, 0), passage("P-2", "tax", Direction::In, 1)]);
+        let full = |presence: &Presence, person, zone| presence.is_full(Who::person(person), zone, &zones());
+        assert!(full(&presence, "P-3", "main") && full(&presence, "P-3", "tax"));
+        assert!(!full(&presence, "P-3", "lab") && !full(&presence, "P-3", "complex"));
+        assert!(!full(&presence, "P-1", "tax") && !full(&presence, "P-2", "main"));
+        presence.remember(&passage("P-1", "main", Direction::Out, 2));
+        assert!(!full(&presence, "P-3", "main"));
+        presence.remember(&passage("P-3", "main", Direction::In, 3));
+        assert!(full(&presence, "P-1", "main"));
+        // A missed exit does not take the place for ever.
+        presence.remember(&passage("P-9", "lab", Direction::In, 60 * i64::from(KEEP_HOURS) + 2));
+        assert!(!full(&presence, "P-1", "main"));
+        assert_eq!(presence.occupancy().of("main", &zones()), 1);
+    }
+
+    #[test]
+    fn a_badge_that_is_handed_back_is_found_and_a_missed_exit_is_forgiven() {
+        let door: DoorId = "main-door".parse().unwrap();
+        let other: DoorId = "side-door".parse().unwrap();
+        let back = |presence: &Presence, attempt: Attempt<'_>| presence.is_passback(&attempt, 15 * MINUTE, 5_000);
+        let inside = seen([passage("P-1", "main", Direction::In, 0)]);
+        assert!(back(&inside, attempt(&door, "main", 1)) && back(&inside, attempt(&other, "main", 1)));
+        // The same door again at once is a double scan; at another door it is not.
+        assert!(!back(&inside, attempt(&door, "main", 0)) && back(&inside, attempt(&other, "main", 0)));
+        assert!(!back(&inside, attempt(&door, "main", 15)), "a missed exit");
+        assert!(!back(&inside, attempt(&door, "tax", 1)), "another zone");
+        assert!(!back(&inside, Attempt { direction: Direction::Out, ..attempt(&door, "main", 1) }));
+        assert!(!back(&inside, Attempt { who: Who::person("P-2"), ..attempt(&door, "main", 1) }));
+        let left = seen([passage("P-1", "main", Direction::In, 0), passage("P-1", "main", Direction::Out, 1)]);
+        assert!(!back(&left, attempt(&door, "main", 2)));
+        let moved = seen([passage("P-1", "main", Direction::In, 0), passage("P-1", "lab", Direction::In, 1)]);
+        assert!(!back(&moved, attempt(&door, "main", 2)), "seen elsewhere: the exit was missed");
+    }
+
+    #[test]
+    fn who_was_turned_away_has_not_moved_and_a_late_scan_tells_of_the_past() {
+        let denied = |mut event: Event| {
+            event.verdict.outcome = Outcome::Denied;
+            event.verdict.open = false;
+            event
+        };
+        assert_eq!(seen([denied(passage("P-1", "main", Direction::In, 0))]).occupancy().of("main", &zones()), 0);
+        let late_in = late(passage("P-1", "main", Direction::In, 9), 2);
+        assert_eq!(seen([late_in.clone()]).occupancy().of("main", &zones()), 1);
+        let left_since = [passage("P-1", "main", Direction::Out, 5), late_in];
+        assert_eq!(seen(left_since).occupancy().of("main", &zones()), 0);
+    }
+
+    #[test]
+    fn a_pass_at_two_doors_within_seconds_is_found() {
+        let (here, there): (DoorId, DoorId) = ("main-door".parse().unwrap(), "lab-door".parse().unwrap());
+        let shown = seen([with_pass(passage("P-1", "main", Direction::In, 0), false)]);
+        let pass = CredentialHash([9; 16]);
+        assert!(shown.is_elsewhere(pass, &attempt(&there, "lab", 0), 5_000));
+        assert!(!shown.is_elsewhere(pass, &attempt(&there, "lab", 1), 5_000));
+        assert!(!shown.is_elsewhere(pass, &attempt(&here, "main", 0), 5_000));
+        assert!(!shown.is_elsewhere(CredentialHash([1; 16]), &attempt(&there, "lab", 0), 5_000));
+        assert!(!shown.is_used(pass, &attempt(&here, "main", 30), 5_000), "it admits as often as it is shown");
+    }
+
+    #[test]
+    fn a_one_time_pass_lets_into_each_zone_once() {
+        let (here, there): (DoorId, DoorId) = ("main-door".parse().unwrap(), "side-door".parse().unwrap());
+        let pass = CredentialHash([9; 16]);
+        let mut used = seen([with_pass(passage("V-1", "main", Direction::In, 0), true)]);
+        assert!(used.is_used(pass, &attempt(&here, "main", 30), 5_000));
+        assert!(used.is_used(pass, &attempt(&there, "main", 0), 5_000));
+        assert!(!used.is_used(pass, &attempt(&here, "main", 0), 5_000), "a double scan");
+        assert!(!used.is_used(pass, &attempt(&here, "tax", 30), 5_000), "a zone further in");
+        assert!(!used.is_used(pass, &Attempt { direction: Direction::Out, ..attempt(&here, "main", 30) }, 5_000));
+        // It is remembered for as long as the pass is good, and no longer.
+        used.remember(&passage("P-2", "lab", Direction::In, 999));
+        assert!(used.is_used(pass, &attempt(&here, "main", 999), 5_000));
+        used.remember(&passage("P-2", "lab", Direction::In, 1_001));
+        assert!(!used.is_used(pass, &attempt(&here, "main", 1_001), 5_000));
+    }
+
+    #[test]
+    fn an_event_whose_keys_were_destroyed_is_nobodys_passage() {
+        let mut erased = with_pass(passage("P-1", "main", Direction::In, 0), true);
+        let part = protocol::SealedPart { of: 7, bytes: Vec::new() };
+        erased.verdict.person = None;
+        erased.sealed = Some(protocol::Sealed { person: Some(part), helper: None });
+        let presence = seen([erased]);
+        assert!(presence.people.is_empty() && presence.passes.is_empty());
+    }
+
+    #[test]
+    fn who_is_forgotten_was_never_seen() {
+        let by_credential = |mut event: Event| {
+            event.verdict.person = None;
+            event
+        };
+        let theirs = [
+            with_pass(passage("P-1", "main", Direction::In, 1), true),
+            by_credential(passage("P-1", "tax", Direction::In, 2)),
+        ];
+        let other = passage("P-2", "main", Direction::In, 3);
+        let mut presence = seen(theirs.into_iter().chain([other.clone()]));
+        assert_eq!(presence.occupancy().of("complex", &zones()), 3);
+        presence.forget("P-1", &[CredentialHash([7; 16]), CredentialHash([9; 16])]);
+        assert_eq!(Presence { purged_at: None, ..presence }, Presence { purged_at: None, ..seen([other]) });
+    }
+
+    #[test]
+    fn a_checkpoint_brings_everything_back() {
+        let presence = seen([
+            passage("P-1", "main", Direction::In, 0),
+            with_pass(passage("P-2", "tax", Direction::In, 1), true),
+            passage("P-2", "tax", Direction::Out, 2),
+        ]);
+        let bytes = minicbor::to_vec(&presence).unwrap();
+        let restored = minicbor::decode::<Presence>(&bytes).unwrap().restored(presence.keep_ms);
+        assert_eq!(restored, presence);
+    }
+
+    proptest! {
+        #[test]
+        fn occupancy_agrees_with_a_walk_through_all_that_happened(
+            steps in proptest::collection::vec((0..6u8, 0..4usize, any::<bool>(), 0..40i64), 0..60)
+        ) {
+            let (zones, names) = (zones(), ["complex", "main", "tax", "lab"]);
+            let (mut presence, mut last, mut minute) = (Presence::default(), BTreeMap::new(), 0);
+            for (person, zone, enters, later) in steps {
+                minute += later;
+                let direction = if enters { Direction::In } else { Direction::Out };
+                presence.remember(&passage(&person.to_string(), names[zone], direction, minute));
+                last.insert(person, (names[zone], enters, minute));
+            }
+            presence.purge(Instant::from_unix_ms(START_MS + minute * MINUTE));
+            for zone in names {
+                let inside: BTreeSet<_> = last
+                    .iter()
+                    .filter(|(_, (_, _, at))| minute - at <= 60 * i64::from(KEEP_HOURS))
+                    .filter(|(_, (place, enters, _))| {
+                        let position = if *enters { Some(*place) } else { zones.around(place).first().map(String::as_str) };
+                        position.is_some_and(|at| at == zone || zones.around(at).iter().any(|around| around == zone))
+                    })
+                    .collect();
+                prop_assert_eq!(presence.occupancy().of(zone, &zones) as usize, inside.len(), "{}", zone);
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Makes a new site: a folder with everything that the gateway needs to start.
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path};
+
+use jiff::tz::TimeZone;
+use protocol::{Instant, SiteId};
+
+use super::authority::{Authority, Validity, new_authority};
+use super::error::SiteError;
+use super::files::{Access, create, create_folder, failed, make_private, sync_folder};
+use super::tokens::new_token;
+use super::x509::alternative_names;
+use super::{AUTHORITY_DAYS, CERTIFICATE_DAYS, Secret, SiteFolder, hex, issued, random};
+
+/// What a new site is made from.
+#[derive(Clone, Debug)]
+pub struct InitOptions<'a> {
+    /// The site's name.
+    pub site: SiteId,
+    /// Its time zone, an IANA name.
+    pub time_zone: String,
+    /// DNS names and addresses under which doors reach the gateway, besides the local ones.
+    pub host_names: Vec<String>,
+    /// The files of the policy folder: name and content.
+    pub policy_files: &'a [(&'a str, &'a str)],
+}
+
+/// A site that was made.
+#[derive(Clone, Debug)]
+pub struct Initialized {
+    /// Where it is.
+    pub folder: SiteFolder,
+    /// The administrator's token: 32 random bytes in base64url. Only the BLAKE3 hash of this text is kept, so it can be
+    /// shown once and never again.
+    pub admin_token: Secret,
+}
+
+/// The configuration of a new site, with `{site}` and `{time_zone}` to be filled in.
+const GAPURA_TOML: &str = include_str!("../../../../deploy/gapura.toml");
+
+const ZONES_TOML: &str = include_str!("../../../../deploy/zones.toml");
+
+const CALENDAR_TOML: &str = include_str!("../../../../deploy/calendar.toml");
+
+const DOORS_TOML: &str = "\
+# The doors of this site, one table each.
+#
+# [main-in]             the door's name, also in its topics and its certificate: 1 to 32 of a-z, 0-9 and -
+# zone = \"main\"         where it leads
+# mode = \"observe\"      off: everybody passes, nobody is judged; observe: everybody passes, decisions are only kept;
+#                       warn: everybody passes, the display warns; enforce: the decision binds; absent: as zones.toml says
+#                       of its zone. With days: mode = [{ mode = \"observe\" }, { mode = \"warn\", from = \"2026-12-01\" }]
+#
+# `gapura door add` adds a table here and makes the certificate of the door's reader.
+";
+
+/// Makes a site in `dir`, which must be empty or absent; its parent must exist. Nothing is ever overwritten.
+///
+/// # Errors
+/// When `dir` is not empty, an option is not valid, or a file cannot be made. What was made until then stays.
+pub fn init(dir: &Path, options: &InitOptions<'_>, now: Instant) -> Result<Initialized, SiteError> {
+    check(options)?;
+    make_root(dir)?;
+    let folder = SiteFolder::new(dir);
+    let (trust, policy) = (folder.trust(), folder.policy());
+    let folders = [&policy, &folder.pki(""), &folder.doors(), &folder.secrets(), &folder.data(), &trust];
+    folders
+        .into_iter()
+        .chain([&trust.join("passes"), &trust.join("health")])
+        .try_for_each(|path| create_folder(path))?;
+
+    let configuration = GAPURA_TOML.replace("{site}", options.site.as_str()).replace("{time_zone}", &options.time_zone);
+    create(&folder.gapura_toml(), configuration, Access::Plain)?;
+    create(&folder.doors_toml(), DOORS_TOML, Access::Plain)?;
+    create(&folder.zones_toml(), ZONES_TOML, Access::Plain)?;
+    create(&folder.calendar_toml(), CALENDAR_TOML, Access::Plain)?;
+    for (name, content) in options.policy_files {
+        let path = policy.join(name);
+        if let Some(inside) = path.parent().filter(|inside| !inside.is_dir()) {
+            create_folder(inside)?;
+        }
+        create(&path, content, Access::Plain)?;
+    }
+
+    let (certificate, key, list) = new_authority(&options.site, Validity::days(now, AUTHORITY_DAYS))?;
+    create(&folder.ca_certificate(), certificate, Access::Plain)?;
+    create(&folder.ca_key(), key.reveal(), Access::Secret)?;
+    create(&folder.crl(), list, Access::Plain)?;
+    create(&folder.issued(), issued::HEADER, Access::Plain)?;
+    let authority = Authority::open(&folder, &options.site)?;
+    let gateway = authority.issue_gateway(&options.host_names, Validity::days(now, CERTIFICATE_DAYS))?;
+    create(&folder.gateway_certificate(), gateway.certificate_pem, Access::Plain)?;
+    create(&folder.gateway_key(), gateway.key_pem.reveal(), Access::Secret)?;
+
+    create(&folder.badge_key(), hex(&random::<32>()?) + "\n", Access::Secret)?;
+    let (admin_token, hash) = new_token()?;
+    create(&folder.admin_token(), format!("{}\n", hash.to_hex()), Access::Secret)?;
+
+    for path in [policy, trust, folder.pki(""), folder.secrets(), dir.to_owned()] {
+        sync_folder(&path)?;
+    }
+    Ok(Initialized { folder, admin_token })
+}
+
+fn check(options: &InitOptions<'_>) -> Result<(), SiteError> {
+    TimeZone::get(&options.time_zone)
+        .map_err(|source| SiteError::TimeZone { name: options.time_zone.clone(), source })?;
+    alternative_names(None, &options.host_names)?;
+    for (name, _) in options.policy_files {
+        let written: Vec<_> = Path::new(name).components().collect();
+        let plain = written.iter().all(|component| matches!(component, Component::Normal(_)));
+        if !plain || !(1..=2).contains(&written.len()) || name.ends_with('/') {
+            return Err(SiteError::PolicyName { name: (*name).to_owned() });
+        }
+    }
+    Ok(())
+}
+
+fn make_root(dir: &Path) -> Result<(), SiteError> {
+    match fs::read_dir(dir).map(|mut entries| entries.next().is_none()) {
+        Ok(true) => make_private(dir),
+        Ok(false) => Err(SiteError::NotEmpty { path: dir.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create_folder(dir),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            Err(SiteError::NotAFolder { path: dir.to_owned() })
+        }
+        Err(error) => Err(failed("look into", dir)(error)),
+    }
+}

@@ -1,0 +1,342 @@
+//! Who a connection belongs to, and whether it may stay: from its first byte to CONNACK.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use protocol::{Channel, DoorId, DoorStatus};
+use rustls::CertificateError;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsAcceptor;
+
+use super::Front;
+use super::codec::{self, Connect, Packet, Version, Will};
+use super::framing;
+use super::limits::Bucket;
+use super::outbox::Intake;
+use super::pending::Place;
+use super::publish::TOPIC_ALIAS_MAX;
+use super::reason::{Reason, Refusal};
+use super::registry::Presence;
+use super::reply::{self, Welcome};
+use super::scans::Scans;
+use super::session::{DoorPart, HelperPart, LastWill, MonitorPart, Part, Session};
+use super::wire::{Stream, Wire};
+use crate::monitors::{AttachError, MonitorLink};
+use base::identity::{Identity, Role};
+
+/// What the client ids of monitors start with where there is no certificate to tell them from doors.
+const MONITOR_PREFIX: &str = "monitor-";
+
+/// The same of helpers' devices.
+const HELPER_PREFIX: &str = "helper-";
+
+/// A timer that has nothing to do is set so far ahead.
+const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How a connection proves who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// By its certificate.
+    Certificate,
+    /// Not at all: its client id is believed.
+    None,
+}
+
+/// A connection that has sent its CONNECT.
+struct Caller {
+    wire: Wire,
+    version: Version,
+    connect: Box<Connect>,
+    /// By its certificate.
+    identity: Option<Result<Identity, ()>>,
+    /// Under which its certificate was judged.
+    tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+/// Leads a new connection to its session; `None` when it did not get that far.
+pub(super) async fn admit(
+    front: Front,
+    socket: TcpStream,
+    address: IpAddr,
+    proof: Proof,
+    mut place: Place,
+) -> Option<Box<Session>> {
+    let deadline = Instant::now() + front.config.connect_timeout();
+    let listened = tokio::select! {
+        biased;
+        () = place.lost() => return None,
+        listened = listen(&front, socket, proof, deadline) => listened,
+    };
+    let mut caller = listened?;
+    drop(place);
+    match judge(&front, &mut caller).await {
+        Ok(admitted) => Some(session(&front, caller, admitted)),
+        Err((reason, counted_as)) => {
+            front.metrics.refuse_connection(counted_as);
+            tracing::debug!(%address, reason = reason.0, counted_as, "connection refused");
+            reply::refusal(&mut caller.wire.out, caller.version, reason);
+            caller.wire.close().await;
+            None
+        }
+    }
+}
+
+/// Hears a connection up to its CONNECT.
+async fn listen(front: &Front, socket: TcpStream, proof: Proof, deadline: Instant) -> Option<Caller> {
+    let (stream, identity, tls) = match proof {
+        Proof::None => (Stream::Plain(socket), None, None),
+        Proof::Certificate => {
+            let tls = front.tls.load_full();
+            let accepting = TlsAcceptor::from(Arc::clone(&tls)).accept(socket).into_fallible();
+            let stream = match timeout_at(deadline, accepting).await {
+                Ok(Ok(stream)) => stream,
+                Ok(Err((error, socket))) => {
+                    front.metrics.fail_tls(tls_failure(&error));
+                    // The alert says what is wrong with a certificate: a reset must not overtake it.
+                    Box::pin(Wire::new(Stream::Plain(socket), front.config.write_timeout()).close()).await;
+                    return None;
+                }
+                Err(_) => {
+                    front.metrics.fail_tls("timeout");
+                    return None;
+                }
+            };
+            let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            let identity = certificate.and_then(|certificate| Identity::of(&front.site, certificate).ok());
+            (Stream::Tls(Box::new(stream)), Some(identity.ok_or(())), Some(tls))
+        }
+    };
+    let mut wire = Wire::new(stream, front.config.write_timeout());
+    match timeout_at(deadline, first_packet(front, &mut wire)).await {
+        Ok(Ok((version, connect))) => Some(Caller { wire, version, connect, identity, tls }),
+        Ok(Err(counted_as)) => {
+            front.metrics.refuse_connection(counted_as);
+            Box::pin(wire.close()).await;
+            None
+        }
+        Err(_) => {
+            front.metrics.refuse_connection("connect_timeout");
+            None
+        }
+    }
+}
+
+/// Reads CONNECT, or says what came instead. What is to be answered to that is in the wire already.
+async fn first_packet(front: &Front, wire: &mut Wire) -> Result<(Version, Box<Connect>), &'static str> {
+    let frame = loop {
+        match framing::peek(&wire.input, front.config.packet_bytes_max) {
+            Ok(Some(frame)) => break frame,
+            Ok(None) => match wire.read().await {
+                Ok(0) | Err(_) => return Err("no_connect"),
+                Ok(_) => {}
+            },
+            Err(_) => return Err("not_mqtt"),
+        }
+    };
+    let version = match codec::version(&wire.input, frame) {
+        Some(Ok(version)) => version,
+        Some(Err(version)) => {
+            reply::refusal(&mut wire.out, version, Reason::UNSUPPORTED_VERSION);
+            return Err("protocol_version");
+        }
+        None => return Err("no_connect"),
+    };
+    let packet = frame.take(&mut wire.input);
+    match codec::decode(version, frame, packet) {
+        Ok(Packet::Connect(connect)) => Ok((version, connect)),
+        Ok(_) => Err("no_connect"),
+        Err(reason) => {
+            front.metrics.packets_malformed.inc();
+            reply::refusal(&mut wire.out, version, reason);
+            Err("malformed")
+        }
+    }
+}
+
+/// A caller that is let in.
+struct Admitted {
+    presence: Presence,
+    part: AdmittedPart,
+}
+
+enum AdmittedPart {
+    Door(DoorId, Option<Box<LastWill>>),
+    /// A helper's device is one that may also speak.
+    Monitor(Box<MonitorLink>, Option<DoorId>),
+}
+
+/// Judges a caller, and makes it the one connection of its client.
+async fn judge(front: &Front, caller: &mut Caller) -> Result<Admitted, Refusal> {
+    let Caller { version, connect, identity, tls, .. } = caller;
+    if connect.wants_authentication {
+        return Err((Reason::BAD_AUTHENTICATION_METHOD, "authentication_method"));
+    }
+    let identity = match identity.take() {
+        Some(identity) => identity.map_err(|()| (Reason::NOT_AUTHORIZED, "certificate"))?,
+        None => believed(&connect.client_id)?,
+    };
+    check_rights(front, &identity, connect)?;
+    let will = connect.will.take();
+    let part = match &identity.role {
+        Role::Door(door) => {
+            let will = will.map(|will| last_will(front, door, will)).transpose()?;
+            AdmittedPart::Door(door.clone(), will)
+        }
+        Role::Monitor(_) | Role::Helper(_) if will.is_some() => return Err((Reason::NOT_AUTHORIZED, "will")),
+        Role::Monitor(name) | Role::Helper(name) => {
+            let attached = front.monitors.attach(name.as_str()).await;
+            let link = attached.map_err(|error| match error {
+                AttachError::Full { .. } => (Reason::SERVER_BUSY, "monitors_max"),
+                _ => (Reason::SERVER_UNAVAILABLE, "router"),
+            })?;
+            let helper = matches!(identity.role, Role::Helper(_)).then(|| name.clone());
+            AdmittedPart::Monitor(Box::new(link), helper)
+        }
+        Role::Gateway => return Err((Reason::NOT_AUTHORIZED, "role")),
+    };
+    let mqtt = if *version == Version::V5 { "5" } else { "3.1.1" };
+    let presence = front.registry.join(identity, mqtt).await?;
+    // A revocation may have come between the handshake and the join: it has not seen this connection, and the handshake has
+    // not seen it. The client may try again.
+    if tls.as_ref().is_some_and(|tls| !Arc::ptr_eq(tls, &front.tls.load())) {
+        return Err((Reason::SERVER_UNAVAILABLE, "tls_reloaded"));
+    }
+    Ok(Admitted { presence, part })
+}
+
+/// Makes the session of a caller that is let in, with CONNACK on its wire.
+fn session(front: &Front, caller: Caller, Admitted { presence, part }: Admitted) -> Box<Session> {
+    let Caller { mut wire, version, connect, .. } = caller;
+    let config = &front.config;
+    let (kept, session_expiry_s, prefix) = match &part {
+        AdmittedPart::Door(door, _) => (
+            front.registry.take_kept(door).filter(|_| !connect.clean),
+            connect.session_expiry_s.unwrap_or(u32::MAX).min(config.session_expiry_s_max),
+            protocol::topic::door_prefix(&front.site, door),
+        ),
+        AdmittedPart::Monitor(..) => (None, 0, String::new()),
+    };
+    let keep_alive_s = match connect.keep_alive_s {
+        0 => config.keep_alive_s_max,
+        // A 3.1.1 client cannot be told of another one.
+        asked if version == Version::V311 => asked,
+        asked => asked.min(config.keep_alive_s_max),
+    };
+    let welcome = Welcome {
+        session_present: kept.is_some(),
+        session_expiry_s: (connect.session_expiry_s != Some(session_expiry_s)).then_some(session_expiry_s),
+        receive_max: config.in_flight_max,
+        packet_bytes_max: u32::try_from(config.packet_bytes_max).unwrap_or(u32::MAX),
+        topic_alias_max: TOPIC_ALIAS_MAX,
+        client_id: presence.client.identity.role.client_id().filter(|_| connect.client_id.is_empty()),
+        keep_alive_s: (keep_alive_s != connect.keep_alive_s).then_some(keep_alive_s),
+        response_information: Some(&*prefix).filter(|prefix| connect.wants_response_information && !prefix.is_empty()),
+    };
+    reply::welcome(&mut wire.out, version, &welcome);
+    let now = Instant::now();
+    let settings_version =
+        kept.as_ref().map_or_else(|| front.registry.settings_version(), |kept| kept.settings_version);
+    let (subscriptions, outbox, received) =
+        kept.map(|kept| (kept.subscriptions, kept.outbox, kept.received)).unwrap_or_default();
+    let part = match part {
+        AdmittedPart::Door(door, will) => {
+            let scans = Scans::new(usize::from(config.in_flight_max));
+            Part::Door(DoorPart { door, scans, received, clock_offset_ms: None, settings_version, will })
+        }
+        AdmittedPart::Monitor(link, helper) => {
+            let bucket = Mutex::new(Bucket::new(now));
+            let scans = || Scans::new(usize::from(config.in_flight_max));
+            let helper = helper.map(|name| HelperPart { name, scans: scans() });
+            Part::Monitor(Box::new(MonitorPart { link, bucket, retained: Vec::new(), helper }))
+        }
+    };
+    let silence_max = Duration::from_millis(u64::from(keep_alive_s) * 1500);
+    Box::new(Session {
+        front: Arc::clone(front),
+        wire,
+        intake: Intake {
+            version,
+            prefix: prefix.into(),
+            receive_max: usize::from(connect.receive_max.min(config.in_flight_max)),
+            packet_bytes_max: usize::try_from(connect.packet_bytes_max).unwrap_or(usize::MAX),
+        },
+        expires_at: now + expires_in(front, &presence),
+        presence,
+        part,
+        subscriptions,
+        outbox,
+        aliases: Vec::new(),
+        silence_max,
+        session_expiry_s,
+        last_packet: now,
+        paused_until: None,
+        blocked: false,
+        stopping: None,
+        timer: Box::pin(tokio::time::sleep_until(now + silence_max)),
+    })
+}
+
+/// The identity of a client without a certificate, as its client id says.
+fn believed(client_id: &str) -> Result<Identity, Refusal> {
+    let name = client_id.parse().map_err(|_| (Reason::CLIENT_ID_INVALID, "client_id"))?;
+    let role = if client_id.starts_with(MONITOR_PREFIX) {
+        Role::Monitor(name)
+    } else if client_id.starts_with(HELPER_PREFIX) {
+        Role::Helper(name)
+    } else {
+        Role::Door(name)
+    };
+    Ok(Identity { role, serial: Vec::new(), not_after: protocol::Instant::from_unix_ms(i64::MAX) })
+}
+
+fn check_rights(front: &Front, identity: &Identity, connect: &Connect) -> Result<(), Refusal> {
+    let client_id = identity.role.client_id().ok_or((Reason::NOT_AUTHORIZED, "role"))?;
+    if let Role::Door(door) = &identity.role
+        && (front.known_door)(door).is_none()
+    {
+        return Err((Reason::NOT_AUTHORIZED, "unknown_door"));
+    }
+    let assigned = connect.client_id.is_empty() && connect.clean;
+    if connect.client_id != client_id && !assigned {
+        return Err((Reason::CLIENT_ID_INVALID, "client_id"));
+    }
+    Ok(())
+}
+
+/// A will is a door's status, or refused.
+fn last_will(front: &Front, door: &DoorId, will: Will) -> Result<Box<LastWill>, Refusal> {
+    let topic = protocol::topic::door_prefix(&front.site, door) + Channel::Status.as_str();
+    if will.topic != topic {
+        return Err((Reason::NOT_AUTHORIZED, "will"));
+    }
+    let status = DoorStatus::from_json(&will.payload).map_err(|_| (Reason::PAYLOAD_INVALID, "will"))?;
+    let payload = Bytes::copy_from_slice(&will.payload);
+    Ok(Box::new(LastWill { status, payload, delay_s: will.delay_s }))
+}
+
+fn expires_in(front: &Front, presence: &Presence) -> Duration {
+    let left_ms = presence.client.identity.not_after.ms_since(front.clock.now());
+    Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)).min(FAR)
+}
+
+fn tls_failure(error: &io::Error) -> &'static str {
+    use rustls::Error as Tls;
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Tls>()) {
+        Some(Tls::NoCertificatesPresented) => "no_certificate",
+        Some(Tls::InvalidCertificate(error)) => match error {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => "expired",
+            // The reader's certificate or one of the two clocks is wrong.
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "not_yet_valid",
+            CertificateError::Revoked => "revoked",
+            CertificateError::UnknownIssuer
+            | CertificateError::BadSignature
+            | CertificateError::UnsupportedSignatureAlgorithmContext { .. } => "unknown_ca",
+            _ => "bad_certificate",
+        },
+        _ => "other",
+    }
+}

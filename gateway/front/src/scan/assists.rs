@@ -1,0 +1,330 @@
+//! Helpers' words: which scans wait for one, which were said before, and what a new one comes to. Derived from the log, like
+//! everything else that the spine remembers.
+
+use std::collections::{HashMap, VecDeque};
+
+use minicbor::{Decode, Encode};
+use protocol::{
+    AnsweredScan, AssistAction, AssistRecord, CredentialHash, Direction, DoorId, Event, HealthStatus, Instant,
+    Language, Outcome, PassRecord, PersonClass, ScanId, ScanRecord, Subject, Text, Verdict, Via,
+};
+
+use super::Word;
+use access::Snapshot;
+
+/// Scans of one door that are remembered as waiting for a helper; beyond, the oldest is forgotten.
+const WAITING_MAX: usize = 32;
+
+/// How long a scan is remembered as waiting, so that a late word is told from one about no scan, in milliseconds.
+const WAITING_KEEP_MS: i64 = 3_600_000;
+
+/// Words at one door that are known again when they are sent again; beyond, the oldest is forgotten.
+const WORDS_MAX: usize = 128;
+
+/// What doors' helpers were asked and have said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Assists {
+    #[n(0)]
+    doors: HashMap<DoorId, AtDoor>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+struct AtDoor {
+    /// The oldest first.
+    #[n(0)]
+    waiting: VecDeque<WaitingScan>,
+    /// The oldest first.
+    #[n(1)]
+    words: VecDeque<SaidWord>,
+}
+
+/// A scan whose event says that a helper must confirm.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+struct WaitingScan {
+    #[n(0)]
+    id: ScanId,
+    #[n(1)]
+    event: u64,
+    #[n(2)]
+    decided_at: Instant,
+    #[n(3)]
+    direction: Direction,
+    #[n(4)]
+    person: Option<String>,
+    #[n(5)]
+    class: Option<PersonClass>,
+    #[n(6)]
+    status: Option<HealthStatus>,
+    #[n(7)]
+    language: Option<Language>,
+    #[n(8)]
+    credential: CredentialHash,
+    #[n(9)]
+    pass: Option<PassRecord>,
+}
+
+/// A word that is in the log.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+struct SaidWord {
+    #[n(0)]
+    event: u64,
+    #[n(1)]
+    device: DoorId,
+    #[n(2)]
+    via: Via,
+    #[n(3)]
+    action: AssistAction,
+    #[n(4)]
+    scan: Option<ScanId>,
+    #[n(5)]
+    id: Option<String>,
+    /// Whether it has decided about its scan: no other may any more.
+    #[n(6)]
+    settles: bool,
+    /// Whether its scan waited for a helper.
+    #[n(7)]
+    found: bool,
+    #[n(8)]
+    person: Option<String>,
+}
+
+/// A word as it is put to the judgement.
+#[derive(Clone, Copy, Debug)]
+pub struct Spoken<'a> {
+    /// Where the helper stands.
+    pub door: &'a DoorId,
+    /// When the word arrived.
+    pub received_at: Instant,
+    /// What was said.
+    pub word: &'a Word,
+}
+
+/// What a word comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finding {
+    Admitted,
+    Refused,
+    Expired,
+    UnknownScan,
+    Answered,
+    UnknownPerson,
+    UnknownDoor,
+}
+
+impl Assists {
+    /// The event of the same word, said before: the same device has given it the same id, or has done the same about the same
+    /// scan.
+    pub fn lookup(&self, door: &DoorId, word: &Word) -> Option<u64> {
+        let here = self.doors.get(door)?;
+        let (assist, scan) = (&word.assist, word.assist.scan());
+        let again = here.words.iter().rev().find(|said| {
+            let same_id = assist.id.is_some() && said.id == assist.id;
+            let same_scan = scan.is_some() && said.scan == scan && said.action == assist.action;
+            // One that came to nothing may be mended: with another id or person, or once its scan is there.
+            let same_words = said.person == assist.person && said.id == assist.id;
+            let same_answer = said.settles || (same_words && (said.found || !here.waits(scan)));
+            said.device == word.device && said.via == word.via && (same_id || (same_scan && same_answer))
+        });
+        again.map(|said| said.event)
+    }
+
+    /// Takes note of an event.
+    pub fn remember(&mut self, event: &Event) {
+        match &event.subject {
+            Subject::Scan(scan) if event.verdict.outcome == Outcome::Assist => self.wait(event, scan),
+            Subject::Scan(_) | Subject::Malformed(_) => {}
+            Subject::Assist(word) => self.said(event, word),
+        }
+    }
+
+    /// Forgets who a person's scans and words were about, as if their events did not tell it any more.
+    pub fn forget(&mut self, person: &str, credentials: &[CredentialHash]) {
+        let is_theirs = |of: Option<&str>, shown: Option<&CredentialHash>| {
+            of.map_or_else(|| shown.is_some_and(|shown| credentials.contains(shown)), |of| of == person)
+        };
+        for here in self.doors.values_mut() {
+            for scan in &mut here.waiting {
+                if is_theirs(scan.person.as_deref(), Some(&scan.credential)) {
+                    (scan.person, scan.credential, scan.pass) = (None, CredentialHash::SEALED, None);
+                }
+            }
+            for word in &mut here.words {
+                word.person.take_if(|named| named == person);
+            }
+        }
+    }
+
+    /// Judges a word that was not said before. Pure: the same arguments give the same verdict.
+    pub fn judge(
+        &self,
+        snapshot: &Snapshot,
+        spoken: &Spoken<'_>,
+        within_ms: u64,
+        now: Instant,
+    ) -> (AssistRecord, Verdict) {
+        let Spoken { door, word, .. } = spoken;
+        let assist = &word.assist;
+        let here = self.doors.get(*door);
+        let asked = assist.scan();
+        let waiting = asked.and_then(|id| here?.waiting.iter().find(|scan| scan.id == id));
+        let named = assist.person.as_deref().map(|id| snapshot.directory.person(id));
+
+        let settled = asked.is_some() && here.is_some_and(|here| here.is_settled(asked));
+        let within_ms = i64::try_from(within_ms).unwrap_or(i64::MAX);
+        // A word that was held while the log did not work is late as well: nobody stands at the door any more.
+        let late = |since: Instant| now.ms_since(since) > within_ms;
+        let finding = if snapshot.doors.get(door).is_none() {
+            Finding::UnknownDoor
+        } else if settled {
+            Finding::Answered
+        } else if asked.is_some() && waiting.is_none() {
+            Finding::UnknownScan
+        } else if late(spoken.received_at) || waiting.is_some_and(|scan| late(scan.decided_at)) {
+            Finding::Expired
+        } else if named == Some(None) {
+            Finding::UnknownPerson
+        } else {
+            match assist.action {
+                AssistAction::Admit => Finding::Admitted,
+                AssistAction::Refuse => Finding::Refused,
+            }
+        };
+        let direction = assist.direction.or(waiting.map(|scan| scan.direction)).unwrap_or(Direction::In);
+        let record = AssistRecord {
+            action: assist.action,
+            helper: assist.helper.clone(),
+            reason: assist.reason.clone(),
+            person: assist.person.clone(),
+            answers: asked.map(|id| AnsweredScan { id, event: waiting.map(|scan| scan.event) }),
+            direction,
+            device: word.device.clone(),
+            via: word.via,
+            id: assist.id.clone(),
+            credential: waiting.map(|scan| scan.credential).filter(|shown| *shown != CredentialHash::SEALED),
+            pass: waiting.and_then(|scan| scan.pass),
+        };
+        let mut verdict = finding.verdict(direction);
+        if let Some(door) = snapshot.doors.get(door) {
+            verdict.mode = snapshot.mode_at(door, now);
+            verdict.zone = Some(door.zone.clone());
+        }
+        match (named, waiting) {
+            (Some(Some(person)), _) => {
+                verdict.person = Some(person.id.to_owned());
+                verdict.class = Some(person.class);
+                verdict.status = person.status.filter(|_| person.status_until.is_none_or(|until| until >= now));
+            }
+            (Some(None), _) | (None, None) => {}
+            (None, Some(scan)) => {
+                verdict.person.clone_from(&scan.person);
+                (verdict.class, verdict.status, verdict.language) = (scan.class, scan.status, scan.language);
+            }
+        }
+        (record, verdict)
+    }
+
+    fn wait(&mut self, event: &Event, scan: &ScanRecord) {
+        let verdict = &event.verdict;
+        let here = self.door(&event.door);
+        while here.waiting.front().is_some_and(|old| event.decided_at.ms_since(old.decided_at) > WAITING_KEEP_MS)
+            || here.waiting.len() >= WAITING_MAX
+        {
+            here.waiting.pop_front();
+        }
+        here.waiting.push_back(WaitingScan {
+            id: scan.id,
+            event: event.number,
+            decided_at: event.decided_at,
+            direction: scan.direction,
+            person: verdict.person.clone(),
+            class: verdict.class,
+            status: verdict.status,
+            language: verdict.language,
+            credential: scan.credential,
+            pass: scan.pass,
+        });
+    }
+
+    fn said(&mut self, event: &Event, word: &AssistRecord) {
+        let scan = word.answers.map(|answers| answers.id);
+        let settles = Finding::settles(&event.verdict);
+        let here = self.door(&event.door);
+        if settles {
+            here.waiting.retain(|waiting| Some(waiting.id) != scan);
+        }
+        if here.words.len() >= WORDS_MAX {
+            here.words.pop_front();
+        }
+        here.words.push_back(SaidWord {
+            event: event.number,
+            device: word.device.clone(),
+            via: word.via,
+            action: word.action,
+            scan,
+            id: word.id.clone(),
+            settles,
+            found: word.answers.is_some_and(|answers| answers.event.is_some()),
+            person: word.person.clone(),
+        });
+    }
+
+    fn door(&mut self, door: &DoorId) -> &mut AtDoor {
+        self.doors.entry(door.clone()).or_default()
+    }
+}
+
+impl AtDoor {
+    fn waits(&self, scan: Option<ScanId>) -> bool {
+        self.waiting.iter().any(|waiting| Some(waiting.id) == scan)
+    }
+
+    fn is_settled(&self, scan: Option<ScanId>) -> bool {
+        self.words.iter().any(|said| said.settles && said.scan == scan)
+    }
+}
+
+impl Finding {
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::Admitted => "helper-admitted",
+            Self::Refused => "helper-refused",
+            Self::Expired => "assist-expired",
+            Self::UnknownScan => "assist-unknown-scan",
+            Self::Answered => "assist-answered",
+            Self::UnknownPerson => "assist-unknown-person",
+            Self::UnknownDoor => "unknown-door",
+        }
+    }
+
+    /// Whether a verdict says whether somebody passes, and not only that the word could not be taken.
+    fn settles(verdict: &Verdict) -> bool {
+        [Self::Admitted, Self::Refused].iter().any(|finding| finding.reason() == verdict.reason)
+    }
+
+    fn text(self, direction: Direction) -> Text {
+        let (id, en) = match (self, direction) {
+            (Self::Admitted, Direction::In) => {
+                ("Diizinkan petugas, silakan masuk", "Admitted by a helper, please come in")
+            }
+            (Self::Admitted, Direction::Out) => ("Diizinkan petugas, sampai jumpa", "Let out by a helper, goodbye"),
+            (Self::Refused, _) => ("Petugas tidak mengizinkan", "A helper has refused passage"),
+            (Self::Expired, _) => ("Sudah terlalu lama, silakan pindai lagi", "Too long ago, please scan again"),
+            (Self::UnknownScan, _) => ("Tidak ada pindaian yang menunggu petugas", "No such scan waits for a helper"),
+            (Self::Answered, _) => ("Pindaian ini sudah dijawab petugas", "A helper has already answered this scan"),
+            (Self::UnknownPerson, _) => ("Orang ini tidak terdaftar", "This person is not in the directory"),
+            (Self::UnknownDoor, _) => ("Pintu tidak terdaftar", "This door is not registered"),
+        };
+        Text::new(id, en)
+    }
+
+    fn verdict(self, direction: Direction) -> Verdict {
+        let outcome = if self == Self::Admitted { Outcome::Granted } else { Outcome::Denied };
+        Verdict::own(outcome, self.reason(), self.text(direction))
+    }
+}
+
+/// Whether the door is to hear of a kept word: one that says who passes, as long as somebody may still stand there.
+pub fn is_for_the_door(event: &Event, within_ms: u64, now: Instant) -> bool {
+    let within_ms = i64::try_from(within_ms).unwrap_or(i64::MAX);
+    Finding::settles(&event.verdict) && now.ms_since(event.decided_at) <= within_ms
+}

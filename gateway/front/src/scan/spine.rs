@@ -1,0 +1,406 @@
+//! The one thread that decides, keeps and answers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant as Monotonic};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use protocol::{Channel, DoorTopic, Event, Instant, SiteId, Subject};
+use tokio::sync::{mpsc, oneshot};
+
+use super::assists::Spoken;
+use super::recall::{Asked, Hint, Recall, kept};
+use super::seen::Lookup;
+use super::{
+    Arrival, Config, Erased, Figures, Metrics, Payload, ReplyTo, ScanQueue, State, UPSTREAM, UpstreamNote, Waiting,
+    Work, WorkQueue,
+};
+use crate::monitors::Monitors;
+use access::{self, Snapshot};
+use base::clock::Clock;
+use store::log::{Commit, Log, LogError, LogReader};
+
+/// Time between two looks at the queue while the log does not work.
+const HELD_POLL: Duration = Duration::from_millis(20);
+
+/// What the spine is made of.
+#[derive(Debug)]
+pub struct SpineParts {
+    /// The site whose topics decisions go to.
+    pub site: SiteId,
+    /// The writer's end of the log.
+    pub log: Log,
+    /// A reader's end of the same log.
+    pub reader: LogReader,
+    /// What the reader's end says doors have sent.
+    pub state: State,
+    /// People, doors and policy in force.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Who else hears decisions.
+    pub monitors: Monitors,
+    /// The gateway's clock.
+    pub clock: Clock,
+    /// For the status page.
+    pub figures: Figures,
+    /// The spine's metrics.
+    pub metrics: Metrics,
+    /// How long somebody is believed to be where they were last seen, in milliseconds.
+    pub presence_ms: i64,
+    /// Most events of one commit.
+    pub batch_events_max: usize,
+    /// Its settings.
+    pub config: Config,
+}
+
+/// The spine. See the [module](super) for its place.
+#[derive(Debug)]
+pub struct Spine {
+    parts: SpineParts,
+    recall: Recall,
+    /// The batch whose commit failed: the log, opened again, tells whether it is there.
+    unsure: Option<Batch>,
+    /// Arrivals that wait for the log, the oldest first.
+    held: VecDeque<Waiting>,
+    /// When the log is next tried, while it does not work.
+    reopen_at: Option<Monotonic>,
+    /// The log was opened again and has kept nothing since.
+    on_probation: bool,
+}
+
+/// What one commit keeps, and who waits for it.
+#[derive(Debug, Default)]
+struct Batch {
+    events: Vec<Event>,
+    /// Who brought each event, in the same order.
+    waiting: Vec<Waiting>,
+    /// Duplicates of events of this same batch: the event's place in it, and who waits.
+    repeated: Vec<(usize, Waiting)>,
+    /// To be looked up in the log when this batch is there: the event may be one of its own.
+    asked: Vec<Asked>,
+    note: Option<(UpstreamNote, oneshot::Sender<()>)>,
+    /// Who is to be forgotten once the batch is there.
+    erased: Vec<(Erased, oneshot::Sender<()>)>,
+    cursors: Vec<(String, u64, oneshot::Sender<()>)>,
+}
+
+impl Spine {
+    /// Prepares the spine; `queue` is where looked-up scans come back.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn new(parts: SpineParts, queue: ScanQueue) -> std::io::Result<Self> {
+        let (reader, metrics, clock) = (parts.reader.clone(), parts.metrics.clone(), parts.clock.clone());
+        let recall = Recall::start(reader, &parts.config, queue, metrics, clock)?;
+        Ok(Self { parts, recall, unsure: None, held: VecDeque::new(), reopen_at: None, on_probation: false })
+    }
+
+    /// Works until every [`ScanQueue`] is gone, then keeps a last checkpoint.
+    pub fn run(mut self, queue: WorkQueue) {
+        let WorkQueue(mut queue) = queue;
+        let batch_max = self.parts.batch_events_max;
+        let mut inbox = Vec::with_capacity(batch_max);
+        loop {
+            if let Some(reopen_at) = self.reopen_at {
+                if reopen_at <= Monotonic::now() {
+                    self.try_the_log();
+                } else if queue.is_closed() {
+                    let scans = self.held_len() + queue.len();
+                    tracing::error!(
+                        scans,
+                        "stopped while the log does not work; scans that wait were not acknowledged"
+                    );
+                    return;
+                } else {
+                    self.hold_arrivals(&mut queue);
+                    thread::sleep(HELD_POLL);
+                }
+                continue;
+            }
+            if self.held.is_empty() {
+                if queue.blocking_recv_many(&mut inbox, batch_max) == 0 {
+                    break;
+                }
+            } else {
+                let chunk = self.held.len().min(batch_max);
+                inbox.extend(self.held.drain(..chunk).map(Work::Scan));
+            }
+            self.keep(&mut inbox);
+            self.parts.metrics.held.set(self.held_len() as i64);
+        }
+        if let Err(error) = self.keep_checkpoint() {
+            tracing::warn!(%error, "the last checkpoint was not kept; the next start reads more of the log");
+        }
+    }
+
+    /// One turn: decides what came in, commits it, answers.
+    fn keep(&mut self, inbox: &mut Vec<Work>) {
+        let mut batch = self.decide(inbox);
+        let erased = std::mem::take(&mut batch.erased);
+        if batch.events.is_empty() && batch.note.is_none() && batch.cursors.is_empty() {
+            self.answer(batch);
+        } else {
+            match self.commit(&batch) {
+                Ok(()) => {
+                    self.on_probation = false;
+                    self.answer(batch);
+                }
+                // Whoever wants somebody forgotten hears that it was not done, and says it again.
+                Err(error) => return self.hold(batch, &error),
+            }
+        }
+        if !erased.is_empty() {
+            self.forget(erased);
+        }
+    }
+
+    /// Forgets people, and sees to it that no checkpoint tells of them.
+    fn forget(&mut self, erased: Vec<(Erased, oneshot::Sender<()>)>) {
+        erased.iter().for_each(|(erased, _)| self.parts.state.forget(erased));
+        self.parts.figures.restart(&self.parts.state);
+        match self.parts.log.invalidate_checkpoints().and_then(|()| self.keep_checkpoint()) {
+            Ok(()) => erased.into_iter().for_each(|(_, done)| {
+                done.send(()).ok();
+            }),
+            Err(error) => self.hold(Batch::default(), &error),
+        }
+    }
+
+    /// Sorts out what was sent before and decides the rest.
+    fn decide(&mut self, inbox: &mut Vec<Work>) -> Batch {
+        let snapshot = self.parts.snapshot.load();
+        let first_number = self.parts.log.next_number();
+        let mut batch = Batch::default();
+        for work in inbox.drain(..) {
+            let waiting = match work {
+                Work::Scan(waiting) => waiting,
+                Work::Upstream(note, noted) => {
+                    // One fits into a commit. Another of the same turn is let go: its sender hears it and says it again.
+                    batch.note.get_or_insert((note, noted));
+                    continue;
+                }
+                Work::Forget(erased, done) => {
+                    batch.erased.push((erased, done));
+                    continue;
+                }
+                Work::Cursor(name, value, noted) => {
+                    batch.cursors.push((name, value, noted));
+                    continue;
+                }
+            };
+            let Waiting { arrival, not_in_log_through, .. } = &waiting;
+            // Whoever brought it does not wait any more, and would neither tell the door nor the helper.
+            if arrival.is_abandoned() {
+                continue;
+            }
+            let lookup = match (&arrival.payload, arrival.scan_id()) {
+                (Payload::Word(word), _) => self.parts.state.lookup_word(&arrival.door, word),
+                (_, Some(id)) => self.parts.state.lookup(&arrival.door, id, *not_in_log_through),
+                (_, None) => Lookup::Fresh,
+            };
+            match lookup {
+                Lookup::Seen(number) => {
+                    self.parts.metrics.duplicates.inc();
+                    let in_batch = number.and_then(|number| number.checked_sub(first_number));
+                    match in_batch.and_then(|index| usize::try_from(index).ok()) {
+                        Some(index) => batch.repeated.push((index, waiting)),
+                        None => batch.asked.push(Asked { waiting, hint: Hint::Kept(number) }),
+                    }
+                }
+                Lookup::Unknown => batch.asked.push(Asked { waiting, hint: Hint::Unknown }),
+                Lookup::Fresh => {
+                    let number = first_number.saturating_add(batch.events.len() as u64);
+                    let SpineParts { state, config, clock, .. } = &self.parts;
+                    let event = decided(&snapshot, state, config.assist_within_ms, arrival, number, clock.now());
+                    self.parts.state.remember(&event);
+                    batch.events.push(event);
+                    batch.waiting.push(waiting);
+                }
+            }
+        }
+        batch
+    }
+
+    fn commit(&mut self, batch: &Batch) -> Result<(), LogError> {
+        let SpineParts { log, state, config, .. } = &mut self.parts;
+        let checkpoint = (state.events_since_checkpoint() >= config.checkpoint_events).then(|| state.to_checkpoint());
+        let note = batch.note.as_ref().map(|(note, _)| note);
+        let others = batch.cursors.iter().map(|(name, value, _)| (name.as_str(), *value));
+        let cursors: Vec<_> = others.chain(note.map(|note| (UPSTREAM, note.acked_through))).collect();
+        log.commit(&Commit {
+            events: &batch.events,
+            cursors: &cursors,
+            quarantined: note.and_then(|note| note.quarantined.as_ref()),
+            checkpoint: checkpoint.as_deref(),
+        })?;
+        if checkpoint.is_some() {
+            state.checkpointed();
+        }
+        Ok(())
+    }
+
+    /// The batch is on disk: only from here on may anybody hear of it.
+    fn answer(&mut self, batch: Batch) {
+        let mut latencies = Vec::with_capacity(batch.events.len());
+        for (event, Waiting { arrival, .. }) in batch.events.iter().zip(&batch.waiting) {
+            let decision = self.reply(&arrival.reply, event);
+            let latency = arrival.arrived.elapsed();
+            latencies.push(latency);
+            self.parts.metrics.count(event, latency);
+            if let Some(decision) = decision {
+                let topic = DoorTopic::new(self.parts.site.clone(), event.door.clone(), Channel::Decision);
+                self.parts.monitors.publish(&topic.to_string(), decision);
+            }
+        }
+        for (index, waiting) in &batch.repeated {
+            if let Some(event) = batch.events.get(*index) {
+                self.reply(&waiting.arrival.reply, event);
+            }
+        }
+        batch.asked.into_iter().for_each(|asked| self.recall.ask(asked));
+        if let Some((_, noted)) = batch.note {
+            noted.send(()).ok();
+        }
+        for (.., noted) in batch.cursors {
+            noted.send(()).ok();
+        }
+        let events = batch.events.iter().zip(latencies);
+        self.parts.figures.kept(events, &self.parts.state, self.parts.clock.now());
+    }
+
+    /// Answers one arrival with the event that keeps it; gives back the decision's payload.
+    fn reply(&self, reply: &ReplyTo, event: &Event) -> Option<Bytes> {
+        let (answer, decision) = kept(reply, event, self.parts.config.assist_within_ms, self.parts.clock.now());
+        reply.answer(answer);
+        decision
+    }
+
+    /// The commit failed, or nobody knows: the doors are told, the scans are held, the log must be opened again.
+    fn hold(&mut self, mut batch: Batch, error: &LogError) {
+        tracing::error!(%error, scans = batch.len(), "a commit failed; scans are held and not acknowledged");
+        batch.hold();
+        // Their senders hear that they were not kept, and say it again; it does no harm to keep them twice.
+        (batch.note, batch.cursors) = (None, Vec::new());
+        self.unsure = Some(batch);
+        // A log that opens and fails again and again is not hurried.
+        let pause = if self.on_probation { self.reopen_interval() } else { Duration::ZERO };
+        self.reopen_at = Some(Monotonic::now() + pause);
+    }
+
+    /// Holds what arrives, up to the limit; the rest stays in the queue, which then refuses.
+    fn hold_arrivals(&mut self, queue: &mut mpsc::Receiver<Work>) {
+        while self.held_len() < self.parts.config.queue_events_max {
+            match queue.try_recv() {
+                Ok(Work::Scan(mut waiting)) => {
+                    waiting.hold();
+                    self.held.push_back(waiting);
+                }
+                // Its sender hears that it was not kept, and says it again.
+                Ok(Work::Upstream(..) | Work::Forget(..) | Work::Cursor(..)) => {}
+                Err(_) => break,
+            }
+        }
+        self.parts.metrics.held.set(self.held_len() as i64);
+    }
+
+    fn try_the_log(&mut self) {
+        match self.recover() {
+            Ok(()) => {
+                tracing::info!(held = self.held_len(), "the log works again");
+                self.reopen_at = None;
+                self.on_probation = true;
+            }
+            Err(error) => {
+                tracing::error!(%error, "the log cannot be opened again yet");
+                self.reopen_at = Some(Monotonic::now() + self.reopen_interval());
+            }
+        }
+    }
+
+    /// Opens the log again and learns from it what the failed commit has left there. A log that opens may still not
+    /// take a commit (a full disk): that is tried with a checkpoint before anybody is told that it works.
+    fn recover(&mut self) -> Result<(), LogError> {
+        self.parts.log.reopen()?;
+        self.parts.state = State::rebuild(&self.parts.reader, self.parts.presence_ms)?;
+        self.keep_checkpoint()?;
+        self.parts.figures.restart(&self.parts.state);
+        if let Some(batch) = self.unsure.take() {
+            if batch.first_number().is_some_and(|first| first < self.parts.log.next_number()) {
+                self.answer(batch);
+            } else {
+                // What is held arrived later than what failed.
+                let later = std::mem::replace(&mut self.held, batch.into_waiting().collect());
+                self.held.extend(later);
+            }
+        }
+        Ok(())
+    }
+
+    fn keep_checkpoint(&mut self) -> Result<(), LogError> {
+        let checkpoint = self.parts.state.to_checkpoint();
+        self.parts.log.commit(&Commit { checkpoint: Some(&checkpoint), ..Commit::default() })?;
+        self.parts.state.checkpointed();
+        Ok(())
+    }
+
+    fn held_len(&self) -> usize {
+        self.held.len() + self.unsure.as_ref().map_or(0, Batch::len)
+    }
+
+    fn reopen_interval(&self) -> Duration {
+        Duration::from_millis(self.parts.config.reopen_interval_ms)
+    }
+}
+
+impl Batch {
+    /// Number of its first event, if it has any.
+    fn first_number(&self) -> Option<u64> {
+        self.events.first().map(|event| event.number)
+    }
+
+    /// Arrivals that wait for it.
+    fn len(&self) -> usize {
+        self.waiting.len() + self.repeated.len() + self.asked.len()
+    }
+
+    fn hold(&mut self) {
+        let repeated = self.repeated.iter_mut().map(|(_, waiting)| waiting);
+        let asked = self.asked.iter_mut().map(|asked| &mut asked.waiting);
+        self.waiting.iter_mut().chain(repeated).chain(asked).for_each(Waiting::hold);
+    }
+
+    fn into_waiting(self) -> impl Iterator<Item = Waiting> {
+        let repeated = self.repeated.into_iter().map(|(_, waiting)| waiting);
+        self.waiting.into_iter().chain(repeated).chain(self.asked.into_iter().map(|asked| asked.waiting))
+    }
+}
+
+/// Decides one arrival.
+fn decided(
+    snapshot: &Snapshot,
+    state: &State,
+    assist_within_ms: u64,
+    arrival: &Arrival,
+    number: u64,
+    decided_at: Instant,
+) -> Event {
+    let Arrival { door, received_at, .. } = arrival;
+    let (subject, verdict) = match &arrival.payload {
+        Payload::Scan(scan) => {
+            let shown =
+                access::Shown { door, received_at: *received_at, clock_offset_ms: arrival.clock_offset_ms, scan };
+            let (record, verdict) = access::decide(snapshot, state.presence(), &shown, decided_at);
+            (Subject::Scan(record), verdict)
+        }
+        Payload::Malformed(malformed) => {
+            (Subject::Malformed(malformed.clone()), access::refuse_malformed(snapshot, door, decided_at))
+        }
+        Payload::Word(word) => {
+            let spoken = Spoken { door, received_at: *received_at, word };
+            let (record, verdict) = state.assists().judge(snapshot, &spoken, assist_within_ms, decided_at);
+            (Subject::Assist(record), verdict)
+        }
+    };
+    Event { number, door: door.clone(), received_at: *received_at, decided_at, subject, verdict, sealed: None }
+}

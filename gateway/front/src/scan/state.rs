@@ -1,0 +1,140 @@
+//! What the spine remembers between scans: derived from the log, rebuilt from its last checkpoint and what follows it.
+
+use std::collections::HashMap;
+
+use minicbor::{Decode, Encode};
+use protocol::{DoorId, Event, ScanId};
+
+use super::assists::Assists;
+use super::seen::{Lookup, Seen};
+use super::{Erased, Word};
+use access::Presence;
+use store::log::{LogError, LogReader};
+
+/// Events that are read at once when the state is rebuilt.
+const REBUILD_EVENTS: usize = 4096;
+
+/// Bytes that are read at once when the state is rebuilt.
+const REBUILD_BYTES: usize = 4 << 20;
+
+/// What every door has sent, where people were last seen, and who waits for a helper.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct State {
+    #[n(0)]
+    doors: HashMap<DoorId, Seen>,
+    /// Absent in checkpoints of earlier versions.
+    #[n(1)]
+    #[cbor(default)]
+    presence: Presence,
+    /// Absent in checkpoints of earlier versions.
+    #[n(2)]
+    #[cbor(default)]
+    assists: Assists,
+    #[cbor(skip)]
+    events_since_checkpoint: u64,
+}
+
+impl State {
+    /// Rebuilds the state from the newest checkpoint that can be read and the events behind it. Who was seen is believed
+    /// to be there for `presence_ms` milliseconds.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn rebuild(log: &LogReader, presence_ms: i64) -> Result<Self, LogError> {
+        let (mut through, mut state) = Self::newest_checkpoint(log)?;
+        state.presence = state.presence.restored(presence_ms);
+        loop {
+            let events = log.read(through, REBUILD_EVENTS, REBUILD_BYTES)?;
+            let Some(last) = events.last() else { return Ok(state) };
+            through = last.number;
+            events.iter().for_each(|event| state.remember(event));
+        }
+    }
+
+    /// Whether `door` has sent `id` before, see [`Seen::lookup`].
+    pub fn lookup(&self, door: &DoorId, id: ScanId, not_in_log_through: u64) -> Lookup {
+        self.doors.get(door).map_or(Lookup::Fresh, |seen| seen.lookup(id, not_in_log_through))
+    }
+
+    /// Whether a helper's word was said before.
+    pub fn lookup_word(&self, door: &DoorId, word: &Word) -> Lookup {
+        self.assists.lookup(door, word).map_or(Lookup::Fresh, |event| Lookup::Seen(Some(event)))
+    }
+
+    /// What doors' helpers were asked and have said.
+    pub fn assists(&self) -> &Assists {
+        &self.assists
+    }
+
+    /// Where people were last seen.
+    pub fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    /// Takes note of an event.
+    pub fn remember(&mut self, event: &Event) {
+        self.presence.remember(event);
+        self.assists.remember(event);
+        self.events_since_checkpoint = self.events_since_checkpoint.saturating_add(1);
+        let Some(id) = event.scan_id() else { return };
+        if let Some(seen) = self.doors.get_mut(&event.door) {
+            seen.remember(id, event.number);
+        } else {
+            let mut seen = Seen::default();
+            seen.remember(id, event.number);
+            self.doors.insert(event.door.clone(), seen);
+        }
+    }
+
+    /// Forgets who somebody was: the state is then as if their events did not tell it any more.
+    pub fn forget(&mut self, erased: &Erased) {
+        self.presence.forget(&erased.person, &erased.credentials);
+        self.assists.forget(&erased.person, &erased.credentials);
+    }
+
+    /// Sequence numbers that `door` has skipped and not sent since.
+    pub fn missing(&self, door: &DoorId) -> u64 {
+        self.doors.get(door).map_or(0, Seen::missing)
+    }
+
+    /// Every door with the number of its missing scans.
+    pub fn doors(&self) -> impl Iterator<Item = (&DoorId, u64)> {
+        self.doors.iter().map(|(door, seen)| (door, seen.missing()))
+    }
+
+    /// Events that a restart would read again.
+    pub fn events_since_checkpoint(&self) -> u64 {
+        self.events_since_checkpoint
+    }
+
+    /// Takes note that a checkpoint of this state is kept.
+    pub fn checkpointed(&mut self) {
+        self.events_since_checkpoint = 0;
+    }
+
+    /// The state as a checkpoint.
+    pub fn to_checkpoint(&self) -> Vec<u8> {
+        minicbor::to_vec(self).unwrap_or_default()
+    }
+
+    /// A checkpoint that cannot be read costs time, not correctness: the one before it, or the whole log, serves.
+    fn newest_checkpoint(log: &LogReader) -> Result<(u64, Self), LogError> {
+        let mut checkpoint = log.newest_checkpoint();
+        loop {
+            let covers = match checkpoint {
+                Ok(None) => return Ok((0, Self::default())),
+                Ok(Some((covers, bytes))) => match minicbor::decode::<Self>(&bytes) {
+                    Ok(mut state) => {
+                        state.doors.values_mut().for_each(|seen| seen.restored_through(covers));
+                        return Ok((covers, state));
+                    }
+                    Err(_) => covers,
+                },
+                Err(LogError::DamagedCheckpoint { covers }) => covers,
+                Err(error) => return Err(error),
+            };
+            tracing::warn!(covers, "a checkpoint cannot be read; an older one, or the whole log, serves");
+            checkpoint = log.older_checkpoint(covers);
+        }
+    }
+}

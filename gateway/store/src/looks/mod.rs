@@ -1,0 +1,301 @@
+//! The record of looks: who has asked for whose data, why, and what they were answered.
+//!
+//! A look is on disk before its answer is sent: [`Looks::record`] returns after the sync. Whom a look was at, and why, is
+//! sealed under a key of that person's own ([`Sealer`]); when the key is destroyed, the look stays and says so.
+//!
+//! # Format
+//!
+//! `looks.redb` has one row per look, numbered from 1 without a gap: a BLAKE3 hash of the hash of the row before and the
+//! row's CBOR, then the CBOR itself. A row that was changed or taken out shows in the next one ([`Row::broken`]). Looks
+//! that have expired are taken off the front; the hash of the last of them stays, and so does its number.
+
+mod store;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use protocol::{DoorId, Instant};
+use serde::Serialize;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+use self::store::Store;
+use base::tokens::TokenRole;
+use protocol::api::{Problem, Severity};
+
+/// Longest query that is kept, in characters; what is longer is cut.
+pub const QUERY_CHARS_MAX: usize = 512;
+
+/// Longest purpose, in characters; what is longer is cut.
+pub const PURPOSE_CHARS_MAX: usize = 200;
+
+/// Longest id of a person, in characters; what is longer is cut.
+pub const PERSON_CHARS_MAX: usize = 128;
+
+/// Longest word for what was asked for, in characters.
+const WHAT_CHARS_MAX: usize = 48;
+
+/// Looks that wait to be written. More are not taken.
+const QUEUE_LOOKS_MAX: usize = 512;
+
+/// Most looks of one commit.
+const BATCH_LOOKS_MAX: usize = 64;
+
+/// The record of looks. Cheap to clone; the last clone closes the file.
+#[derive(Clone)]
+pub struct Looks {
+    store: Arc<Store>,
+    queue: mpsc::Sender<Waiting>,
+}
+
+/// Keeps what tells whom a look was at, under a key of that person's own.
+pub trait Sealer: Send + Sync {
+    /// Encrypts `plain` under the subject's key of the month of `at`: the subject's number, and the bytes. `None` where
+    /// there is no such subject and none is to be made: who is not in the directory, or was erased.
+    ///
+    /// `context` is the look's number; it must be the same to open. Called on the thread that writes looks, while a commit
+    /// is open: it must not record or expire looks itself.
+    ///
+    /// # Errors
+    /// When the keys cannot be used; the reason is for the log.
+    fn seal(&self, subject: &str, at: Instant, context: u64, plain: &[u8]) -> Result<Option<(u64, Vec<u8>)>, String>;
+
+    /// What was sealed; `None` when the key was destroyed.
+    fn open(&self, of: u64, at: Instant, context: u64, bytes: &[u8]) -> Option<Vec<u8>>;
+}
+
+/// A look at personal data, or an attempt. Its `Debug` form leaves person and purpose out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Look {
+    /// When.
+    pub at: Instant,
+    /// The name of the token that came with the request.
+    pub token: DoorId,
+    /// The token's role.
+    pub role: TokenRole,
+    /// What was asked for, as a stable word.
+    pub what: String,
+    /// With which parameters, those that tell of a person left out.
+    pub query: String,
+    /// What was answered: a status of HTTP. 100 stands for a change that is about to be made.
+    pub status: u16,
+    /// Whose data; absent where nobody was named.
+    pub person: Option<String>,
+    /// Why, in the asker's own words.
+    pub purpose: Option<String>,
+}
+
+/// A look as it was kept. Its `Debug` form leaves person and purpose out.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// Its number: 1 for the first, rising by one.
+    pub number: u64,
+    /// When.
+    pub at: Instant,
+    /// The name of the token.
+    pub token: String,
+    /// The token's role.
+    pub role: String,
+    /// What was asked for.
+    pub what: String,
+    /// With which parameters.
+    pub query: String,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
+    /// Whose data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+    /// What was answered: a status of HTTP; 100 for a change that was about to be made.
+    pub status: u16,
+    /// Person and purpose cannot be told any more: the person's keys were destroyed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub erased: bool,
+    /// The row, or one before it, is not what was written: somebody has changed the file.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub broken: bool,
+}
+
+/// Which looks.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Those of the token of this name.
+    pub token: Option<String>,
+    /// Those at this person's data.
+    pub person: Option<String>,
+    /// Not before.
+    pub from: Option<Instant>,
+    /// Before.
+    pub to: Option<Instant>,
+}
+
+/// Some looks, in the order in which they were kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Those that the filter lets through.
+    pub rows: Vec<Row>,
+    /// Number of the last one that was looked at: where the next page goes on.
+    pub last: u64,
+    /// Whether there may be more behind it.
+    pub more: bool,
+}
+
+/// What goes wrong with the record of looks.
+#[derive(Clone, Debug, Error)]
+pub enum LooksError {
+    /// The system does not let the file be opened or made.
+    #[error("cannot open {}; check its owner, its permissions and the disk", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: Arc<redb::Error>,
+    },
+    /// The file is something else.
+    #[error("{} is no record of looks of this version; restore it from a backup", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It cannot be read or written.
+    #[error("the record of looks cannot be read or written; check the disk and its free space")]
+    Database(#[source] Arc<redb::Error>),
+    /// A row cannot be read.
+    #[error("look {number} is damaged; restore looks.redb from a backup")]
+    Damaged {
+        /// Its number.
+        number: u64,
+    },
+    /// The keys cannot be used.
+    #[error("a look cannot be sealed: {0}")]
+    Sealing(String),
+    /// Too many looks wait, or the thread that writes them has ended.
+    #[error("{QUEUE_LOOKS_MAX} looks wait to be written, or nobody writes them")]
+    Busy,
+}
+
+/// A look, and who waits for it.
+struct Waiting {
+    look: Look,
+    kept: oneshot::Sender<Result<u64, LooksError>>,
+}
+
+impl Looks {
+    /// Opens the record in the file at `path`, which is made when there is none, and starts the thread that writes it.
+    ///
+    /// A file that cannot be used is a [`Self::problem`], and tried again at every look: doors do not depend on it.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn open(path: &Path, sealer: Arc<dyn Sealer>) -> Result<Self, LooksError> {
+        Self::start(Store::new(path, store::file_opener(path), sealer))
+    }
+
+    fn start(store: Store) -> Result<Self, LooksError> {
+        let (queue, waiting) = mpsc::channel(QUEUE_LOOKS_MAX);
+        let (path, store) = (store.path.clone(), Arc::new(store));
+        let writer = Arc::clone(&store);
+        thread::Builder::new()
+            .name("looks".into())
+            .spawn(move || write(&writer, waiting))
+            .map_err(|error| LooksError::Open { path, source: Arc::new(redb::Error::Io(error)) })?;
+        Ok(Self { store, queue })
+    }
+
+    /// Keeps a look: its number, once it is on disk. Looks that come at the same time share a sync.
+    ///
+    /// # Errors
+    /// When it is not known to be on disk: then nothing personal may be shown.
+    pub async fn record(&self, look: Look) -> Result<u64, LooksError> {
+        let (kept, told) = oneshot::channel();
+        self.queue.try_send(Waiting { look, kept }).map_err(|_| LooksError::Busy)?;
+        told.await.map_err(|_| LooksError::Busy)?
+    }
+
+    /// What is wrong, while looks cannot be recorded.
+    pub fn problem(&self) -> Option<Problem> {
+        let (since, error) = self.store.failing()?;
+        let message = format!("nothing personal is shown over HTTP, because looks cannot be recorded: {error}");
+        Some(Problem { severity: Severity::Warning, what: "looks".into(), message, since })
+    }
+
+    /// Number of the newest look, also when it has expired since; 0 where there was none yet. Blocks.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn last(&self) -> Result<u64, LooksError> {
+        self.store.last()
+    }
+
+    /// Looks that come after the number `after`, at most `limit` of them. Blocks.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn list(&self, filter: &Filter, after: u64, limit: usize) -> Result<Page, LooksError> {
+        self.store.list(filter, after, limit)
+    }
+
+    /// Takes out the looks from the beginning up to the first that was not before `before`: how many. Blocks.
+    ///
+    /// # Errors
+    /// When the file cannot be written; then nothing is taken out.
+    pub fn expire(&self, before: Instant) -> Result<u64, LooksError> {
+        self.store.expire(before)
+    }
+}
+
+/// Writes looks, those that wait together, until nobody can hand in any more.
+fn write(store: &Store, mut waiting: mpsc::Receiver<Waiting>) {
+    let mut batch = Vec::with_capacity(BATCH_LOOKS_MAX);
+    while waiting.blocking_recv_many(&mut batch, BATCH_LOOKS_MAX) > 0 {
+        let (looks, tell): (Vec<_>, Vec<_>) = batch.drain(..).map(|Waiting { look, kept }| (look, kept)).unzip();
+        match store.append(&looks) {
+            Ok(kept) => tell.into_iter().zip(kept).for_each(|(tell, kept)| drop(tell.send(kept))),
+            Err(error) => tell.into_iter().for_each(|tell| drop(tell.send(Err(error.clone())))),
+        }
+    }
+}
+
+impl fmt::Debug for Looks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Looks")
+    }
+}
+
+impl fmt::Debug for Look {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Look")
+            .field("at", &self.at)
+            .field("token", &self.token)
+            .field("role", &self.role)
+            .field("what", &self.what)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Row")
+            .field("number", &self.number)
+            .field("what", &self.what)
+            .field("status", &self.status)
+            .field("erased", &self.erased)
+            .field("broken", &self.broken)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Filter").field("from", &self.from).field("to", &self.to).finish_non_exhaustive()
+    }
+}
