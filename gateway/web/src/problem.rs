@@ -9,7 +9,7 @@ use protocol::api::{ProblemDetails, TokenRole};
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
-    document: ProblemDetails,
+    document: Box<ProblemDetails>,
     header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
@@ -25,7 +25,7 @@ impl Refusal {
             detail: detail.into(),
             ..ProblemDetails::default()
         };
-        Self { status, document, header: None }
+        Self { status, document: Box::new(document), header: None }
     }
 
     fn with(mut self, name: HeaderName, value: &'static str) -> Self {
@@ -273,7 +273,7 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         // Texts and numbers: that cannot fail.
-        let body = serde_json::to_vec(&self.document).unwrap_or_default();
+        let body = serde_json::to_vec(&*self.document).unwrap_or_default();
         let mut response = (self.status, [(CONTENT_TYPE, "application/problem+json")], body).into_response();
         if let Some((name, value)) = self.header.map(|header| *header) {
             response.headers_mut().insert(name, value);

@@ -32,7 +32,7 @@ pub struct EventsQuery {
     #[cfg_attr(feature = "openapi", param(min_length = 1, max_length = 128))]
     pub reason: Option<String>,
     /// Behind the event of this number, not beyond the end of the log: where the page before has ended; 0 if absent.
-    #[cfg_attr(feature = "openapi", param(minimum = 0, maximum = 9_223_372_036_854_775_807))]
+    #[cfg_attr(feature = "openapi", param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64))]
     pub after: Option<u64>,
     /// Most events of the answer; 1000 if absent.
     #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 10_000))]

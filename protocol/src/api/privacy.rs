@@ -25,7 +25,7 @@ pub struct AuditQuery {
     #[cfg_attr(feature = "openapi", param(inline))]
     pub to: Option<Instant>,
     /// Behind the record of this number, not beyond the last one: where the page before has ended; 0 if absent.
-    #[cfg_attr(feature = "openapi", param(minimum = 0, maximum = 9_223_372_036_854_775_807))]
+    #[cfg_attr(feature = "openapi", param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64))]
     pub after: Option<u64>,
     /// Most records of the answer; 1000 if absent.
     #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 10_000))]

@@ -6,12 +6,12 @@ mod schema;
 
 use std::sync::LazyLock;
 
+use protocol::api::ProblemDetails;
 use serde_json::{Map, Value, json};
 
 use self::operations::{Answer, OPERATIONS, Operation, READINESS, TAGS};
 use self::schema::{Components, of};
 use super::route::{RULES, Route, Rule};
-use protocol::api::ProblemDetails;
 
 const PROBLEM: &str = "application/problem+json";
 
@@ -148,8 +148,8 @@ fn refusals(rule: &Rule, operation: &Operation) -> impl Iterator<Item = &'static
         (403, "The token's role may not do this, recorded; or a purpose is needed"),
     ];
     const WITH_BODY: &[(u16, &str)] = &[(408, "The body comes too slowly"), (415, "The body is not said to be JSON")];
-    let with_token = if rule.roles.is_empty() { &[] } else { WITH_TOKEN };
-    let with_body = if operation.body.is_some() { WITH_BODY } else { &[] };
+    let with_token = WITH_TOKEN.iter().filter(|_| !rule.roles.is_empty());
+    let with_body = WITH_BODY.iter().filter(|_| operation.body.is_some());
     ALL.iter().chain(with_token).chain(with_body)
 }
 

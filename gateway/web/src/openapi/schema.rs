@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use utoipa::openapi::path::ParameterIn;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, ToSchema};
@@ -72,19 +72,22 @@ pub(super) fn no_parameters() -> Vec<Value> {
 
 /// A parameter is given or not; it is never `null`.
 fn without_null(mut parameter: Value) -> Value {
-    let Some(schema) = parameter.get_mut("schema").and_then(Value::as_object_mut) else { return parameter };
-    let types = schema.get("type").and_then(Value::as_array);
-    if let Some([kind]) = types.map(|types| types.iter().filter(|kind| **kind != "null").collect::<Vec<_>>()).as_deref()
-    {
-        let kind = (*kind).clone();
-        schema.insert("type".into(), kind);
-    }
-    let variants = schema.get("oneOf").and_then(Value::as_array);
-    let others =
-        variants.map(|variants| variants.iter().filter(|variant| variant["type"] != "null").collect::<Vec<_>>());
-    if let Some([Value::Object(other)]) = others.as_deref() {
-        let other: Map<String, Value> = other.clone();
-        *schema = other;
+    if let Some(schema) = parameter.get_mut("schema").and_then(Value::as_object_mut) {
+        if let Some(kind) = schema.get("type").and_then(one_beside_null) {
+            schema.insert("type".into(), kind);
+        }
+        if let Some(Value::Object(other)) = schema.get("oneOf").and_then(one_beside_null) {
+            *schema = other;
+        }
     }
     parameter
+}
+
+/// Of types, or of schemas: the one that is not `null`, where there is one.
+fn one_beside_null(list: &Value) -> Option<Value> {
+    let others = list.as_array()?.iter().filter(|item| **item != "null" && item["type"] != "null");
+    match others.collect::<Vec<_>>().as_slice() {
+        [one] => Some((*one).clone()),
+        _ => None,
+    }
 }

@@ -247,39 +247,6 @@ async fn a_page_may_be_one_json_object() {
     assert_eq!(page.records[0].what, "events");
 }
 
-/// The parameters that a route says it knows.
-async fn known_parameters(site: &Site, method: &str, path: &str, body: &str) -> Vec<String> {
-    let reply = site.ask(method, &format!("{path}?no-such-parameter=x"), TOKEN, body).await;
-    let (name, detail) = reply.problem();
-    assert_eq!(name, "bad-query", "{method} {path}: {}", reply.body);
-    let (_, known) = detail.rsplit_once("known: ").unwrap();
-    if known == "none" { Vec::new() } else { known.split(", ").map(str::to_owned).collect() }
-}
-
-#[tokio::test]
-async fn every_route_knows_the_parameters_that_the_document_names() {
-    let site = Site::start().await;
-    let document = site.get("/api/openapi.json").await.json();
-    for (path, members) in document["paths"].as_object().unwrap() {
-        if !path.starts_with("/api/") && path != "/readyz" && path != "/livez" && path != "/metrics" {
-            continue;
-        }
-        for (method, operation) in members.as_object().unwrap() {
-            let parameters = operation["parameters"].as_array().unwrap().iter();
-            let mut told: Vec<&str> = parameters
-                .filter(|parameter| parameter["in"] == "query")
-                .filter_map(|parameter| parameter["name"].as_str())
-                .collect();
-            told.sort_unstable();
-            let body = if operation.get("requestBody").is_some() { "{}" } else { "" };
-            let address = path.replace("{id}", "P-1").replace("{door}", "main-in");
-            let mut known = known_parameters(&site, &method.to_ascii_uppercase(), &address, body).await;
-            known.sort_unstable();
-            assert_eq!(told, known, "{method} {path}");
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_persons_rights_are_served() {
     let site = Site::start().await;
