@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::attendance::AttendanceSession;
 use super::contacts::Line;
-use super::{Attendance, Contact, Evidence, Grade};
+use super::{Attendance, Contact, Evidence};
 use base::spreadsheet::Spreadsheet;
 
 const ATTENDANCE: [&str; 19] = [
@@ -225,7 +225,7 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
-    use crate::{AttendanceFlags, Encounter, Person};
+    use crate::{AttendanceFlags, Encounter, Grade, Person};
 
     fn at(text: &str) -> Instant {
         text.parse().unwrap()

@@ -65,7 +65,7 @@ impl Bench {
     /// What is wrong, as severities and words.
     fn problems(&self) -> Vec<(Severity, &'static str)> {
         assert_eq!(self.overview.problems(), self.overview.status().problems);
-        self.overview.problems().iter().map(|problem| (problem.severity, problem.what)).collect()
+        self.overview.problems().into_iter().map(|problem| (problem.severity, &*problem.what.leak())).collect()
     }
 }
 

@@ -65,7 +65,6 @@ const PRIVACY: &str = "privacy";
 const CSV: (&str, Kind) = ("text/csv", Kind::Text);
 const NO_PERSON: (u16, &str) = (404, "Nobody of this id is known");
 const NO_DOOR_OR_ZONE: (u16, &str) = (404, "No such door, or zone: which, and which there are");
-const OUT_OF_ORDER: (u16, &str) = (409, "`to` does not come after `from`");
 const PAGE_CONFLICT: (u16, &str) = (409, "`to` does not come after `from`, or `after` is beyond the end");
 const DAYS_CONFLICT: (u16, &str) =
     (409, "`to` is before `from`, there are more than 92 days between them, or `from` is before what is kept");

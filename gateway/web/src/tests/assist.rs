@@ -165,12 +165,12 @@ async fn a_bad_document_is_refused_with_the_place_of_the_mistake() {
 #[tokio::test]
 async fn a_word_that_is_not_kept_is_a_problem_that_says_what_to_do() {
     for (why, code, name, retry_after) in [
-        (NotSaid::Unavailable, 503, "not-kept", "1"),
-        (NotSaid::TooMany { retry_after_s: 17 }, 429, "too-many-words", "17"),
-        (NotSaid::UnknownDoor, 404, "no-such-door", ""),
+        (AssistRefusal::Unavailable, 503, "not-kept", "1"),
+        (AssistRefusal::TooMany { retry_after_s: 17 }, 429, "too-many-assists", "17"),
+        (AssistRefusal::UnknownDoor, 404, "unknown-door", ""),
     ] {
         let site = Site::with(quick(), |sources| {
-            sources.say = Arc::new(move |_| Box::pin(async move { Err(why) }));
+            sources.assist = Arc::new(move |_| Box::pin(async move { Err(why) }));
         })
         .await;
         let reply = site.say("main-in", HELPER, WORD).await;
@@ -179,5 +179,5 @@ async fn a_word_that_is_not_kept_is_a_problem_that_says_what_to_do() {
     }
     let site = Site::start().await;
     assert_eq!(site.say("Main In", HELPER, WORD).await.code, 400);
-    assert_eq!(site.say("Main", HELPER, WORD).await.problem().0, "no-such-door");
+    assert_eq!(site.say("Main", HELPER, WORD).await.problem().0, "unknown-door");
 }

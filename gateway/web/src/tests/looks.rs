@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use protocol::api::PersonRecord;
+
 use super::*;
 use store::log::faulty_disk::Disk;
 use store::looks::testing::on;
@@ -143,7 +145,7 @@ async fn what_cannot_be_recorded_is_not_answered_and_not_done() {
 fn no_byte_of_an_answer_leaves_before_the_look_is_synced() {
     let (disk, runtime) = (Disk::default(), tokio::runtime::Runtime::new().unwrap());
     let recorded = on(&disk);
-    let site = runtime.block_on(Site::with(Config::default(), |sources| sources.looks = recorded));
+    let site = runtime.block_on(Site::with(Config::default(), |sources| sources.audit = recorded));
     let mut stream = runtime.block_on(site.connect());
     let (stalled, before) = (disk.stall(), disk.journal_len());
     let request = format!("GET {CONTACTS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
@@ -166,7 +168,7 @@ async fn a_change_whose_outcome_cannot_be_recorded_says_so() {
     let keys = Arc::clone(&site.keys);
     let breaking = Site::with(Config::default(), |sources| {
         sources.people = Arc::new(Breaking(Arc::clone(&keys)));
-        sources.looks = site.looks.clone();
+        sources.audit = site.looks.clone();
     })
     .await;
     let reply = breaking.ask("DELETE", "/api/v1/people/P-1", TOKEN, "").await;
@@ -196,17 +198,17 @@ async fn a_token_that_nobody_has_leaves_no_look_but_is_counted_and_slowed_down()
 struct Watched(Arc<std::sync::atomic::AtomicBool>);
 
 impl super::super::People for Watched {
-    fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<serde_json::Value>, super::super::PeopleError> {
+    fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<PersonRecord>, super::super::PeopleError> {
         people::One.list(after, limit)
     }
 
-    fn read(&self, id: &str) -> Result<Option<serde_json::Value>, super::super::PeopleError> {
+    fn read(&self, id: &str) -> Result<Option<PersonRecord>, super::super::PeopleError> {
         people::One.read(id)
     }
 
-    fn put(&self, id: &str, person: serde_json::Value) -> Result<(bool, serde_json::Value), super::super::PeopleError> {
+    fn put(&self, person: PersonRecord) -> Result<(bool, PersonRecord), super::super::PeopleError> {
         self.0.store(true, Ordering::Release);
-        people::One.put(id, person)
+        people::One.put(person)
     }
 
     fn remove(&self, id: &str) -> Result<bool, super::super::PeopleError> {
@@ -219,16 +221,16 @@ impl super::super::People for Watched {
 struct Breaking(Arc<Keys>);
 
 impl super::super::People for Breaking {
-    fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<serde_json::Value>, super::super::PeopleError> {
+    fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<PersonRecord>, super::super::PeopleError> {
         people::One.list(after, limit)
     }
 
-    fn read(&self, id: &str) -> Result<Option<serde_json::Value>, super::super::PeopleError> {
+    fn read(&self, id: &str) -> Result<Option<PersonRecord>, super::super::PeopleError> {
         people::One.read(id)
     }
 
-    fn put(&self, id: &str, person: serde_json::Value) -> Result<(bool, serde_json::Value), super::super::PeopleError> {
-        people::One.put(id, person)
+    fn put(&self, person: PersonRecord) -> Result<(bool, PersonRecord), super::super::PeopleError> {
+        people::One.put(person)
     }
 
     fn remove(&self, id: &str) -> Result<bool, super::super::PeopleError> {
