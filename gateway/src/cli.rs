@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use protocol::{Instant, SiteId};
 
 use crate::app;
@@ -117,6 +117,11 @@ enum LogCommand {
     Verify,
     /// Write every event as a line of JSON.
     Export,
+}
+
+/// The command line as it is read: for what must know it without running anything.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Does what `arguments` say, the program's name first.
