@@ -4,6 +4,7 @@ use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
 use crate::document::{self, DocumentError};
+use crate::scan::SEQ_MAX;
 use crate::{Direction, ScanId, VERSION};
 
 /// Longest text in an assist request, in characters.
@@ -33,9 +34,11 @@ pub struct Assist {
     #[serde(default, deserialize_with = "maybe_text", skip_serializing_if = "Option::is_none")]
     pub person: Option<String>,
     /// Epoch of the scan that waits for a helper; absent when a person is admitted without one.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>, maximum = 4_294_967_295_i64))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epoch: Option<u32>,
-    /// Sequence number of that scan.
+    /// Sequence number of that scan; at most [`SEQ_MAX`].
+    #[cfg_attr(feature = "openapi", schema(maximum = 9_007_199_254_740_991_i64))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     /// Which way the person goes; absent: as the scan says, and in where there is none.
@@ -120,6 +123,9 @@ impl Assist {
                     text.chars().count()
                 )));
             }
+        }
+        if self.seq.is_some_and(|seq| seq > SEQ_MAX) {
+            return Err(DocumentError::field(format!("\"seq\" is larger than {SEQ_MAX}")));
         }
         if self.epoch.is_some() != self.seq.is_some() {
             return Err(DocumentError::field("\"epoch\" and \"seq\" come together or not at all"));
@@ -209,6 +215,7 @@ mod tests {
             ("P-1", ""),
             ("\"out\"", "\"up\""),
             (",\"seq\":2", ""),
+            ("\"seq\":2", "\"seq\":9007199254740992"),
             ("admit", "allow"),
         ] {
             let error = Assist::from_json(WORD.replace(from, to).as_bytes()).unwrap_err();

@@ -43,7 +43,7 @@ pub struct PersonRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// `asn`, `non-asn` or `visitor`.
-    #[cfg_attr(feature = "openapi", schema(value_type = crate::PersonClass))]
+    #[cfg_attr(feature = "openapi", schema(required, value_type = crate::PersonClass))]
     pub class: String,
     /// The office; up to 64 characters.
     #[cfg_attr(feature = "openapi", schema(max_length = 64))]
@@ -54,7 +54,7 @@ pub struct PersonRecord {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
     /// `green`, `yellow`, `red` or `black`.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::HealthStatus>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<super::schema::Colour>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
     /// Since when the status holds; of a date, its beginning.
@@ -78,7 +78,7 @@ pub struct PersonRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// `id` or `en`.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<crate::Language>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<super::schema::DoorLanguage>))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
     /// Badges' codes, up to 256 characters each. Kept as keyed hashes only, so they never come back.

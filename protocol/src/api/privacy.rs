@@ -139,6 +139,7 @@ pub struct EraseQuery {
     #[cfg_attr(feature = "openapi", param(min_length = 1, max_length = 200, pattern = r"\S"))]
     pub purpose: String,
     /// Also while the person is inside; `false` if absent.
+    #[cfg_attr(feature = "openapi", param(value_type = Option<super::schema::Switch>, inline))]
     pub force: Option<bool>,
 }
 

@@ -164,6 +164,7 @@ pub struct UpstreamStatus {
     /// Why it does not.
     pub error: Option<String>,
     /// Ranges that the upstream refused for good, first and last event.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<[u64; 2]>))]
     pub quarantined: Vec<(u64, u64)>,
 }
 
@@ -191,6 +192,7 @@ pub struct Readiness {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
 pub struct ReadinessQuery {
-    /// Warnings too.
+    /// Warnings too; also without a value.
+    #[cfg_attr(feature = "openapi", param(value_type = Option<super::schema::Switch>, inline))]
     pub verbose: Option<bool>,
 }

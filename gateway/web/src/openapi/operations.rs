@@ -141,7 +141,11 @@ pub(super) const OPERATIONS: [Operation; 28] = [
     },
     Operation {
         body: Some(("What the helper does, and why", of::<protocol::Assist>)),
-        refusals: &[(404, "No such door"), (429, "Too many requests of this helper")],
+        refusals: &[
+            (404, "No such door"),
+            (409, "`epoch` without `seq`, or the other way round"),
+            (429, "Too many requests of this helper"),
+        ],
         ..operation(
             "POST",
             "/api/v1/doors/{door}/assist",

@@ -38,7 +38,11 @@ pub(super) async fn submit(
             service.forbid(&token, Route::assist, detail, &[])
         });
     }
-    let assist = body::json::<Assist>(&bytes)?.check().map_err(|error| {
+    let assist = body::json::<Assist>(&bytes)?;
+    if assist.epoch.is_some() != assist.seq.is_some() {
+        return Err(Refusal::conflict("epoch and seq come together or not at all").at("seq".into()));
+    }
+    let assist = assist.check().map_err(|error| {
         let refusal = Refusal::bad_body(error.message);
         if error.fault == Fault::UnsupportedVersion { refusal.at("v".into()) } else { refusal }
     })?;

@@ -24,13 +24,15 @@ pub(super) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
 
 /// The part of serde's message that comes from the program and not from the request.
 fn expected(message: &str) -> String {
+    if message.starts_with("unknown field") {
+        return "a field is not known here; see /api/openapi.json".to_owned();
+    }
     if let Some((_, expected)) = message.rsplit_once(", expected ") {
         let expected = expected.rsplit_once(" at line ").map_or(expected, |(expected, _)| expected);
         return format!("the value is not what is expected: {expected}");
     }
     match message.split_once(" at line ") {
         Some((missing, _)) if missing.starts_with("missing field") => missing.to_owned(),
-        _ if message.starts_with("unknown field") => "a field is not known here; see /api/openapi.json".to_owned(),
         _ => "the value is not allowed here".to_owned(),
     }
 }

@@ -120,7 +120,7 @@ async fn a_bad_query_is_named() {
     for (query, detail) in [
         (
             "?afte=1",
-            "\"afte\" is no parameter here; known: person, door, zone, from, to, outcome, reason, after, limit, purpose",
+            "\"afte\" is no parameter here; known: person, door, zone, from, to, outcome, reason, after, limit, format, purpose",
         ),
         ("?after=-1", "after is \"-1\", allowed is an event's number"),
         ("?after=", "after is \"\""),

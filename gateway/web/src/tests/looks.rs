@@ -126,7 +126,7 @@ async fn what_cannot_be_recorded_is_not_answered_and_not_done() {
     ] {
         let reply = site.ask(method, path, &token, body).await;
         let (name, detail) = reply.problem();
-        assert_eq!((reply.code, name.as_str(), reply.header("retry-after")), (503, "look-not-recorded", "5"), "{path}");
+        assert_eq!((reply.code, name.as_str(), reply.header("retry-after")), (503, "not-recorded", "5"), "{path}");
         assert!(detail.contains("nothing was changed"), "{detail}");
         assert!(!reply.body.contains("P-1") && !reply.body.contains("the disk is full"), "{reply:?}");
     }
@@ -172,7 +172,7 @@ async fn a_change_whose_outcome_cannot_be_recorded_says_so() {
     })
     .await;
     let reply = breaking.ask("DELETE", "/api/v1/people/P-1", TOKEN, "").await;
-    assert_eq!((reply.code, reply.problem().0.as_str()), (503, "look-not-recorded"));
+    assert_eq!((reply.code, reply.problem().0.as_str()), (503, "not-recorded"));
     assert!(reply.problem().1.contains("look whether it was changed"), "{reply:?}");
     keys.broken.store(false, Ordering::Release);
     let rows = looks(&site);
