@@ -31,7 +31,7 @@
 //! | `access` | directory, import, passes, policy, `decide`: no I/O | `base` |
 //! | `store` | the log, the vault of keys, the audit trail | `base` |
 //! | `front` | bytes in, replies out: MQTT listener, sessions, the spine, monitors | `base`, `access`, `store` |
-//! | `ledgers` | what follows the log: presence, attendance, contacts | `base` |
+//! | `ledgers` | what follows the log: presence, attendance, contacts | `base`, `store` |
 //! | `upstream` | batches to head office, at least once and in order | `base`, `store` |
 //! | `web` | API, health, metrics, the status page | `base`, `access`, `store`, `ledgers` |
 //! | `gateway` | composition, configuration, command line | `base`, `access`, `store`, `front`, `ledgers`, `upstream`, `web` |
@@ -62,6 +62,15 @@
 pub mod cli;
 
 pub mod app;
+
+mod in_force;
+mod inputs;
+mod ledger_answers;
+mod ledger_questions;
+mod ledger_rules;
+mod people;
+mod privacy;
+
 pub mod config;
-pub mod overview;
 pub mod reload;
+pub mod status;

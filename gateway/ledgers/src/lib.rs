@@ -70,6 +70,7 @@ mod stays;
 mod store;
 mod trace;
 mod upkeep;
+mod working_days;
 
 #[cfg(test)]
 mod tests;
@@ -87,3 +88,4 @@ pub use picture::{CONTACTS_MAX, Traced, contacts_svg};
 pub use presence::{Muster, Occupancy, PresenceNow, Present, present};
 pub use rules::Rules;
 pub use stays::{Arrival, Bounds, Evidence, Session, Stay, sessions};
+pub use working_days::{Row, opd_rows};

@@ -8,7 +8,8 @@ use protocol::api::EventsQuery;
 use protocol::{AssistRecord, DoorId, Event, Outcome, ScanRecord, Subject};
 
 use super::api::{Api, Request, parse};
-use super::ledger::{Format, Ledger, Output, one_of};
+use super::inquiry::Inquiry;
+use super::output::{Format, Output, one_of};
 use super::pages::{self, Span};
 use super::table::{Table, count};
 use super::times::{Whole, Zone};
@@ -37,7 +38,7 @@ pub(super) struct EventsCommand {
     /// For this reason.
     #[arg(long)]
     reason: Option<String>,
-    /// Why you look; kept on the record.
+    /// Why; kept in the audit trail.
     #[arg(long, value_name = "WHY")]
     purpose: Option<String>,
     #[command(flatten)]
@@ -54,10 +55,10 @@ pub(super) struct EventsCommand {
     pub(super) api: Api,
 }
 
-pub(super) fn perform(ledger: &mut Ledger, out: &mut dyn Write, command: &EventsCommand) -> Result<()> {
+pub(super) fn perform(inquiry: &mut Inquiry, out: &mut dyn Write, command: &EventsCommand) -> Result<()> {
     let format = Format::of(command.format, command.json, Format::Table);
-    let from = ledger.zone.moment("--from", command.from.as_deref(), Whole::Begins)?;
-    let to = ledger.zone.moment("--to", command.to.as_deref(), Whole::Ends)?;
+    let from = inquiry.zone.moment("--from", command.from.as_deref(), Whole::Begins)?;
+    let to = inquiry.zone.moment("--to", command.to.as_deref(), Whole::Ends)?;
     if from.zip(to).is_some_and(|(from, to)| to <= from) {
         bail!("--to must be after --from");
     }
@@ -76,10 +77,10 @@ pub(super) fn perform(ledger: &mut Ledger, out: &mut dyn Write, command: &Events
     let request = |after, limit| {
         Request::get(&["events"]).query(&EventsQuery { after: Some(after), limit: Some(limit), ..query.clone() })
     };
-    let zone = ledger.zone.clone();
+    let zone = inquiry.zone.clone();
     let mut table = Table::new(&[">EVENT", "TIME", "DOOR", "ZONE", "WAY", "OUTCOME", "REASON", "PERSON", "NOTES"]);
     command.output.write(out, |out| {
-        let events = pages::read(ledger, request, &command.span, |lines| {
+        let events = pages::read(inquiry, request, &command.span, |lines| {
             if format != Format::Table {
                 return Ok(lines.iter().try_for_each(|line| out.write_all(line))?);
             }

@@ -6,7 +6,7 @@ use protocol::api::PAGE_ROWS;
 use serde::Deserialize;
 
 use super::api::{Request, parse};
-use super::ledger::Ledger;
+use super::inquiry::Inquiry;
 
 /// Lines that are asked for at once.
 const PAGE_LINES: u64 = PAGE_ROWS as u64;
@@ -33,7 +33,7 @@ struct Numbered {
 /// Asks for page after page, hands each page's lines to `page`, and returns how many there were. Where a limit ended it,
 /// it says where it goes on.
 pub(super) fn read(
-    ledger: &mut Ledger,
+    inquiry: &mut Inquiry,
     request: impl Fn(u64, usize) -> Result<Request>,
     span: &Span,
     mut page: impl FnMut(&[&[u8]]) -> Result<()>,
@@ -41,7 +41,7 @@ pub(super) fn read(
     let (mut after, mut read) = (span.after, 0_u64);
     loop {
         let limit = if span.all { PAGE_LINES } else { PAGE_LINES.min(span.limit - read) };
-        let answer = ledger.ask(request(after, usize::try_from(limit).unwrap_or(PAGE_ROWS))?)?;
+        let answer = inquiry.ask(request(after, usize::try_from(limit).unwrap_or(PAGE_ROWS))?)?;
         let (last, more) = (answer.last, answer.more);
         let body = answer.bytes()?;
         let lines: Vec<&[u8]> = body.split_inclusive(|byte| *byte == b'\n').filter(|line| *line != b"\n").collect();
@@ -57,7 +57,7 @@ pub(super) fn read(
         }
         after = last;
         if !span.all && read >= span.limit {
-            writeln!(ledger.errors, "gapura: there is more: go on with --after {after}, or take --all")?;
+            writeln!(inquiry.errors, "gapura: there is more: go on with --after {after}, or take --all")?;
             return Ok(read);
         }
     }

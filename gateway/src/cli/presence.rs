@@ -9,7 +9,8 @@ use protocol::api::{
 };
 
 use super::api::{Api, Request, parse};
-use super::ledger::{Format, Ledger, Output, one_of};
+use super::inquiry::Inquiry;
+use super::output::{Format, Output, one_of};
 use super::table::{Table, count, printable};
 use super::times::Zone;
 
@@ -25,7 +26,7 @@ pub(super) struct PresenceCommand {
     /// This zone only, with the zones in it.
     #[arg(long)]
     zone: Option<String>,
-    /// Why you look at people; kept on the record.
+    /// Why; kept in the audit trail.
     #[arg(long, value_name = "WHY")]
     purpose: Option<String>,
     /// How it is written; csv and html are for --people and --muster.
@@ -40,7 +41,7 @@ pub(super) struct PresenceCommand {
     pub(super) api: Api,
 }
 
-pub(super) fn perform(ledger: &mut Ledger, out: &mut dyn Write, command: &PresenceCommand) -> Result<()> {
+pub(super) fn perform(inquiry: &mut Inquiry, out: &mut dyn Write, command: &PresenceCommand) -> Result<()> {
     let default = if command.muster && command.output.is_file() { Format::Html } else { Format::Table };
     let format = Format::of(command.format, command.json, default);
     let by_name = command.people || command.muster;
@@ -66,15 +67,15 @@ pub(super) fn perform(ledger: &mut Ledger, out: &mut dyn Write, command: &Presen
     } else {
         Request::get(&["presence"])
     };
-    let answer = ledger.ask(request)?;
+    let answer = inquiry.ask(request)?;
     if format != Format::Table {
         return command.output.write(out, |out| answer.copy_to(out));
     }
     let body = answer.bytes()?;
     command.output.write(out, |out| match (command.people, command.muster) {
-        (true, _) => write_people(out, &ledger.zone, &parse(&body)?),
-        (_, true) => write_muster(out, &ledger.zone, &parse(&body)?),
-        _ => write_zones(out, &ledger.zone, parse(&body)?, command.zone.as_deref()),
+        (true, _) => write_people(out, &inquiry.zone, &parse(&body)?),
+        (_, true) => write_muster(out, &inquiry.zone, &parse(&body)?),
+        _ => write_zones(out, &inquiry.zone, parse(&body)?, command.zone.as_deref()),
     })
 }
 
@@ -125,7 +126,7 @@ fn write_people(out: &mut dyn Write, zone: &Zone, PeopleInside { at, people }: &
             zone.span(since.earliest, since.latest)
         };
         let (name, opd) = (name.as_deref().unwrap_or_default(), opd.as_deref().unwrap_or_default());
-        table.row([person, name, opd, inside, &since, words(*evidence)]);
+        table.row([person, name, opd, inside, &since, evidence_text(*evidence)]);
     }
     table.write(out)?;
     Ok(writeln!(out, "{}{}", if people.is_empty() { "" } else { "\n" }, total(people))?)
@@ -143,7 +144,7 @@ fn write_muster(out: &mut dyn Write, zone: &Zone, PeopleInside { at, people }: &
         for PersonInside { person, name, opd, since, evidence, .. } in inside {
             let since = zone.minute(since.latest);
             let (name, opd) = (name.as_deref().unwrap_or_default(), opd.as_deref().unwrap_or_default());
-            table.row(["[ ]", person, name, opd, &since, words(*evidence)]);
+            table.row(["[ ]", person, name, opd, &since, evidence_text(*evidence)]);
         }
         table.write(out)?;
         writeln!(out)?;
@@ -158,7 +159,7 @@ fn total(people: &[PersonInside]) -> String {
 }
 
 /// How it is known that somebody is inside.
-fn words(evidence: Evidence) -> &'static str {
+fn evidence_text(evidence: Evidence) -> &'static str {
     match evidence {
         Evidence::Rule => "shift over, not seen leaving",
         other => other.as_str(),

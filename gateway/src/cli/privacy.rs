@@ -1,4 +1,4 @@
-//! `gapura privacy`: who looked at whom, everything about one person, restriction, erasure, and how long data is kept.
+//! `gapura privacy`: the audit trail, everything about one person, restriction, erasure, and how long data is kept.
 
 use std::io::{BufRead, Write};
 
@@ -12,7 +12,8 @@ use reqwest::Method;
 use serde_json::{Map, Value};
 
 use super::api::{Api, Request, parse};
-use super::ledger::{Format, Ledger, Output, one_of};
+use super::inquiry::Inquiry;
+use super::output::{Format, Output, one_of};
 use super::pages::{self, Span};
 use super::table::{Table, count, printable};
 use super::times::{Whole, Zone};
@@ -20,9 +21,9 @@ use super::times::{Whole, Zone};
 /// What a privacy officer does.
 #[derive(Debug, Subcommand)]
 pub(super) enum Privacy {
-    /// Who has asked for whose data, and why.
+    /// The audit trail: who has looked at whose data, and why.
     Audit(Audit),
-    /// Everything that is kept about one person: an overview, or with --json or --out the whole as JSON.
+    /// Everything that is kept about one person: a summary, or with --json or --out the whole as JSON.
     Export(Export),
     /// Restrict what is done with one person's data.
     Restrict {
@@ -40,9 +41,9 @@ pub(super) enum Privacy {
         #[command(flatten)]
         whose: Whose,
     },
-    /// Erase one person for ever: the keys of what is in the log, the directory's entry, and what was derived.
+    /// Erase one person for ever: the keys of the person's events in the log, the entry in the directory, and what was derived.
     Erase(Erase),
-    /// How long data is kept, and when it was last cleared away.
+    /// How long data is kept, and when data that was too old was last deleted.
     Retention {
         /// Print the gateway's JSON.
         #[arg(long)]
@@ -63,7 +64,7 @@ pub(super) struct Whose {
 
 #[derive(Debug, Args)]
 pub(super) struct Audit {
-    /// With this token, by its name.
+    /// By the bearer of the token with this name.
     #[arg(long, value_name = "NAME")]
     token: Option<String>,
     /// About this person.
@@ -93,7 +94,7 @@ pub(super) struct Audit {
 pub(super) struct Export {
     #[command(flatten)]
     whose: Whose,
-    /// Why; kept on the record.
+    /// Why; kept in the audit trail.
     #[arg(long, value_name = "WHY")]
     purpose: String,
     /// Print the gateway's JSON.
@@ -107,10 +108,10 @@ pub(super) struct Export {
 pub(super) struct Erase {
     #[command(flatten)]
     whose: Whose,
-    /// Why; kept on the record.
+    /// Why; kept in the audit trail.
     #[arg(long, value_name = "WHY")]
     purpose: String,
-    /// Although the person is inside.
+    /// Also when the person is inside.
     #[arg(long)]
     force: bool,
     /// Do not ask for the person's id again.
@@ -134,29 +135,29 @@ impl Privacy {
 }
 
 pub(super) fn perform(
-    ledger: &mut Ledger,
+    inquiry: &mut Inquiry,
     out: &mut dyn Write,
     typed: Option<&mut dyn BufRead>,
     command: &Privacy,
 ) -> Result<()> {
     match command {
-        Privacy::Audit(command) => audit(ledger, out, command),
-        Privacy::Export(command) => export(ledger, out, command),
+        Privacy::Audit(command) => audit(inquiry, out, command),
+        Privacy::Export(command) => export(inquiry, out, command),
         Privacy::Restrict { whose, reason, json } => {
             let wanted = RestrictionRequest { reason: reason.clone() };
             let request = whose.asked(Method::PUT, &["restriction"])?.body(&wanted)?;
-            let answer = ledger.ask(request)?;
+            let answer = inquiry.ask(request)?;
             if *json {
                 return answer.copy_to(out);
             }
             Ok(writeln!(out, "{}: restricted; `gapura privacy lift` ends it", whose.person)?)
         }
         Privacy::Lift { whose } => {
-            ledger.ask(whose.asked(Method::DELETE, &["restriction"])?)?;
+            inquiry.ask(whose.asked(Method::DELETE, &["restriction"])?)?;
             Ok(writeln!(out, "{}: no longer restricted", whose.person)?)
         }
-        Privacy::Erase(command) => erase(ledger, out, typed, command),
-        Privacy::Retention { json, .. } => retention(ledger, out, *json),
+        Privacy::Erase(command) => erase(inquiry, out, typed, command),
+        Privacy::Retention { json, .. } => retention(inquiry, out, *json),
     }
 }
 
@@ -170,10 +171,10 @@ impl Whose {
     }
 }
 
-fn audit(ledger: &mut Ledger, out: &mut dyn Write, command: &Audit) -> Result<()> {
+fn audit(inquiry: &mut Inquiry, out: &mut dyn Write, command: &Audit) -> Result<()> {
     let format = Format::of(command.format, command.json, Format::Table);
-    let from = ledger.zone.moment("--from", command.from.as_deref(), Whole::Begins)?;
-    let to = ledger.zone.moment("--to", command.to.as_deref(), Whole::Ends)?;
+    let from = inquiry.zone.moment("--from", command.from.as_deref(), Whole::Begins)?;
+    let to = inquiry.zone.moment("--to", command.to.as_deref(), Whole::Ends)?;
     command.output.check()?;
     let query =
         AuditQuery { token: command.token.clone(), person: command.person.clone(), from, to, ..AuditQuery::default() };
@@ -181,10 +182,10 @@ fn audit(ledger: &mut Ledger, out: &mut dyn Write, command: &Audit) -> Result<()
         let query = AuditQuery { after: Some(after), limit: Some(limit), ..query.clone() };
         Request::get(&["privacy", "audit"]).query(&query)
     };
-    let zone = ledger.zone.clone();
+    let zone = inquiry.zone.clone();
     let mut table = Table::new(&[">RECORD", "TIME", "TOKEN", "ROLE", "WHAT", "PERSON", "PURPOSE", "ANSWER"]);
     command.output.write(out, |out| {
-        let records = pages::read(ledger, request, &command.span, |lines| {
+        let records = pages::read(inquiry, request, &command.span, |lines| {
             if format != Format::Table {
                 return Ok(lines.iter().try_for_each(|line| out.write_all(line))?);
             }
@@ -208,19 +209,19 @@ fn audit(ledger: &mut Ledger, out: &mut dyn Write, command: &Audit) -> Result<()
     })
 }
 
-fn export(ledger: &mut Ledger, out: &mut dyn Write, command: &Export) -> Result<()> {
+fn export(inquiry: &mut Inquiry, out: &mut dyn Write, command: &Export) -> Result<()> {
     command.output.check()?;
-    let answer =
-        ledger.ask(command.whose.asked(Method::GET, &[])?.query(&ExportQuery { purpose: command.purpose.clone() })?)?;
+    let answer = inquiry
+        .ask(command.whose.asked(Method::GET, &[])?.query(&ExportQuery { purpose: command.purpose.clone() })?)?;
     if command.json || command.output.is_file() {
         return command.output.write(out, |out| answer.copy_to(out));
     }
     let everything: Map<String, Value> = answer.json()?;
-    everything.iter().try_for_each(|(name, value)| tell(out, name, value, &ledger.zone))?;
+    everything.iter().try_for_each(|(name, value)| print_field(out, name, value, &inquiry.zone))?;
     Ok(writeln!(out, "\nthe whole: with --out FILE, or --json")?)
 }
 
-fn erase(ledger: &mut Ledger, out: &mut dyn Write, typed: Option<&mut dyn BufRead>, command: &Erase) -> Result<()> {
+fn erase(inquiry: &mut Inquiry, out: &mut dyn Write, typed: Option<&mut dyn BufRead>, command: &Erase) -> Result<()> {
     let person = command.whose.person.as_str();
     let request = command
         .whose
@@ -228,26 +229,32 @@ fn erase(ledger: &mut Ledger, out: &mut dyn Write, typed: Option<&mut dyn BufRea
         .query(&EraseQuery { purpose: command.purpose.clone(), force: command.force.then_some(true) })?
         .on_conflict((!command.force).then_some("--force erases all the same"));
     if !command.yes {
-        let Some(typed) = typed else { bail!("nobody can be asked whether this is meant: say so with --yes") };
-        write!(ledger.errors, "Everything about {} goes for ever. Type the id again: ", printable(person))?;
-        ledger.errors.flush()?;
+        let Some(typed) = typed else { bail!("there is no terminal to confirm this at: say so with --yes") };
+        write!(
+            inquiry.errors,
+            "Everything about {} will be erased for ever. Type the id again to confirm: ",
+            printable(person)
+        )?;
+        inquiry.errors.flush()?;
         let mut line = String::new();
         typed.read_line(&mut line)?;
         if line.trim() != person {
             bail!("that is another id: nothing was erased");
         }
     }
-    let answer = ledger.ask(request)?;
+    let answer = inquiry.ask(request)?;
     if command.json {
         return answer.copy_to(out);
     }
     let done: Map<String, Value> = answer.json()?;
     writeln!(out, "{}: erased", printable(person))?;
-    done.iter().filter(|(name, _)| *name != "person").try_for_each(|(name, value)| tell(out, name, value, &ledger.zone))
+    done.iter()
+        .filter(|(name, _)| *name != "person")
+        .try_for_each(|(name, value)| print_field(out, name, value, &inquiry.zone))
 }
 
-fn retention(ledger: &mut Ledger, out: &mut dyn Write, json: bool) -> Result<()> {
-    let answer = ledger.ask(Request::get(&["privacy", "retention"]))?;
+fn retention(inquiry: &mut Inquiry, out: &mut dyn Write, json: bool) -> Result<()> {
+    let answer = inquiry.ask(Request::get(&["privacy", "retention"]))?;
     if json {
         return answer.copy_to(out);
     }
@@ -257,34 +264,34 @@ fn retention(ledger: &mut Ledger, out: &mut dyn Write, json: bool) -> Result<()>
     table.write(out)?;
     writeln!(out)?;
     match last_run {
-        None => Ok(writeln!(out, "nothing was cleared away yet")?),
-        Some(run) => tell(out, "last run", &serde_json::to_value(run)?, &ledger.zone),
+        None => Ok(writeln!(out, "nothing was deleted yet")?),
+        Some(run) => print_field(out, "last run", &serde_json::to_value(run)?, &inquiry.zone),
     }
 }
 
 /// One line for each field, however deep it stands; of records, how many there are.
-fn tell(out: &mut dyn Write, name: &str, value: &Value, zone: &Zone) -> Result<()> {
+fn print_field(out: &mut dyn Write, name: &str, value: &Value, zone: &Zone) -> Result<()> {
     let value = match value {
         Value::Object(fields) => {
-            let deeper = |(field, value): (&String, &Value)| tell(out, &format!("{name} {field}"), value, zone);
+            let deeper = |(field, value): (&String, &Value)| print_field(out, &format!("{name} {field}"), value, zone);
             return fields.iter().try_for_each(deeper);
         }
         Value::Array(records) if records.iter().all(Value::is_object) => {
             count(records.len() as u64, "record", "records")
         }
-        value => words(value, zone),
+        value => text_of(value, zone),
     };
     Ok(writeln!(out, "{:<28}  {}", printable(&name.replace('_', " ")), printable(&value))?)
 }
 
 /// A value of the answer as people read it; times in the site's time zone.
-fn words(value: &Value, zone: &Zone) -> String {
+fn text_of(value: &Value, zone: &Zone) -> String {
     match value {
         Value::Null => "none".to_owned(),
         Value::Bool(is) => if *is { "yes" } else { "no" }.to_owned(),
         Value::Number(number) => number.to_string(),
         Value::String(text) => text.parse::<Instant>().map_or_else(|_| text.clone(), |moment| zone.exact(moment)),
-        Value::Array(values) => values.iter().map(|value| words(value, zone)).collect::<Vec<_>>().join(", "),
+        Value::Array(values) => values.iter().map(|value| text_of(value, zone)).collect::<Vec<_>>().join(", "),
         Value::Object(_) => value.to_string(),
     }
 }

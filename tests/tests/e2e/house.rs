@@ -11,7 +11,7 @@ const MAY_USE: [(&str, &str, &[&str]); 9] = [
     ("access", "gateway/access", &["base"]),
     ("store", "gateway/store", &["base"]),
     ("front", "gateway/front", &["base", "access", "store"]),
-    ("ledgers", "gateway/ledgers", &["base"]),
+    ("ledgers", "gateway/ledgers", &["base", "store"]),
     ("upstream", "gateway/upstream", &["base", "store"]),
     ("web", "gateway/web", &["base", "access", "store", "ledgers"]),
     ("gateway", "gateway", &["base", "access", "store", "front", "ledgers", "upstream", "web"]),

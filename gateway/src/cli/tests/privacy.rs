@@ -87,7 +87,7 @@ fn an_erasure_wants_the_id_typed_again() {
     let line = "privacy erase C-0001 --purpose her_request";
     let told = gateway.gapura_typing(line, Some("C-0002\n"));
     assert_eq!(told.error(), "that is another id: nothing was erased");
-    assert_eq!(told.errors, "Everything about C-0001 goes for ever. Type the id again: ");
+    assert_eq!(told.errors, "Everything about C-0001 will be erased for ever. Type the id again to confirm: ");
     assert_eq!(gateway.gapura_typing(line, Some("")).error(), "that is another id: nothing was erased");
     assert!(gateway.gapura(line).error().ends_with("say so with --yes"));
     assert!(gateway.asked().is_empty());
@@ -127,7 +127,7 @@ fn retention_shows_days_and_the_last_run() {
         Canned::json(&format!(r#"{purposes}{{"at":"2026-11-23T01:00:00Z","removed":{{"events":7,"audit":0}}}}}}"#));
     let gateway = Fake::new([never, ran]);
     let table = "KEPT FOR  DAYS\nevents      90\naudit      730\n\n";
-    assert_eq!(gateway.gapura("privacy retention").well(), format!("{table}nothing was cleared away yet\n"));
+    assert_eq!(gateway.gapura("privacy retention").well(), format!("{table}nothing was deleted yet\n"));
     assert_eq!(
         gateway.gapura("privacy retention").well(),
         format!(

@@ -8,14 +8,25 @@ use arc_swap::ArcSwap;
 use protocol::{DoorId, Instant, Mode};
 use tokio::sync::watch;
 
+use super::Registry;
 use access::Snapshot;
 use base::clock::Clock;
 
-/// Time between two looks at the doors' modes.
-pub(super) const INTERVAL: Duration = Duration::from_secs(2);
+/// Time between two checks of the doors' modes.
+const INTERVAL: Duration = Duration::from_secs(2);
 
-/// Looks at the modes in force every `interval` until `shutdown` turns true, and calls `changed` when a door's has changed.
-pub(super) async fn run(
+/// Sends doors their settings when a mode has changed by its plan, until `shutdown` turns true.
+pub async fn announce_mode_changes(
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    clock: Clock,
+    registry: Arc<Registry>,
+    shutdown: watch::Receiver<bool>,
+) {
+    run(snapshot, clock, INTERVAL, move || registry.send_config(), shutdown).await;
+}
+
+/// Checks the modes in force every `interval` until `shutdown` turns true, and calls `changed` when a door's has changed.
+async fn run(
     snapshot: Arc<ArcSwap<Snapshot>>,
     clock: Clock,
     interval: Duration,

@@ -32,7 +32,7 @@ const CERTIFICATE_WARNING_DAYS: i64 = 14;
 const DAY_MS: i64 = 86_400_000;
 
 /// What the status is put together from.
-pub struct Overview {
+pub struct StatusSources {
     /// The configuration in force.
     pub config: Config,
     /// When the gateway started.
@@ -61,7 +61,7 @@ pub struct Overview {
     pub views: Arc<dyn Fn(Instant) -> Vec<Problem> + Send + Sync>,
 }
 
-impl Overview {
+impl StatusSources {
     /// The whole gateway now.
     pub fn status(&self) -> SiteStatus {
         let now = self.clock.now();
@@ -107,9 +107,9 @@ impl Overview {
         problems.extend(self.refusals.problems());
         problems.extend(self.looks.problem());
         problems.extend((self.views)(now));
-        if self.monitors.stopped() {
-            let message = "their router has stopped; the gateway is restarting";
-            problems.push(problem(Severity::Critical, "monitors", message, None));
+        if self.monitors.has_stopped() {
+            let message = "the fan-out to them has ended; restart the gateway";
+            problems.push(problem(Severity::Warning, "monitors", message, None));
         }
         problems.extend(self.directory_problem(now));
         problems.extend(upstream.into_iter().flat_map(upstream_problems));

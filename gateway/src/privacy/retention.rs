@@ -1,4 +1,4 @@
-//! What is kept for a purpose goes away when its time is over: at the start, and every day.
+//! What is kept for a purpose is deleted when its time is over: at the start, and every day.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,40 +11,40 @@ use protocol::Instant;
 use protocol::api::{Retention, RetentionPurpose, RetentionRun};
 use tokio::sync::watch;
 
-use super::current::Current;
-use super::ledgers::Subjects;
+use super::subjects::Subjects;
 use crate::config::Privacy;
+use crate::in_force::InForce;
 use base::clock::Clock;
 use ledgers::Views;
 use store::looks::Looks;
 use store::vault::Month;
 
-/// How often it is looked whether a day has begun.
+/// Time between two checks whether a day has begun.
 const INTERVAL: Duration = Duration::from_secs(600);
 
 /// What was done the last time. Cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Kept(Arc<Mutex<Option<RetentionRun>>>);
+pub(crate) struct LastRun(Arc<Mutex<Option<RetentionRun>>>);
 
-/// What takes away what is too old.
-pub(super) struct Keeper {
-    pub(super) privacy: Privacy,
-    pub(super) subjects: Subjects,
-    pub(super) views: Views,
-    pub(super) looks: Looks,
-    pub(super) current: Current,
-    pub(super) clock: Clock,
-    pub(super) kept: Kept,
+/// Deletes what is too old.
+pub(crate) struct RetentionTask {
+    pub(crate) privacy: Privacy,
+    pub(crate) subjects: Subjects,
+    pub(crate) views: Views,
+    pub(crate) looks: Looks,
+    pub(crate) in_force: InForce,
+    pub(crate) clock: Clock,
+    pub(crate) last_run: LastRun,
 }
 
-impl Kept {
+impl LastRun {
     /// For how long what is kept, and what was done about it the last time.
-    pub(super) fn told(&self, privacy: &Privacy) -> Retention {
+    pub(crate) fn status(&self, privacy: &Privacy) -> Retention {
         let purposes = [
             ("events", privacy.events_days),
             ("contacts", privacy.contacts_days),
             ("attendance", privacy.attendance_days),
-            ("audit", privacy.looks_days),
+            ("audit", privacy.audit_days),
             ("malformed", privacy.malformed_days),
         ];
         let purpose = |(purpose, days): (&str, u32)| RetentionPurpose { purpose: purpose.into(), days };
@@ -53,21 +53,21 @@ impl Kept {
     }
 }
 
-impl Keeper {
+impl RetentionTask {
     /// Runs until `stop` is true. What fails is tried again.
-    pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
-        let keeper = Arc::new(self);
+    pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
+        let task = Arc::new(self);
         let mut done_on: Option<Date> = None;
         loop {
-            let today = keeper.current.rules().day_of(keeper.clock.now());
+            let today = task.in_force.rules().day_of(task.clock.now());
             if done_on != Some(today) {
-                let working = Arc::clone(&keeper);
-                match tokio::task::spawn_blocking(move || working.take_away()).await {
+                let working = Arc::clone(&task);
+                match tokio::task::spawn_blocking(move || working.delete_expired()).await {
                     Ok(Ok(())) => done_on = Some(today),
                     Ok(Err(error)) => {
-                        tracing::error!(error = format!("{error:#}"), "what is too old could not be taken away")
+                        tracing::error!(error = format!("{error:#}"), "what is too old could not be deleted")
                     }
-                    Err(error) => tracing::error!(%error, "what is too old could not be taken away"),
+                    Err(error) => tracing::error!(%error, "what is too old could not be deleted"),
                 }
             }
             tokio::select! {
@@ -77,26 +77,26 @@ impl Keeper {
         }
     }
 
-    /// Takes away everything whose time is over.
+    /// Deletes everything whose time is over.
     ///
     /// Events, contacts and attendance are read from the same events, whose keys are kept as long as the longest of them, by
     /// whole months. A shorter time is kept by what is shown, and by the tables.
-    fn take_away(&self) -> Result<()> {
+    fn delete_expired(&self) -> Result<()> {
         let (now, privacy, vault) = (self.clock.now(), &self.privacy, self.subjects.vault());
         let longest = privacy.events_days.max(privacy.contacts_days).max(privacy.attendance_days);
         let before = |days: u32| plus_days(now, -i64::from(days));
         let malformed = vault.expire_malformed(before(privacy.malformed_days))?;
-        let keys = vault.expire(Month::of(before(longest)), Month::of(before(privacy.looks_days)))?;
+        let keys = vault.expire(Month::of(before(longest)), Month::of(before(privacy.audit_days)))?;
         self.subjects.refresh()?;
-        let today = self.current.rules().day_of(now);
+        let today = self.in_force.rules().day_of(now);
         let day_before = |days: u32| today.saturating_sub(Span::new().days(i64::from(days)));
         self.views.expire(day_before(longest), day_before(privacy.contacts_days))?;
-        let looks = self.looks.expire(before(privacy.looks_days))?;
+        let looks = self.looks.expire(before(privacy.audit_days))?;
         let removed =
             [("audit", looks), ("malformed", malformed.subjects), ("keys", keys.keys), ("people", keys.subjects)];
-        tracing::info!(looks, malformed = malformed.subjects, keys = keys.keys, "what was too old was taken away");
+        tracing::info!(looks, malformed = malformed.subjects, keys = keys.keys, "what was too old was deleted");
         let removed = removed.map(|(what, count)| (what.to_owned(), count)).into_iter().collect::<BTreeMap<_, _>>();
-        *self.kept.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(RetentionRun { at: now, removed });
+        *self.last_run.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(RetentionRun { at: now, removed });
         Ok(())
     }
 }

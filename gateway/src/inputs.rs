@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use prometheus_client::registry::Registry;
 
 use crate::config::Config;
@@ -42,7 +42,7 @@ pub fn read_snapshot(config: &Config) -> Result<Snapshot> {
         passes: Arc::new(Passes::read(&folder.trust(), config.health.clone())?),
         key: Arc::new(CredentialKey::read(&folder.badge_key())?),
         rules: access::Rules::new(
-            config.time_zone().map_err(|reason| anyhow!(reason))?,
+            config.time_zone()?,
             &config.access,
             config.scans.late_after_ms,
             config.scans.clock_tolerance_ms,
@@ -124,11 +124,11 @@ pub fn open_log(config: &Config, registry: &mut Registry, clock: &Clock, vault: 
     Ok((log, reader))
 }
 
-/// Opens the site's log to look at it. Where there is no vault none is made, and events do not tell who they are about.
+/// Opens the site's log for a command that only reads it. Where there is no vault none is made, and events do not tell who they are about.
 ///
 /// # Errors
 /// When one of them is damaged or in use.
-pub fn open_log_to_look(config: &Config, keys: Keys) -> Result<(Log, LogReader)> {
+pub fn open_log_read_only(config: &Config, keys: Keys) -> Result<(Log, LogReader)> {
     let path = config.folder().data().join(VAULT);
     let vault = match keys {
         Keys::Wanted if path.exists() => open_vault(config)?,
@@ -141,7 +141,7 @@ pub fn open_log_to_look(config: &Config, keys: Keys) -> Result<(Log, LogReader)>
     open_log_with(config, &mut Registry::default(), &Clock::system(), vault)
 }
 
-/// Whether whoever looks at the log wants to know who its events are about.
+/// Whether a command needs to know who the log's events are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keys {
     /// The vault is opened, where there is one.

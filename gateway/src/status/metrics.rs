@@ -1,4 +1,4 @@
-//! The overview as metrics, put together anew at each scrape: what the status page shows, alerts can watch.
+//! The status as metrics, put together at each scrape: what the status page shows, alerts can watch.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,28 +9,28 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use protocol::Instant;
 
-use super::{DAY_MS, Overview};
+use super::{DAY_MS, StatusSources};
 use protocol::api::{Severity, SiteStatus};
 
 /// Registers the metrics that are only known when somebody asks. Making them reads certificates and asks for the disk's free
 /// space, as the status does.
-pub fn register(overview: &Arc<Overview>, registry: &mut Registry) {
-    registry.register_collector(Box::new(OfOverview(Arc::clone(overview))));
+pub fn register(sources: &Arc<StatusSources>, registry: &mut Registry) {
+    registry.register_collector(Box::new(StatusCollector(Arc::clone(sources))));
 }
 
-struct OfOverview(Arc<Overview>);
+struct StatusCollector(Arc<StatusSources>);
 
-impl Collector for OfOverview {
+impl Collector for StatusCollector {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
-        let Self(overview) = self;
-        let (status, mut gauges) = (overview.status(), Gauges(encoder));
+        let Self(sources) = self;
+        let (status, mut gauges) = (sources.status(), Gauges(encoder));
         gateway(&mut gauges, &status)?;
-        doors(&mut gauges, &status, overview.config.scans.clock_tolerance_ms)?;
-        let free_min = overview.reader.disk_free_bytes_min();
+        doors(&mut gauges, &status, sources.config.scans.clock_tolerance_ms)?;
+        let free_min = sources.reader.disk_free_bytes_min();
         gauges.one("log_disk_free_bytes", "Free space on the log's disk", status.log.disk_free_bytes as f64)?;
         gauges.one("log_disk_free_bytes_min", "Less free space than this raises the alarm", free_min as f64)?;
         gauges.one("log_file_bytes", "Size of the log's file", status.log.file_bytes as f64)?;
-        directory(&mut gauges, &status, overview.config.access.directory_age_days_max)?;
+        directory(&mut gauges, &status, sources.config.access.directory_age_days_max)?;
         let failing_since = status.upstream.as_ref().and_then(|upstream| upstream.failing_since);
         let help = "Since when the upstream takes nothing; absent while it does";
         gauges.maybe("upstream_failing_since_timestamp_seconds", help, failing_since.map(seconds))?;
@@ -43,14 +43,14 @@ impl Collector for OfOverview {
         gauges.each(
             "files_refused",
             "Changed files that cannot be taken over; what was in force stays in force",
-            overview.refusals.problems().iter().map(|refusal| ([("what", refusal.what.clone())], 1.0)),
+            sources.refusals.problems().iter().map(|refusal| ([("what", refusal.what.clone())], 1.0)),
         )
     }
 }
 
-impl fmt::Debug for OfOverview {
+impl fmt::Debug for StatusCollector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OfOverview").finish_non_exhaustive()
+        f.debug_struct("StatusCollector").finish_non_exhaustive()
     }
 }
 

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use anyhow::Result;
 use protocol::api::PersonRecord;
 
-use super::current::Current;
+use crate::in_force::InForce;
 use access::{Directory, Put, Snapshot, list_people, put_person, read_person, remove_person};
 use base::clock::Clock;
 use web::{self, PeopleError};
 
 /// The directory's file, and the snapshot that follows it.
-pub(super) struct People {
-    pub(super) path: PathBuf,
-    pub(super) current: Current,
-    pub(super) clock: Clock,
+pub(crate) struct People {
+    pub(crate) path: PathBuf,
+    pub(crate) in_force: InForce,
+    pub(crate) clock: Clock,
 }
 
 impl People {
@@ -23,7 +23,7 @@ impl People {
     fn put_in_force(&self) -> Result<(), PeopleError> {
         let read = |old: &Snapshot| Ok(Snapshot { directory: Arc::new(Directory::read(&self.path)?), ..old.clone() });
         // It is written: should this fail, the watch over the file tries again.
-        self.current.change(read).map_err(|error| PeopleError::Unavailable(format!("{error:#}")))
+        self.in_force.change(read).map_err(|error| PeopleError::Unavailable(format!("{error:#}")))
     }
 }
 
@@ -37,7 +37,7 @@ impl web::People for People {
     }
 
     fn put(&self, person: PersonRecord) -> Result<(bool, PersonRecord), PeopleError> {
-        let snapshot = self.current.load();
+        let snapshot = self.in_force.load();
         let put = put_person(&self.path, &snapshot.key, &snapshot.rules.time_zone, &person, self.clock.now())?;
         // Also when nothing was written now: what was written before may not be in force yet.
         self.put_in_force()?;

@@ -1,74 +1,13 @@
-//! Working days on their way from the views upstream.
+//! A working day as it is exported and sent upstream: rows by office.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::Result;
-use arc_swap::ArcSwap;
-use prometheus_client::registry::Registry;
+use serde_json::{Map, Value};
 
-use crate::config::Config;
-use base::clock::Clock;
-use front::scan::ScanQueue;
-use ledgers::{Attendance, Named, Rules};
-use store::log::LogReader;
-use upstream::{self, AttendanceMetrics, AttendanceParts, ChangedDays, DayRows, Privacy, Row};
+use super::{Attendance, Named};
 
-/// How often days are looked at.
-const INTERVAL: Duration = Duration::from_secs(300);
-
-/// How long after its last shift a day counts as over: most people have left by then.
-const GRACE_MINUTES: u32 = 60;
-
-/// Days that may still change: a reader that was cut off brings its scans within that time.
-const DAYS: u32 = 31;
-
-/// Where working days come from.
-pub struct WorkingDays {
-    /// The rules in force.
-    pub rules: Arc<dyn Fn() -> Arc<Rules> + Send + Sync>,
-    /// What days came to, see [`opd_rows`]; an error while the views are behind.
-    pub rows: DayRows,
-    /// The days that have changed since it was last asked.
-    pub changed: ChangedDays,
-}
-
-/// What sends working days; `None` where that is not asked for.
-///
-/// # Errors
-/// When the configuration is wrong.
-pub fn attendance_forwarder(
-    config: &Config,
-    registry: &mut Registry,
-    log: (&LogReader, &ScanQueue),
-    clock: &Clock,
-    client: &Arc<ArcSwap<reqwest::Client>>,
-    privacy: Privacy,
-    days: WorkingDays,
-) -> Result<Option<upstream::Attendance>> {
-    let Some(upstream) = config.upstream.as_ref().filter(|_| config.attendance.upstream) else { return Ok(None) };
-    let (reader, scans) = (log.0.clone(), log.1.clone());
-    let rules = days.rules;
-    let attendance = upstream::Attendance::new(AttendanceParts {
-        site: config.site.name.clone(),
-        client: Arc::clone(client),
-        days: Arc::new(move |now| rules().days_over(now, DAYS, GRACE_MINUTES)),
-        changed: days.changed,
-        rows: days.rows,
-        sent: Arc::new(move |prefix| reader.cursors(prefix)),
-        keep: Arc::new(move |name, hash| {
-            let scans = scans.clone();
-            Box::pin(async move { scans.keep_cursor(name, hash).await })
-        }),
-        privacy,
-        clock: clock.clone(),
-        metrics: AttendanceMetrics::new(registry),
-        config: upstream.clone(),
-        interval: INTERVAL,
-    })?;
-    Ok(Some(attendance))
-}
+/// A person's working day as JSON.
+pub type Row = Map<String, Value>;
 
 /// A day's rows by office, as they are sent and exported. `known` gives a person's name and office, which may be empty.
 ///
@@ -83,7 +22,7 @@ pub fn opd_rows<'k>(
         let named = Named::day(row, &known);
         let opd = named.opd.unwrap_or_default().to_owned();
         match serde_json::to_value(&named).map_err(|error| error.to_string())? {
-            serde_json::Value::Object(fields) => opds.entry(opd).or_default().push(fields),
+            Value::Object(fields) => opds.entry(opd).or_default().push(fields),
             _ => return Err("a working day is no JSON object".into()),
         }
     }
@@ -97,7 +36,8 @@ mod tests {
     use protocol::{Direction, Instant};
 
     use super::*;
-    use ledgers::{Passage, Person, attendance, sessions};
+    use crate::Rules;
+    use crate::{Passage, Person, attendance, sessions};
 
     fn day(person: &str, rules: &Rules) -> Attendance {
         let person = Person::new(person);

@@ -5,44 +5,44 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Result;
 use arc_swap::ArcSwap;
 
-use super::rules::view_rules;
 use crate::config::Config;
+use crate::ledger_rules::ledger_rules;
 use access::Snapshot;
 use ledgers::Rules;
 
-/// The snapshot in force, and the views' rules, which follow from it. Cheap to clone.
+/// The snapshot in force, and the ledgers' rules, which follow from it. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Current {
+pub(crate) struct InForce {
     config: Arc<Config>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     rules: Arc<ArcSwap<Rules>>,
     changing: Arc<Mutex<()>>,
 }
 
-impl Current {
+impl InForce {
     /// # Errors
     /// When the working hours and `[attendance]` do not go together.
-    pub(super) fn new(config: &Config, snapshot: Arc<ArcSwap<Snapshot>>) -> Result<Self> {
-        let rules = Arc::new(ArcSwap::from_pointee(view_rules(config, &snapshot.load())?));
+    pub(crate) fn new(config: &Config, snapshot: Arc<ArcSwap<Snapshot>>) -> Result<Self> {
+        let rules = Arc::new(ArcSwap::from_pointee(ledger_rules(config, &snapshot.load())?));
         Ok(Self { config: Arc::new(config.clone()), snapshot, rules, changing: Arc::default() })
     }
 
-    /// The rules by which the views are read now.
-    pub(super) fn rules(&self) -> Arc<Rules> {
+    /// The rules by which the ledgers are read now.
+    pub(crate) fn rules(&self) -> Arc<Rules> {
         self.rules.load_full()
     }
 
-    /// The place in which these rules always are.
-    pub(super) fn rules_in_force(&self) -> Arc<ArcSwap<Rules>> {
+    /// The same, for whoever reads them again and again.
+    pub(crate) fn rules_in_force(&self) -> Arc<ArcSwap<Rules>> {
         Arc::clone(&self.rules)
     }
 
-    pub(super) fn load(&self) -> Arc<Snapshot> {
+    pub(crate) fn load(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
     }
 
     /// Puts in force what `read` makes of the snapshot before. Whoever reads last stores last.
-    pub(super) fn change(&self, read: impl FnOnce(&Snapshot) -> Result<Snapshot>) -> Result<()> {
+    pub(crate) fn change(&self, read: impl FnOnce(&Snapshot) -> Result<Snapshot>) -> Result<()> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.snapshot.load();
         let new = read(&old)?;
@@ -50,7 +50,7 @@ impl Current {
             && Arc::ptr_eq(&old.calendar, &new.calendar)
             && Arc::ptr_eq(&old.directory, &new.directory);
         if !same {
-            self.rules.store(Arc::new(view_rules(&self.config, &new)?));
+            self.rules.store(Arc::new(ledger_rules(&self.config, &new)?));
         }
         self.snapshot.store(Arc::new(new));
         Ok(())

@@ -1,4 +1,4 @@
-//! The rules by which the site's views are read: out of the configuration and what is in force.
+//! The rules by which the site's ledgers are read: from the configuration and what is in force.
 
 use anyhow::{Context, Result, anyhow};
 
@@ -6,11 +6,11 @@ use crate::config::Config;
 use access::Snapshot;
 use ledgers::{Rules, WorkingHours};
 
-/// The rules of the site's views: time zone, zones, working hours and `[attendance]`. Goes through the directory once.
+/// The rules of the site's ledgers: time zone, zones, working hours and `[attendance]`. Goes through the directory once.
 ///
 /// # Errors
 /// When a shift is longer than anybody is believed to stay.
-pub fn view_rules(config: &Config, snapshot: &Snapshot) -> Result<Rules> {
+pub(crate) fn ledger_rules(config: &Config, snapshot: &Snapshot) -> Result<Rules> {
     let rules = Rules {
         zones: snapshot.zones.as_ref().clone(),
         entrances: snapshot.doors.iter().map(|(_, door)| door.zone.to_string()).collect(),
@@ -25,7 +25,7 @@ pub fn view_rules(config: &Config, snapshot: &Snapshot) -> Result<Rules> {
 
 /// When people are expected to work. Only those are listed who are in a group that has hours of its own; of several such
 /// groups the first in `calendar.toml` counts.
-pub fn working_hours(snapshot: &Snapshot) -> WorkingHours {
+fn working_hours(snapshot: &Snapshot) -> WorkingHours {
     let calendar = &snapshot.calendar;
     let groups: Vec<&str> = calendar.groups().iter().map(|(name, _)| name.as_str()).collect();
     WorkingHours::new(calendar, snapshot.directory.members(&groups))
@@ -69,7 +69,7 @@ mod tests {
                         [groups.early]\nmonday = \"05:00-13:00\"\n";
         let people: [(&str, &[&str]); 4] =
             [("P-1", &["early", "night"]), ("P-2", &["early", "press"]), ("P-3", &["press"]), ("P-4", &[])];
-        let rules = view_rules(&config("gap_minutes = 7"), &snapshot(&people, calendar)).unwrap();
+        let rules = ledger_rules(&config("gap_minutes = 7"), &snapshot(&people, calendar)).unwrap();
         let shift = |id| rules.hours.shift(&Person::new(id), date(2026, 11, 23)).unwrap().to_string();
         assert_eq!(
             ["P-1", "P-2", "P-3", "P-4"].map(shift),
@@ -81,8 +81,8 @@ mod tests {
     #[test]
     fn a_shift_longer_than_anybody_is_believed_to_stay_is_refused() {
         let snapshot = snapshot(&[], "[groups.guards]\nsunday = \"06:00-18:30\"\n");
-        assert!(view_rules(&config("stay_hours_max = 13"), &snapshot).is_ok());
-        let error = format!("{:#}", view_rules(&config("stay_hours_max = 12"), &snapshot).unwrap_err());
+        assert!(ledger_rules(&config("stay_hours_max = 13"), &snapshot).is_ok());
+        let error = format!("{:#}", ledger_rules(&config("stay_hours_max = 12"), &snapshot).unwrap_err());
         assert!(error.contains("stay_hours_max is 12, the shift 06:00-18:30 is longer"), "{error}");
     }
 }

@@ -1,104 +1,65 @@
-//! The ledgers over HTTP: questions to the views, with names and offices from the directory.
-
-mod keys;
-mod privacy;
+//! The ledgers over HTTP: their answers, with names and offices from the directory.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::civil::Date;
 use protocol::api::{self, AttendanceDay, AttendanceRow, Erasure, PeopleInside, Restriction, Retention, ZonePresence};
 use protocol::{Event, Instant};
-use tokio::runtime::Handle;
 
-use super::current::Current;
-use super::retention::Kept;
 use crate::config::Config;
+use crate::privacy::{LastRun, PersonRights};
 use access::{Directory, Snapshot, names_of};
-use base::clock::Clock;
 use base::spreadsheet::Spreadsheet;
-use front::scan::WeakScanQueue;
 use ledgers::{
-    self, Attendance, Contact, ContactQuery, DayTable, Part, People as _, Present, Restricted, Rules, Traced, Views,
-    ViewsError,
+    self, Attendance, Contact, ContactQuery, DayTable, Part, Present, Restricted, Rules, Traced, Views, ViewsError,
 };
-use store::log::LogReader;
-use upstream;
 use web::{self, Answer, AttendanceRequest, ContactsDocument, Document, LedgerError, PersonFile, SiteCalendar};
-
-pub(super) use self::keys::{FollowedLog, LookKeys, Subjects};
-
-/// How long a question waits for the views to reach what the log had when it was asked.
-const WAIT: Duration = Duration::from_secs(2);
 
 const DAY_MS: i64 = 86_400_000;
 
 /// Where the answers come from.
 #[derive(Clone)]
-pub(super) struct Ledgers {
-    pub(super) config: Config,
-    pub(super) views: Views,
-    pub(super) subjects: Subjects,
-    pub(super) reader: LogReader,
-    pub(super) current: Current,
-    /// The directory's file.
-    pub(super) directory: PathBuf,
-    pub(super) scans: WeakScanQueue,
-    pub(super) kept: Kept,
-    pub(super) clock: Clock,
-    pub(super) runtime: Handle,
+pub(crate) struct Ledgers {
+    pub(crate) config: Config,
+    pub(crate) rights: PersonRights,
+    pub(crate) last_run: LastRun,
 }
 
 /// Names and offices of some people.
-struct Known<'d> {
+struct NamesAndOffices<'d> {
     names: HashMap<String, String>,
     directory: &'d Directory,
 }
 
 impl Ledgers {
-    /// Asks the views, as soon as they have reached what the log has now.
     fn ask<T>(
         &self,
         question: impl FnOnce(&Views, Instant) -> Result<T, ViewsError>,
     ) -> Result<Answer<T>, LedgerError> {
-        let wanted = self.reader.last_event();
-        let reached = self.runtime.block_on(self.views.reach(wanted, WAIT));
-        let position = self.views.position();
-        let value = question(&self.views, self.clock.now())?;
-        let through = position.through;
-        let behind = if reached { wanted.saturating_sub(through) } else { position.last.saturating_sub(through) };
-        Ok(Answer { value, through, behind })
+        self.rights.questions.ask(question)
     }
 
     fn known<'d, 'a>(
         &self,
         snapshot: &'d Snapshot,
         ids: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Known<'d>, LedgerError> {
-        let names = names_of(&self.directory, ids).map_err(|error| LedgerError::Unavailable(error.to_string()))?;
+    ) -> Result<NamesAndOffices<'d>, LedgerError> {
+        let names =
+            names_of(&self.rights.directory, ids).map_err(|error| LedgerError::Unavailable(error.to_string()))?;
         let names = names.into_iter().map(|(id, name)| (id.to_owned(), name)).collect();
-        Ok(Known { names, directory: &snapshot.directory })
-    }
-
-    /// Whether the site knows somebody of this id: the directory, or an event.
-    fn must_know(&self, id: &str) -> Result<(), LedgerError> {
-        let known = self.current.load().directory.person(id).is_some() || self.subjects.number(id).is_some();
-        if known { Ok(()) } else { Err(LedgerError::UnknownPerson) }
-    }
-
-    fn is_restricted(&self, id: &str) -> bool {
-        self.subjects.number(id).is_some_and(|number| self.subjects.is_restricted(number))
+        Ok(NamesAndOffices { names, directory: &snapshot.directory })
     }
 
     /// Data are kept for a purpose so long, and not used for it when they are older.
     fn kept_since(&self, days: u32) -> Instant {
-        Instant::from_unix_ms(self.clock.now().unix_ms().saturating_sub(i64::from(days).saturating_mul(DAY_MS)))
+        Instant::from_unix_ms(
+            self.rights.questions.clock.now().unix_ms().saturating_sub(i64::from(days).saturating_mul(DAY_MS)),
+        )
     }
 
     fn rules(&self) -> Arc<Rules> {
-        self.current.rules()
+        self.rights.in_force.rules()
     }
 
     /// Working days, and the offices and names of those whose they are.
@@ -110,9 +71,9 @@ impl Ledgers {
             return Err(LedgerError::Conflict { parameter: "from", reason });
         }
         if let Some(person) = &request.person {
-            self.must_know(person)?;
+            self.rights.must_know(person)?;
         }
-        let snapshot = self.current.load();
+        let snapshot = self.rights.in_force.load();
         if let Some(opd) = &request.opd
             && !snapshot.directory.staff().any(|(_, of)| of == opd)
         {
@@ -131,8 +92,8 @@ impl Ledgers {
     }
 
     fn trace(&self, query: &ContactQuery) -> Result<Answer<Vec<Contact>>, LedgerError> {
-        self.must_know(query.person.as_str())?;
-        if self.is_restricted(query.person.as_str()) {
+        self.rights.must_know(query.person.as_str())?;
+        if self.rights.is_restricted(query.person.as_str()) {
             let reason = "is somebody whose data may only be kept: a restriction is in force".into();
             return Err(LedgerError::Conflict { parameter: "person", reason });
         }
@@ -148,27 +109,27 @@ impl Ledgers {
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub(super) fn events(&self, after: u64, limit: usize) -> Result<Vec<Event>, String> {
+    pub(crate) fn events(&self, after: u64, limit: usize) -> Result<Vec<Event>, String> {
         let told_since = self.kept_since(self.config.privacy.events_days);
-        let events = self.reader.read(after, limit, usize::MAX).map_err(|error| error.to_string())?;
-        Ok(events.into_iter().map(|event| self.subjects.shown(event, told_since)).collect())
+        let events = self.rights.questions.reader.read(after, limit, usize::MAX).map_err(|error| error.to_string())?;
+        Ok(events.into_iter().map(|event| self.rights.subjects.shown(event, told_since)).collect())
     }
 
     /// A day as it is sent upstream, by office.
-    pub(super) fn rows_upstream(&self, day: Date) -> Result<Vec<(String, Vec<upstream::Row>)>, String> {
+    pub(crate) fn rows_upstream(&self, day: Date) -> Result<Vec<(String, Vec<upstream::Row>)>, String> {
         let failed = |error: LedgerError| format!("{error:?}");
         let answer =
             self.ask(|views, now| views.attendance(day, day, None, Restricted::LeftOut, now)).map_err(failed)?;
         if answer.behind > 0 {
             return Err(format!("the views are {} events behind the log", answer.behind));
         }
-        let snapshot = self.current.load();
+        let snapshot = self.rights.in_force.load();
         let known = self.known(&snapshot, answer.value.iter().map(|row| row.person.as_str())).map_err(failed)?;
-        super::working_days::opd_rows(&answer.value, |id| known.of(id))
+        ledgers::opd_rows(&answer.value, |id| known.of(id))
     }
 }
 
-impl Known<'_> {
+impl NamesAndOffices<'_> {
     /// The person's name and office, which may be empty.
     fn of(&self, id: &str) -> Option<(&str, &str)> {
         let opd = self.directory.person(id).map(|person| person.opd).unwrap_or_default();
@@ -199,7 +160,7 @@ impl web::Ledgers for Ledgers {
 
     fn people(&self, zone: Option<&str>) -> Result<Answer<PeopleInside>, LedgerError> {
         let rules = self.rules();
-        let snapshot = self.current.load();
+        let snapshot = self.rights.in_force.load();
         let answer = self.ask(Views::presence)?;
         if let Some(zone) = zone {
             let of_doors = snapshot.doors.iter().map(|(_, door)| door.zone.as_str());
@@ -223,7 +184,7 @@ impl web::Ledgers for Ledgers {
 
     fn attendance(&self, request: &AttendanceRequest) -> Result<Answer<Vec<AttendanceRow>>, LedgerError> {
         let answer = self.days(request)?;
-        let snapshot = self.current.load();
+        let snapshot = self.rights.in_force.load();
         let known = self.known(&snapshot, answer.value.iter().map(|row| row.person.as_str()))?;
         let row = |day: Attendance| {
             let (name, opd) = known.named(day.person.as_str());
@@ -234,7 +195,7 @@ impl web::Ledgers for Ledgers {
 
     fn attendance_csv(&self, request: &AttendanceRequest, part: Part) -> Result<Answer<Document>, LedgerError> {
         let answer = self.days(request)?;
-        let snapshot = self.current.load();
+        let snapshot = self.rights.in_force.load();
         let known = self.known(&snapshot, answer.value.iter().map(|row| row.person.as_str()))?;
         let rows = answer.value.iter().map(|row| ledgers::Named::day(row, |id| known.of(id)));
         let table = ledgers::attendance_csv(rows, part, &self.rules().time_zone).map(csv);
@@ -243,7 +204,7 @@ impl web::Ledgers for Ledgers {
     }
 
     fn summary(&self, from: Date, to: Date) -> Result<Answer<Vec<AttendanceDay>>, LedgerError> {
-        let snapshot = self.current.load();
+        let snapshot = self.rights.in_force.load();
         let mut summed = Answer { value: Vec::new(), through: 0, behind: 0 };
         for part in (AttendanceRequest { from, to, person: None, opd: None }).parts() {
             let answer = self.days(&part)?;
@@ -266,7 +227,7 @@ impl web::Ledgers for Ledgers {
 
     fn contacts_document(&self, query: &ContactQuery, form: ContactsDocument) -> Result<Answer<Document>, LedgerError> {
         let answer = self.trace(query)?;
-        let (snapshot, rules) = (self.current.load(), self.rules());
+        let (snapshot, rules) = (self.rights.in_force.load(), self.rules());
         let contacts = &answer.value;
         let people = contacts.iter().flat_map(|contact| [contact.person.as_str(), contact.of.as_str()]);
         let known = self.known(&snapshot, people.chain([query.person.as_str()]))?;
@@ -275,7 +236,12 @@ impl web::Ledgers for Ledgers {
                 .map(csv)
                 .map_err(|error| LedgerError::Unavailable(error.to_string()))?,
             ContactsDocument::Svg => {
-                let stays = self.views.stays(&query.person, query.from, query.to, self.clock.now())?;
+                let stays = self.rights.questions.views.stays(
+                    &query.person,
+                    query.from,
+                    query.to,
+                    self.rights.questions.clock.now(),
+                )?;
                 let traced = Traced {
                     person: &query.person,
                     from: query.from,
@@ -292,29 +258,30 @@ impl web::Ledgers for Ledgers {
     }
 
     fn events_of(&self, person: &str, after: u64) -> Result<Answer<Vec<u64>>, LedgerError> {
-        let position = self.views.position();
-        let value = self.views.events_of(person, (None, None), after, usize::MAX, Restricted::LeftOut)?;
+        let position = self.rights.questions.views.position();
+        let value =
+            self.rights.questions.views.events_of(person, (None, None), after, usize::MAX, Restricted::LeftOut)?;
         Ok(Answer { value, through: position.through, behind: position.last.saturating_sub(position.through) })
     }
 
     fn person(&self, id: &str) -> Result<Answer<PersonFile>, LedgerError> {
-        self.file_of(id)
+        self.rights.file_of(id)
     }
 
     fn restrict(&self, id: &str, restriction: Restriction) -> Result<Restriction, LedgerError> {
-        self.put_restriction(id, restriction)
+        self.rights.put_restriction(id, restriction)
     }
 
     fn lift(&self, id: &str) -> Result<(), LedgerError> {
-        self.lift_restriction(id)
+        self.rights.lift_restriction(id)
     }
 
     fn erase(&self, id: &str, force: bool) -> Result<Erasure, LedgerError> {
-        self.erase_person(id, force)
+        self.rights.erase_person(id, force)
     }
 
     fn retention(&self) -> Result<Retention, LedgerError> {
-        Ok(self.kept.told(&self.config.privacy))
+        Ok(self.last_run.status(&self.config.privacy))
     }
 }
 

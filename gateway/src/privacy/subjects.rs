@@ -1,13 +1,12 @@
-//! The vault of keys as the views, the record of looks and the way upstream use it.
+//! The vault of keys as the ledgers, the audit trail and the forwarder use it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use protocol::{Event, Instant, Sealed, SealedPart};
 
-use crate::app::current::Current;
-use ledgers::{People, Source};
-use store::log::LogReader;
+use crate::in_force::InForce;
+use ledgers::People;
 use store::looks::Sealer;
 use store::vault::{self, Month, Vault, VaultError};
 use upstream::Privacy;
@@ -19,9 +18,9 @@ const UNREADABLE: &str = "?";
 
 /// Who hides behind the vault's numbers, and whose data may only be kept. Cheap to clone.
 #[derive(Clone)]
-pub(in crate::app) struct Subjects(Arc<Known>);
+pub(crate) struct Subjects(Arc<SubjectCache>);
 
-struct Known {
+struct SubjectCache {
     vault: Vault,
     names: RwLock<HashMap<u64, Option<Arc<str>>>>,
     restricted: RwLock<HashSet<u64>>,
@@ -30,12 +29,12 @@ struct Known {
 impl Subjects {
     /// # Errors
     /// When the vault cannot be read.
-    pub(in crate::app) fn new(vault: Vault) -> Result<Self, VaultError> {
+    pub(crate) fn new(vault: Vault) -> Result<Self, VaultError> {
         let restricted = RwLock::new(vault.restricted()?);
-        Ok(Self(Arc::new(Known { vault, names: RwLock::default(), restricted })))
+        Ok(Self(Arc::new(SubjectCache { vault, names: RwLock::default(), restricted })))
     }
 
-    pub(in crate::app) fn vault(&self) -> &Vault {
+    pub(crate) fn vault(&self) -> &Vault {
         &self.0.vault
     }
 
@@ -43,7 +42,7 @@ impl Subjects {
     ///
     /// # Errors
     /// When the vault cannot be read.
-    pub(in crate::app) fn refresh(&self) -> Result<(), VaultError> {
+    pub(crate) fn refresh(&self) -> Result<(), VaultError> {
         let restricted = self.0.vault.restricted()?;
         *self.0.restricted.write().unwrap_or_else(PoisonError::into_inner) = restricted;
         self.0.names.write().unwrap_or_else(PoisonError::into_inner).clear();
@@ -60,7 +59,7 @@ impl Subjects {
     }
 
     /// What of people does not leave the site.
-    pub(in crate::app) fn upstream_privacy(&self, pseudonymise: bool) -> Privacy {
+    pub(crate) fn upstream_privacy(&self, pseudonymise: bool) -> Privacy {
         let (pseudonyms, restrictions) = (self.clone(), self.clone());
         let pseudonym = move |subject: &str| pseudonyms.0.vault.pseudonym(subject).map_err(|error| error.to_string());
         Privacy {
@@ -70,7 +69,7 @@ impl Subjects {
     }
 
     /// The event as it may be shown: what is too old, or about somebody whose data may only be kept, tells of nobody.
-    pub(in crate::app) fn shown(&self, event: Event, told_since: Instant) -> Event {
+    pub(crate) fn shown(&self, event: Event, told_since: Instant) -> Event {
         let person = event.verdict.person.as_deref();
         let restricted = person.is_some_and(|person| self.is_restricted_by_name(person).unwrap_or(true));
         if event.decided_at >= told_since && !restricted {
@@ -115,12 +114,12 @@ impl People for Subjects {
 }
 
 /// Keys for the record of looks, kept apart from those of events so that both can be kept for their own time.
-pub(in crate::app) struct LookKeys {
-    pub(in crate::app) vault: Vault,
-    pub(in crate::app) current: Current,
+pub(crate) struct AuditKeys {
+    pub(crate) vault: Vault,
+    pub(crate) in_force: InForce,
 }
 
-impl Sealer for LookKeys {
+impl Sealer for AuditKeys {
     fn seal(&self, subject: &str, at: Instant, context: u64, plain: &[u8]) -> Result<Option<(u64, Vec<u8>)>, String> {
         let seal = |subject: &str| self.vault.seal_for(subject, Month::of(at), &context.to_be_bytes(), plain);
         let failed = |error: VaultError| error.to_string();
@@ -147,33 +146,16 @@ impl Sealer for LookKeys {
     }
 }
 
-impl LookKeys {
+impl AuditKeys {
     /// Whether the site knows somebody of this id: the directory, or an event.
     fn knows(&self, id: &str) -> Result<bool, VaultError> {
-        Ok(self.current.load().directory.person(id).is_some() || self.vault.number(id)?.is_some())
+        Ok(self.in_force.load().directory.person(id).is_some() || self.vault.number(id)?.is_some())
     }
 }
 
 /// The subject under whose keys looks at this person are recorded.
-pub(in crate::app) fn of_looks(person: &str) -> String {
+pub(crate) fn of_looks(person: &str) -> String {
     format!("{}{person}", vault::LOOKS)
-}
-
-/// The log as the views follow it.
-pub(in crate::app) struct FollowedLog(pub(in crate::app) LogReader);
-
-impl Source for FollowedLog {
-    fn read(&self, after: u64, events_max: usize, bytes_max: usize) -> Result<Vec<Event>, String> {
-        self.0.read_sealed(after, events_max, bytes_max).map_err(|error| error.to_string())
-    }
-
-    fn last_event(&self) -> u64 {
-        self.0.last_event()
-    }
-
-    fn wait_beyond(&self, number: u64) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(async move { drop(self.0.wait_beyond(number).await) })
-    }
 }
 
 fn logged<T>(result: Result<T, VaultError>, what: &'static str) -> Option<T> {

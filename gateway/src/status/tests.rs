@@ -7,6 +7,7 @@ use prometheus_client::registry::Registry;
 use super::*;
 use access::testing;
 use base::site::testing::{Site, now};
+use front::monitors::Broadcaster;
 use front::scan::{ScanQueue, State};
 use store::log::{Commit, Log};
 use store::looks::Looks;
@@ -14,10 +15,12 @@ use store::looks::testing::Keys;
 
 /// What a gateway would show, on a site of its own.
 struct Bench {
-    overview: Overview,
+    sources: StatusSources,
     site: Site,
     now_ms: Arc<AtomicI64>,
     log: Log,
+    /// Not at work, but there.
+    broadcaster: Option<Broadcaster>,
     _scans: ScanQueue,
 }
 
@@ -36,7 +39,8 @@ impl Bench {
             Log::open(&path, &log, metrics, clock.clone(), store::vault::Vault::in_memory().unwrap()).unwrap();
         let (scans, _) = ScanQueue::new(10);
         let monitors = front::monitors::Metrics::new(&mut Registry::default());
-        let overview = Overview {
+        let (monitors, broadcaster) = Monitors::new(config.monitors.clone(), monitors).unwrap();
+        let sources = StatusSources {
             started_at: clock.now(),
             snapshot: Arc::new(ArcSwap::from_pointee(testing::snapshot(&[]))),
             connected: doors::Registry::new(
@@ -48,14 +52,14 @@ impl Bench {
             reader,
             scans: scans.downgrade(),
             upstream: None,
-            monitors: Monitors::start(config.monitors.clone(), monitors).unwrap(),
+            monitors,
             refusals: Refusals::default(),
             looks: Looks::open(&site.folder.root().join("looks.redb"), Arc::<Keys>::default()).unwrap(),
             views: Arc::new(|_| Vec::new()),
             clock,
             config,
         };
-        Self { overview, site, now_ms, log, _scans: scans }
+        Self { sources, site, now_ms, log, broadcaster: Some(broadcaster), _scans: scans }
     }
 
     fn later(&self, days: i64) {
@@ -64,8 +68,8 @@ impl Bench {
 
     /// What is wrong, as severities and words.
     fn problems(&self) -> Vec<(Severity, &'static str)> {
-        assert_eq!(self.overview.problems(), self.overview.status().problems);
-        self.overview.problems().into_iter().map(|problem| (problem.severity, &*problem.what.leak())).collect()
+        assert_eq!(self.sources.problems(), self.sources.status().problems);
+        self.sources.problems().into_iter().map(|problem| (problem.severity, &*problem.what.leak())).collect()
     }
 }
 
@@ -73,7 +77,7 @@ impl Bench {
 fn a_healthy_gateway_has_no_problems_and_shows_what_it_is() {
     let bench = Bench::new(store::log::Config { disk_free_bytes_min: 0, ..Default::default() });
     assert_eq!(bench.problems(), []);
-    let status = bench.overview.status();
+    let status = bench.sources.status();
     assert_eq!((status.site.as_str(), status.now, status.started_at), ("regency", status.started_at, status.now));
     assert!(status.policy_set.starts_with("b3:") && status.upstream.is_none());
     let names: Vec<_> = status.certificates.iter().map(|certificate| certificate.name.as_str()).collect();
@@ -105,28 +109,35 @@ fn a_log_that_does_not_work_is_critical_and_comes_first() {
 }
 
 #[test]
+fn monitors_that_hear_nothing_are_a_warning_and_doors_stay_ready() {
+    let mut bench = Bench::new(store::log::Config { disk_free_bytes_min: 0, ..Default::default() });
+    drop(bench.broadcaster.take());
+    assert_eq!(bench.problems(), [(Severity::Warning, "monitors")]);
+}
+
+#[test]
 fn what_could_not_be_reloaded_is_a_warning() {
     let bench = Bench::new(store::log::Config { disk_free_bytes_min: 0, ..Default::default() });
-    bench.overview.refusals.note("policy", &Err("bad.cedar:3: does not parse".into()), bench.overview.clock.now());
+    bench.sources.refusals.note("policy", &Err("bad.cedar:3: does not parse".into()), bench.sources.clock.now());
     assert_eq!(bench.problems(), [(Severity::Warning, "policy")]);
-    assert!(bench.overview.problems()[0].message.ends_with("bad.cedar:3: does not parse"));
-    bench.overview.refusals.note("policy", &Ok(()), bench.overview.clock.now());
+    assert!(bench.sources.problems()[0].message.ends_with("bad.cedar:3: does not parse"));
+    bench.sources.refusals.note("policy", &Ok(()), bench.sources.clock.now());
     assert_eq!(bench.problems(), []);
 }
 
 #[test]
 fn what_the_status_shows_can_be_scraped() {
     let mut bench = Bench::new(store::log::Config { disk_free_bytes_min: u64::MAX, ..Default::default() });
-    let later = bench.overview.clock.now();
-    bench.overview.refusals.note("policy", &Err("does not parse".into()), later);
-    let expires = bench.overview.status().certificates[0].not_after.unix_ms() / 1000;
+    let later = bench.sources.clock.now();
+    bench.sources.refusals.note("policy", &Err("does not parse".into()), later);
+    let expires = bench.sources.status().certificates[0].not_after.unix_ms() / 1000;
     let folder = bench.site.folder.root().to_owned();
     std::fs::rename(&folder, folder.with_extension("away")).unwrap();
     bench.log.reopen().unwrap_err();
     std::fs::rename(folder.with_extension("away"), &folder).unwrap();
-    let overview = Arc::new(bench.overview);
+    let sources = Arc::new(bench.sources);
     let mut registry = Registry::with_prefix("gapura");
-    register(&overview, &mut registry);
+    register(&sources, &mut registry);
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
     let value = |series: &str| {
@@ -139,8 +150,8 @@ fn what_the_status_shows_can_be_scraped() {
         ("gapura_problems{severity=\"critical\",what=\"log\"}", 1.0),
         ("gapura_problems{severity=\"warning\",what=\"disk\"}", 1.0),
         ("gapura_files_refused{what=\"policy\"}", 1.0),
-        ("gapura_time_seconds", at(overview.clock.now().unix_ms())),
-        ("gapura_start_time_seconds", at(overview.started_at.unix_ms())),
+        ("gapura_time_seconds", at(sources.clock.now().unix_ms())),
+        ("gapura_start_time_seconds", at(sources.started_at.unix_ms())),
         ("gapura_certificate_expires_timestamp_seconds{certificate=\"gateway\"}", expires as f64),
         ("gapura_doors_registered", 5.0),
         ("gapura_doors_online", 0.0),
@@ -158,22 +169,22 @@ fn a_missing_certificate_is_a_warning() {
     let bench = Bench::new(store::log::Config { disk_free_bytes_min: 0, ..Default::default() });
     std::fs::remove_file(bench.site.folder.gateway_certificate()).unwrap();
     assert_eq!(bench.problems(), [(Severity::Warning, "certificate")]);
-    assert!(bench.overview.problems()[0].message.contains("gateway.pem"));
+    assert!(bench.sources.problems()[0].message.contains("gateway.pem"));
 }
 
 #[test]
 fn the_certificates_that_doors_need_become_critical_when_they_expire() {
     let bench = Bench::new(store::log::Config { disk_free_bytes_min: 0, ..Default::default() });
-    let expires = bench.overview.status().certificates[0].not_after;
-    let days = expires.ms_since(bench.overview.clock.now()) / DAY_MS;
+    let expires = bench.sources.status().certificates[0].not_after;
+    let days = expires.ms_since(bench.sources.clock.now()) / DAY_MS;
     bench.later(days - CERTIFICATE_WARNING_DAYS - 1);
     assert_eq!(bench.problems(), []);
     bench.later(2);
     assert_eq!(bench.problems(), [(Severity::Warning, "certificate")]);
-    assert!(bench.overview.problems()[0].message.starts_with("the certificate of the gateway expires at"));
+    assert!(bench.sources.problems()[0].message.starts_with("the certificate of the gateway expires at"));
     bench.later(CERTIFICATE_WARNING_DAYS);
     assert_eq!(bench.problems()[0], (Severity::Critical, "certificate"));
-    assert!(bench.overview.problems()[0].message.starts_with("the certificate of the gateway has expired at"));
+    assert!(bench.sources.problems()[0].message.starts_with("the certificate of the gateway has expired at"));
 }
 
 #[test]

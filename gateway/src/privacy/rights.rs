@@ -1,24 +1,54 @@
 //! What a person may ask for: everything that is known of them, that it is not used, that it is gone.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use protocol::{CredentialHash, Event, Subject};
 
-use super::keys::of_looks;
-use super::{Answer, Erasure, LedgerError, Ledgers, PersonFile, Restricted, Restriction};
+use super::subjects::{Subjects, of_looks};
+use crate::in_force::InForce;
+use crate::ledger_questions::Questions;
 use access::{Directory, Snapshot, credentials_of, erase_person, read_person};
-use front::scan::Erased;
-use ledgers::{Attendance, People as _, Person};
+use front::scan::{Erased, WeakScanQueue};
+use ledgers::{Attendance, People as _, Person, Restricted, Views};
+use protocol::api::{Erasure, Restriction};
 use store::vault;
+use web::{Answer, LedgerError, PersonFile};
 
-impl Ledgers {
+/// Carries out what a person may ask for. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct PersonRights {
+    pub(crate) questions: Questions,
+    pub(crate) subjects: Subjects,
+    pub(crate) in_force: InForce,
+    /// The directory's file.
+    pub(crate) directory: PathBuf,
+    pub(crate) scans: WeakScanQueue,
+}
+
+impl PersonRights {
+    /// Checks that the site knows somebody of this id: the directory, or an event.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) fn must_know(&self, id: &str) -> Result<(), LedgerError> {
+        let known = self.in_force.load().directory.person(id).is_some() || self.subjects.number(id).is_some();
+        if known { Ok(()) } else { Err(LedgerError::UnknownPerson) }
+    }
+
+    /// Whether the person's data may only be kept, not used.
+    pub(crate) fn is_restricted(&self, id: &str) -> bool {
+        self.subjects.number(id).is_some_and(|number| self.subjects.is_restricted(number))
+    }
+
     /// Everything about a person but the audit records, also where it is restricted.
-    pub(super) fn file_of(&self, id: &str) -> Result<Answer<PersonFile>, LedgerError> {
+    pub(crate) fn file_of(&self, id: &str) -> Result<Answer<PersonFile>, LedgerError> {
         self.must_know(id)?;
         let directory = read_person(&self.directory, id).map_err(unavailable)?;
         let restriction = self.subjects.vault().restriction(id).map_err(unavailable)?;
-        let (first, today) = (jiff::civil::Date::MIN, self.rules().day_of(self.clock.now()));
-        let attendance = self.ask(|views, now| views.attendance(first, today, Some(id), Restricted::Included, now))?;
+        let (first, today) = (jiff::civil::Date::MIN, self.in_force.rules().day_of(self.questions.clock.now()));
+        let attendance =
+            self.questions.ask(|views, now| views.attendance(first, today, Some(id), Restricted::Included, now))?;
         let events = self.events_about(id)?;
         let rows = |days: Vec<Attendance>| days.into_iter().map(|day| day.into_row(None, None)).collect();
         Ok(attendance.map(|attendance| PersonFile {
@@ -29,7 +59,7 @@ impl Ledgers {
         }))
     }
 
-    pub(super) fn put_restriction(&self, id: &str, restriction: Restriction) -> Result<Restriction, LedgerError> {
+    pub(crate) fn put_restriction(&self, id: &str, restriction: Restriction) -> Result<Restriction, LedgerError> {
         self.must_know(id)?;
         let Restriction { reason, since, by } = restriction.clone();
         self.subjects.vault().restrict(id, &vault::Restriction { reason, at: since, by }).map_err(unavailable)?;
@@ -37,7 +67,7 @@ impl Ledgers {
         Ok(restriction)
     }
 
-    pub(super) fn lift_restriction(&self, id: &str) -> Result<(), LedgerError> {
+    pub(crate) fn lift_restriction(&self, id: &str) -> Result<(), LedgerError> {
         self.must_know(id)?;
         self.subjects.vault().lift_restriction(id).map_err(unavailable)?;
         self.subjects.refresh().map_err(unavailable)
@@ -46,8 +76,8 @@ impl Ledgers {
     /// Erases a person. Each step may be done again: after a crash, or an error, the same request goes on where it was.
     ///
     /// Keys are destroyed before the directory forgets which credentials were the person's, and once more after it: a scan in
-    /// between has made new ones. While the views are made anew nobody is erased: they tell which credentials were shown.
-    pub(super) fn erase_person(&self, id: &str, force: bool) -> Result<Erasure, LedgerError> {
+    /// between has made new ones. While the ledgers are rebuilt nobody is erased: they tell which credentials were shown.
+    pub(crate) fn erase_person(&self, id: &str, force: bool) -> Result<Erasure, LedgerError> {
         self.must_know(id)?;
         if !force && self.is_inside(id)? {
             return Err(LedgerError::StillInside);
@@ -62,12 +92,12 @@ impl Ledgers {
         let before = self.subjects.vault().destroy(&subjects).map_err(unavailable)?;
         // From here on the views leave the person out: nobody is told of somebody whom the directory does not know.
         self.subjects.refresh().map_err(unavailable)?;
-        let removed = erase_person(&self.directory, id, self.clock.now()).map_err(unavailable)?;
+        let removed = erase_person(&self.directory, id, self.questions.clock.now()).map_err(unavailable)?;
         let read = |old: &Snapshot| {
             let directory = Directory::read(&self.directory)?.into();
             Ok(Snapshot { directory, ..old.clone() })
         };
-        self.current.change(read).map_err(|error| LedgerError::Unavailable(format!("{error:#}")))?;
+        self.in_force.change(read).map_err(|error| LedgerError::Unavailable(format!("{error:#}")))?;
         let erased = Erased { person: id.to_owned(), credentials };
         let mut keys_destroyed = before.keys;
         loop {
@@ -82,7 +112,7 @@ impl Ledgers {
             }
         }
         let numbers: Vec<u64> = numbers.into_iter().collect();
-        let ledger_rows = self.views.forget(&numbers).map_err(unavailable)?;
+        let ledger_rows = self.questions.views.forget(&numbers).map_err(unavailable)?;
         tracing::info!(keys = keys_destroyed, ledger_rows, "a person was erased");
         Ok(Erasure { keys_destroyed, ledger_rows, directory_removed: removed.is_some() })
     }
@@ -90,19 +120,21 @@ impl Ledgers {
     /// Has the spine forget somebody, after everything that it had begun before.
     fn forget(&self, erased: Erased) -> Result<(), LedgerError> {
         let scans = self.scans.upgrade().ok_or_else(|| LedgerError::Unavailable("the gateway is stopping".into()))?;
-        self.runtime.block_on(scans.forget(erased)).map_err(|error| LedgerError::Unavailable(error.to_string()))
+        let forgotten = self.questions.runtime.block_on(scans.forget(erased));
+        forgotten.map_err(|error| LedgerError::Unavailable(error.to_string()))
     }
 
     fn is_inside(&self, id: &str) -> Result<bool, LedgerError> {
         let person = Person::new(id);
-        let now = self.ask(ledgers::Views::presence)?.value;
+        let now = self.questions.ask(Views::presence)?.value;
         Ok(now.people.iter().any(|present| present.person == person))
     }
 
     /// Every event in which the person stood at a door.
     fn events_about(&self, id: &str) -> Result<Vec<Event>, LedgerError> {
-        let answer = self.ask(|views, _| views.events_of(id, (None, None), 0, usize::MAX, Restricted::Included))?;
-        self.reader.events(&answer.value.into_iter().collect()).map_err(unavailable)
+        let answer =
+            self.questions.ask(|views, _| views.events_of(id, (None, None), 0, usize::MAX, Restricted::Included))?;
+        self.questions.reader.events(&answer.value.into_iter().collect()).map_err(unavailable)
     }
 
     fn numbers_of(&self, subjects: &[String]) -> BTreeSet<u64> {
