@@ -1,9 +1,10 @@
 //! The ledgers over HTTP: their answers, with names and offices from the directory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::civil::Date;
+use protocol::api::{self, AttendanceDay, AttendanceRow, Erasure, PeopleInside, Restriction, Retention, ZonePresence};
 use protocol::{Event, Instant};
 
 use crate::config::Config;
@@ -13,10 +14,7 @@ use base::spreadsheet::Spreadsheet;
 use ledgers::{
     self, Attendance, Contact, ContactQuery, DayTable, Part, Present, Restricted, Rules, Traced, Views, ViewsError,
 };
-use web::{
-    self, Answer, AttendanceRequest, ContactsForm, DaySummary, Document, Erasure, Inside, LedgerError, Named, Occupied,
-    PersonFile, Place, Restriction, Retention,
-};
+use web::{self, Answer, AttendanceRequest, ContactsDocument, Document, LedgerError, PersonFile, SiteCalendar};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -70,7 +68,7 @@ impl Ledgers {
         if request.from < first {
             let days = self.config.privacy.attendance_days;
             let reason = format!("is {}: attendance is kept for {days} days, since {first}", request.from);
-            return Err(LedgerError::Query { parameter: "from", reason });
+            return Err(LedgerError::Conflict { parameter: "from", reason });
         }
         if let Some(person) = &request.person {
             self.rights.must_know(person)?;
@@ -79,8 +77,9 @@ impl Ledgers {
         if let Some(opd) = &request.opd
             && !snapshot.directory.staff().any(|(_, of)| of == opd)
         {
-            let reason = "is no office of anybody in the directory".into();
-            return Err(LedgerError::Query { parameter: "opd", reason });
+            let known: BTreeSet<&str> = snapshot.directory.staff().map(|(_, opd)| opd).collect();
+            let known = known.into_iter().filter(|opd| !opd.is_empty()).map(str::to_owned).collect();
+            return Err(LedgerError::UnknownOpd { opd: opd.clone(), known });
         }
         let answer = self.ask(|views, now| {
             views.attendance(request.from, request.to, request.person.as_deref(), Restricted::LeftOut, now)
@@ -96,12 +95,12 @@ impl Ledgers {
         self.rights.must_know(query.person.as_str())?;
         if self.rights.is_restricted(query.person.as_str()) {
             let reason = "is somebody whose data may only be kept: a restriction is in force".into();
-            return Err(LedgerError::Query { parameter: "person", reason });
+            return Err(LedgerError::Conflict { parameter: "person", reason });
         }
         let (days, since) = (self.config.privacy.contacts_days, self.kept_since(self.config.privacy.contacts_days));
         if query.from < since {
             let reason = format!("is {}: contacts are traced back for {days} days, since {since}", query.from);
-            return Err(LedgerError::Query { parameter: "from", reason });
+            return Err(LedgerError::Conflict { parameter: "from", reason });
         }
         self.ask(|views, now| views.contacts(query, now))
     }
@@ -137,59 +136,61 @@ impl NamesAndOffices<'_> {
         Some((self.names.get(id).map(String::as_str).unwrap_or_default(), opd))
     }
 
-    fn named<T>(&self, row: T, id: &str) -> Named<T> {
+    /// The person's name and office, where they are known.
+    fn named(&self, id: &str) -> (Option<String>, Option<String>) {
         let (name, opd) = self.of(id).unwrap_or_default();
         let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        Named { row, name: some(name), opd: some(opd) }
+        (some(name), some(opd))
     }
 }
 
 impl web::Ledgers for Ledgers {
-    fn place(&self) -> Place {
-        Place {
+    fn site(&self) -> SiteCalendar {
+        SiteCalendar {
             site: self.config.site.name.to_string(),
             time_zone: self.rules().time_zone.clone(),
             contact_minutes: self.config.contacts.minutes,
         }
     }
 
-    fn presence(&self) -> Result<Answer<Occupied>, LedgerError> {
+    fn presence(&self) -> Result<Answer<ZonePresence>, LedgerError> {
         let answer = self.ask(Views::presence)?;
-        Ok(answer.map(|now| Occupied { at: now.at, zones: now.zones }))
+        Ok(answer.map(|now| ZonePresence { at: now.at, zones: now.zones.into_iter().map(Into::into).collect() }))
     }
 
-    fn people(&self, zone: Option<&str>) -> Result<Answer<Inside>, LedgerError> {
+    fn people(&self, zone: Option<&str>) -> Result<Answer<PeopleInside>, LedgerError> {
         let rules = self.rules();
         let snapshot = self.rights.in_force.load();
         let answer = self.ask(Views::presence)?;
-        if let Some(zone) = zone
-            && !answer.value.zones.iter().any(|known| &*known.zone == zone)
-            && !snapshot.doors.iter().any(|(_, door)| door.zone == zone)
-        {
-            let reason = "is no zone of zones.toml or of a door".into();
-            return Err(LedgerError::Query { parameter: "zone", reason });
+        if let Some(zone) = zone {
+            let of_doors = snapshot.doors.iter().map(|(_, door)| door.zone.as_str());
+            let known: BTreeSet<&str> = answer.value.zones.iter().map(|known| &*known.zone).chain(of_doors).collect();
+            if !known.contains(zone) {
+                let known = known.into_iter().map(str::to_owned).collect();
+                return Err(LedgerError::UnknownZone { zone: zone.to_owned(), known });
+            }
         }
         let (through, behind, now) = (answer.through, answer.behind, answer.value);
         let mut people = now.people;
         people.retain(|present| zone.is_none_or(|zone| rules.is_within(&present.zone, zone)));
         let known = self.known(&snapshot, people.iter().map(|present| present.person.as_str()))?;
-        let named = |present: Present| {
-            let person = present.person.clone();
-            known.named(present, person.as_str())
+        let person_inside = |present: Present| {
+            let (name, opd) = known.named(present.person.as_str());
+            present.into_person_inside(name, opd)
         };
-        let inside = Inside { at: now.at, people: people.into_iter().map(named).collect() };
+        let inside = PeopleInside { at: now.at, people: people.into_iter().map(person_inside).collect() };
         Ok(Answer { value: inside, through, behind })
     }
 
-    fn attendance(&self, request: &AttendanceRequest) -> Result<Answer<Vec<Named<Attendance>>>, LedgerError> {
+    fn attendance(&self, request: &AttendanceRequest) -> Result<Answer<Vec<AttendanceRow>>, LedgerError> {
         let answer = self.days(request)?;
         let snapshot = self.rights.in_force.load();
         let known = self.known(&snapshot, answer.value.iter().map(|row| row.person.as_str()))?;
-        let named = |row: Attendance| {
-            let person = row.person.clone();
-            known.named(row, person.as_str())
+        let row = |day: Attendance| {
+            let (name, opd) = known.named(day.person.as_str());
+            day.into_row(name, opd)
         };
-        Ok(answer.map(|rows| rows.into_iter().map(named).collect()))
+        Ok(answer.map(|days| days.into_iter().map(row).collect()))
     }
 
     fn attendance_csv(&self, request: &AttendanceRequest, part: Part) -> Result<Answer<Document>, LedgerError> {
@@ -202,7 +203,7 @@ impl web::Ledgers for Ledgers {
         Ok(Answer { value: table, through: answer.through, behind: answer.behind })
     }
 
-    fn summary(&self, from: Date, to: Date) -> Result<Answer<Vec<DaySummary>>, LedgerError> {
+    fn summary(&self, from: Date, to: Date) -> Result<Answer<Vec<AttendanceDay>>, LedgerError> {
         let snapshot = self.rights.in_force.load();
         let mut summed = Answer { value: Vec::new(), through: 0, behind: 0 };
         for part in (AttendanceRequest { from, to, person: None, opd: None }).parts() {
@@ -212,8 +213,7 @@ impl web::Ledgers for Ledgers {
             answer.value.into_iter().for_each(|row| by_day.entry(row.day).or_default().push(row));
             let day = |day: Date| {
                 let rows = by_day.remove(&day).unwrap_or_default();
-                let DayTable { opds, total, .. } = DayTable::new(day, rows, snapshot.directory.staff());
-                DaySummary { day, opds, total }
+                DayTable::new(day, rows, snapshot.directory.staff()).summary()
             };
             let days = part.from.series(jiff::Span::new().days(1)).take_while(|day| *day <= part.to);
             summed.value.extend(days.map(day));
@@ -221,21 +221,21 @@ impl web::Ledgers for Ledgers {
         Ok(summed)
     }
 
-    fn contacts(&self, query: &ContactQuery) -> Result<Answer<Vec<Contact>>, LedgerError> {
-        self.trace(query)
+    fn contacts(&self, query: &ContactQuery) -> Result<Answer<Vec<api::Contact>>, LedgerError> {
+        Ok(self.trace(query)?.map(|contacts| contacts.into_iter().map(Into::into).collect()))
     }
 
-    fn contacts_document(&self, query: &ContactQuery, form: ContactsForm) -> Result<Answer<Document>, LedgerError> {
+    fn contacts_document(&self, query: &ContactQuery, form: ContactsDocument) -> Result<Answer<Document>, LedgerError> {
         let answer = self.trace(query)?;
         let (snapshot, rules) = (self.rights.in_force.load(), self.rules());
         let contacts = &answer.value;
         let people = contacts.iter().flat_map(|contact| [contact.person.as_str(), contact.of.as_str()]);
         let known = self.known(&snapshot, people.chain([query.person.as_str()]))?;
         let document = match form {
-            ContactsForm::Csv => ledgers::contacts_csv(contacts, |id| known.of(id), &rules.time_zone)
+            ContactsDocument::Csv => ledgers::contacts_csv(contacts, |id| known.of(id), &rules.time_zone)
                 .map(csv)
                 .map_err(|error| LedgerError::Unavailable(error.to_string()))?,
-            ContactsForm::Svg => {
+            ContactsDocument::Svg => {
                 let stays = self.rights.questions.views.stays(
                     &query.person,
                     query.from,

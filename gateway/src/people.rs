@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
-use serde_json::Value;
+use protocol::api::PersonRecord;
 
 use crate::in_force::InForce;
-use access::{Directory, PersonRecord, Put, Snapshot, list_people, put_person, read_person, remove_person};
+use access::{Directory, Put, Snapshot, list_people, put_person, read_person, remove_person};
 use base::clock::Clock;
 use web::{self, PeopleError};
 
@@ -28,33 +28,20 @@ impl People {
 }
 
 impl web::People for People {
-    fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<Value>, PeopleError> {
-        list_people(&self.path, after, limit)?.iter().map(value).collect()
+    fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<PersonRecord>, PeopleError> {
+        Ok(list_people(&self.path, after, limit)?)
     }
 
-    fn read(&self, id: &str) -> Result<Option<Value>, PeopleError> {
-        read_person(&self.path, id)?.as_ref().map(value).transpose()
+    fn read(&self, id: &str) -> Result<Option<PersonRecord>, PeopleError> {
+        Ok(read_person(&self.path, id)?)
     }
 
-    fn put(&self, id: &str, person: Value) -> Result<(bool, Value), PeopleError> {
-        let mut record: PersonRecord = serde_path_to_error::deserialize(person).map_err(|error| {
-            // A name that is unknown here may be anything, even a badge: it is not repeated.
-            let path = error.path().to_string();
-            let unknown = error.inner().to_string().starts_with("unknown field");
-            let field = if unknown { "person".to_owned() } else { path };
-            let reason = "is not what is expected here; GET of a person shows the fields".into();
-            PeopleError::Field { field, reason }
-        })?;
-        if !record.id.is_empty() && record.id != id {
-            let reason = "must be the one of the address, or absent".into();
-            return Err(PeopleError::Field { field: "id".into(), reason });
-        }
-        record.id = id.to_owned();
+    fn put(&self, person: PersonRecord) -> Result<(bool, PersonRecord), PeopleError> {
         let snapshot = self.in_force.load();
-        let put = put_person(&self.path, &snapshot.key, &snapshot.rules.time_zone, &record, self.clock.now())?;
+        let put = put_person(&self.path, &snapshot.key, &snapshot.rules.time_zone, &person, self.clock.now())?;
         // Also when nothing was written now: what was written before may not be in force yet.
         self.put_in_force()?;
-        let kept = self.read(id)?.unwrap_or_default();
+        let kept = self.read(&person.id)?.unwrap_or_default();
         Ok((put == Put::Added, kept))
     }
 
@@ -63,8 +50,4 @@ impl web::People for People {
         self.put_in_force()?;
         Ok(removed)
     }
-}
-
-fn value(person: &PersonRecord) -> Result<Value, PeopleError> {
-    serde_json::to_value(person).map_err(|error| PeopleError::Unavailable(error.to_string()))
 }

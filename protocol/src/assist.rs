@@ -4,33 +4,41 @@ use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
 use crate::document::{self, DocumentError};
+use crate::scan::SEQ_MAX;
 use crate::{Direction, ScanId, VERSION};
 
-/// Longest text in a helper's word, in bytes.
-pub const ASSIST_TEXT_BYTES_MAX: usize = 256;
+/// Longest text in an assist request, in characters.
+pub const ASSIST_TEXT_CHARS_MAX: usize = 256;
 
 /// Longest id of a helper's word, in bytes.
 pub const ASSIST_ID_BYTES_MAX: usize = 64;
 
 /// What a helper's device publishes on a door's `assist` topic.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Assist {
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1))]
     v: u64,
     /// What the helper does.
     pub action: AssistAction,
-    /// The helper's own name; 1 to [`ASSIST_TEXT_BYTES_MAX`] bytes.
+    /// The helper's own name; 1 to [`ASSIST_TEXT_CHARS_MAX`] characters.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 256))]
     #[serde(deserialize_with = "text")]
     pub helper: String,
-    /// Why; 1 to [`ASSIST_TEXT_BYTES_MAX`] bytes.
+    /// Why; 1 to [`ASSIST_TEXT_CHARS_MAX`] characters.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 256))]
     #[serde(deserialize_with = "text")]
     pub reason: String,
     /// The directory's id of the person; absent when unknown.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 256))]
     #[serde(default, deserialize_with = "maybe_text", skip_serializing_if = "Option::is_none")]
     pub person: Option<String>,
     /// Epoch of the scan that waits for a helper; absent when a person is admitted without one.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>, maximum = 4_294_967_295_i64))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epoch: Option<u32>,
-    /// Sequence number of that scan.
+    /// Sequence number of that scan; at most [`SEQ_MAX`].
+    #[cfg_attr(feature = "openapi", schema(maximum = 9_007_199_254_740_991_i64))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     /// Which way the person goes; absent: as the scan says, and in where there is none.
@@ -38,12 +46,14 @@ pub struct Assist {
     pub direction: Option<Direction>,
     /// Tells this word from every other of the same device, 1 to [`ASSIST_ID_BYTES_MAX`] of `A-Z`, `a-z`, `0-9` and `-`: one that is
     /// sent again is answered again and makes no second event.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Za-z0-9-]{1,64}$"))]
     #[serde(default, deserialize_with = "maybe_id", skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
 }
 
 /// What a helper does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
 pub enum AssistAction {
@@ -107,12 +117,15 @@ impl Assist {
         document::check_version(self.v)?;
         let person = self.person.as_deref().unwrap_or("unknown");
         for (name, text) in [("helper", self.helper.as_str()), ("reason", &self.reason), ("person", person)] {
-            if !(1..=ASSIST_TEXT_BYTES_MAX).contains(&text.len()) {
+            if !(1..=ASSIST_TEXT_CHARS_MAX).contains(&text.chars().count()) {
                 return Err(DocumentError::field(format!(
-                    "\"{name}\" has {} bytes, allowed are 1 to {ASSIST_TEXT_BYTES_MAX}",
-                    text.len()
+                    "\"{name}\" has {} characters, allowed are 1 to {ASSIST_TEXT_CHARS_MAX}",
+                    text.chars().count()
                 )));
             }
+        }
+        if self.seq.is_some_and(|seq| seq > SEQ_MAX) {
+            return Err(DocumentError::field(format!("\"seq\" is larger than {SEQ_MAX}")));
         }
         if self.epoch.is_some() != self.seq.is_some() {
             return Err(DocumentError::field("\"epoch\" and \"seq\" come together or not at all"));
@@ -143,10 +156,10 @@ fn is_id(id: &str) -> bool {
 
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
-    if (1..=ASSIST_TEXT_BYTES_MAX).contains(&text.len()) {
+    if (1..=ASSIST_TEXT_CHARS_MAX).contains(&text.chars().count()) {
         return Ok(text);
     }
-    Err(de::Error::invalid_length(text.len(), &"1 to 256 bytes of text"))
+    Err(de::Error::invalid_length(text.len(), &"1 to 256 characters of text"))
 }
 
 fn maybe_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -184,7 +197,7 @@ mod tests {
         let good = admit("Contoh Satgas", "forgot the badge").unwrap();
         assert_eq!(Assist::from_json(&good.to_json()).unwrap(), good);
         assert_eq!(admit("", "x").unwrap_err().fault, Fault::BadField);
-        assert_eq!(admit("x", &"y".repeat(ASSIST_TEXT_BYTES_MAX + 1)).unwrap_err().fault, Fault::BadField);
+        assert_eq!(admit("x", &"y".repeat(ASSIST_TEXT_CHARS_MAX + 1)).unwrap_err().fault, Fault::BadField);
     }
 
     const WORD: &str = r#"{"v":1,"action":"admit","helper":"Contoh Satgas","reason":"forgot","person":"P-1","epoch":1,"seq":2,"direction":"out","id":"a-1"}"#;
@@ -202,6 +215,7 @@ mod tests {
             ("P-1", ""),
             ("\"out\"", "\"up\""),
             (",\"seq\":2", ""),
+            ("\"seq\":2", "\"seq\":9007199254740992"),
             ("admit", "allow"),
         ] {
             let error = Assist::from_json(WORD.replace(from, to).as_bytes()).unwrap_err();

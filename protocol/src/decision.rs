@@ -10,6 +10,7 @@ use crate::{Instant, ScanId, VERSION};
 
 /// What the gateway publishes on a door's `decision` topic, or on the response topic that the scan named.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Decision {
     v: u64,
     /// Epoch of the scan that is answered; absent when a helper admits somebody without one.
@@ -52,7 +53,10 @@ pub struct Decision {
 }
 
 /// What was decided of a scan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, minicbor::Encode, minicbor::Decode,
+)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
 pub enum Outcome {
@@ -75,6 +79,7 @@ pub enum Outcome {
 
 /// The four colours of a person's health status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
 pub enum HealthStatus {
@@ -96,6 +101,7 @@ pub enum HealthStatus {
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, minicbor::Encode, minicbor::Decode,
 )]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
 pub enum Mode {
@@ -116,6 +122,7 @@ pub enum Mode {
 
 /// A line for the door's display, in Indonesian and English.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Text {
     /// Indonesian.
     #[n(0)]
@@ -127,6 +134,7 @@ pub struct Text {
 
 /// A language of door texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, minicbor::Encode, minicbor::Decode)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 #[cbor(index_only)]
 pub enum Language {

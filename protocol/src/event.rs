@@ -6,7 +6,7 @@
 use std::fmt;
 
 use minicbor::{Decode, Encode};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{AssistAction, Direction, DoorId, HealthStatus, Instant, Language, Mode, Outcome, ScanId, Text};
 
@@ -14,7 +14,8 @@ use crate::{AssistAction, Direction, DoorId, HealthStatus, Instant, Language, Mo
 pub const MALFORMED_BYTES_KEPT: usize = 512;
 
 /// One scan and its decision.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Event {
     /// The event's number: 1 for the first, rising by one without a gap.
     #[n(0)]
@@ -37,7 +38,14 @@ pub struct Event {
     /// What tells who the event was about, as it is on disk. Absent in an event that can be read as a whole: one that still
     /// has it tells nothing of anybody, because the keys were destroyed.
     #[n(6)]
-    #[serde(rename = "erased", skip_serializing_if = "Option::is_none", serialize_with = "erased")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<bool>))]
+    #[serde(
+        rename = "erased",
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "erased",
+        deserialize_with = "was_erased"
+    )]
     pub sealed: Option<Sealed>,
 }
 
@@ -65,7 +73,8 @@ pub struct SealedPart {
 }
 
 /// What was received of a door.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Subject {
     /// A scan.
@@ -80,11 +89,12 @@ pub enum Subject {
 }
 
 /// A scan without what was shown: that is kept only as a keyed hash.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ScanRecord {
     /// Which scan of its door this is.
     #[n(0)]
-    #[serde(flatten, serialize_with = "scan_id")]
+    #[serde(flatten)]
     pub id: ScanId,
     /// The reader's clock when it saw the credential.
     #[n(1)]
@@ -109,7 +119,8 @@ pub struct ScanRecord {
 }
 
 /// A genuine pass, as far as it must be recognised when it is shown again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PassRecord {
     /// Keyed hash of the issuer and the pass's id: the same however the pass is encoded.
     #[n(0)]
@@ -121,11 +132,12 @@ pub struct PassRecord {
 }
 
 /// A payload that is no scan, kept so that its sender can be mended.
-#[derive(Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MalformedScan {
     /// Which scan it would have been, where that much was readable.
     #[n(0)]
-    #[serde(flatten, serialize_with = "maybe_scan_id")]
+    #[serde(flatten)]
     pub id: Option<ScanId>,
     /// Length of the payload, in bytes.
     #[n(1)]
@@ -133,12 +145,14 @@ pub struct MalformedScan {
     /// Its first [`MALFORMED_BYTES_KEPT`] bytes. Not in JSON: they may hold personal data.
     #[n(2)]
     #[cbor(with = "minicbor::bytes")]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
     #[serde(skip)]
     pub payload_head: Vec<u8>,
 }
 
 /// A helper's word: who lets whom through, or not, and why.
-#[derive(Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AssistRecord {
     /// What the helper does.
     #[n(0)]
@@ -181,11 +195,12 @@ pub struct AssistRecord {
 }
 
 /// The scan that a helper's word answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AnsweredScan {
     /// Which scan of the door.
     #[n(0)]
-    #[serde(flatten, serialize_with = "scan_id")]
+    #[serde(flatten)]
     pub id: ScanId,
     /// The event that keeps it; absent when no such scan waited for a helper.
     #[n(1)]
@@ -194,7 +209,8 @@ pub struct AnsweredScan {
 }
 
 /// The way by which a helper's word came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
 pub enum Via {
@@ -207,7 +223,8 @@ pub enum Via {
 }
 
 /// What was decided, and on what grounds.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Verdict {
     /// What the door was answered.
     #[n(0)]
@@ -262,7 +279,8 @@ pub struct Verdict {
 }
 
 /// What a candidate policy set says of a scan; it never binds.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ShadowVerdict {
     /// Hash of the candidate, `b3:` and hexadecimal digits.
     #[n(0)]
@@ -285,7 +303,8 @@ pub struct CredentialHash(
 );
 
 /// Which kind of person a credential belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cbor(index_only)]
 pub enum PersonClass {
     /// Civil servant (*aparatur sipil negara*).
@@ -303,7 +322,8 @@ pub enum PersonClass {
 }
 
 /// What kind of credential was shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 #[cbor(index_only)]
 pub enum CredentialKind {
@@ -322,7 +342,8 @@ pub enum CredentialKind {
 }
 
 /// How far a reader's clock can be trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 #[cbor(index_only)]
 pub enum ClockQuality {
@@ -463,23 +484,28 @@ impl Serialize for CredentialHash {
     }
 }
 
-#[derive(Serialize)]
-struct ScanIdFields {
-    epoch: u32,
-    seq: u64,
-}
-
-fn scan_id<S: serde::Serializer>(id: &ScanId, serializer: S) -> Result<S::Ok, S::Error> {
-    ScanIdFields { epoch: id.epoch, seq: id.seq }.serialize(serializer)
-}
-
-fn maybe_scan_id<S: serde::Serializer>(id: &Option<ScanId>, serializer: S) -> Result<S::Ok, S::Error> {
-    id.map(|id| ScanIdFields { epoch: id.epoch, seq: id.seq }).serialize(serializer)
+impl<'de> Deserialize<'de> for CredentialHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = if digits { u128::from_str_radix(&text, 16).ok() } else { None };
+        // The text may be anything, so it is not repeated.
+        number.map(|number| Self(number.to_be_bytes())).ok_or_else(|| {
+            serde::de::Error::invalid_value(serde::de::Unexpected::Other("other text"), &"32 hexadecimal digits")
+        })
+    }
 }
 
 /// Sealed fields mean nothing to anybody else.
 fn erased<S: serde::Serializer>(_: &Option<Sealed>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_bool(true)
+}
+
+/// What was sealed does not travel: that it was is all that JSON tells.
+fn was_erased<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Sealed>, D::Error> {
+    let erased = Option::<bool>::deserialize(deserializer)?.unwrap_or_default();
+    let nothing = || Sealed { person: Some(SealedPart { of: 0, bytes: Vec::new() }), helper: None };
+    Ok(erased.then(nothing))
 }
 
 #[cfg(test)]
@@ -540,6 +566,31 @@ mod tests {
         assert!(!Event { sealed: Some(of_helper), ..sample() }.is_erased());
         assert!(serde_json::to_value(sample()).unwrap().get("erased").is_none());
         assert!(!format!("{event:?}").contains("171"));
+    }
+
+    #[test]
+    fn an_event_of_every_kind_reads_back_from_json() {
+        let malformed = |id| MalformedScan { id, payload_bytes: 6, payload_head: Vec::new() };
+        let subjects = [
+            sample().subject,
+            Subject::Malformed(malformed(Some(ScanId { epoch: 1, seq: u64::MAX }))),
+            Subject::Malformed(malformed(None)),
+            Subject::Assist(word()),
+            Subject::Assist(AssistRecord { answers: None, person: None, id: None, ..word() }),
+        ];
+        for subject in subjects {
+            let event = Event { subject, ..sample() };
+            let json = serde_json::to_string(&event).unwrap();
+            assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event, "{json}");
+        }
+        let part = SealedPart { of: 41, bytes: vec![0xab; 40] };
+        let erased = Event { sealed: Some(Sealed { person: Some(part), helper: None }), ..sample() };
+        let json = serde_json::to_value(&erased).unwrap();
+        let read: Event = serde_json::from_value(json.clone()).unwrap();
+        assert!(read.is_erased());
+        assert_eq!(serde_json::to_value(&read).unwrap(), json);
+        let hash = json.to_string().replace("07070707", "0707070x");
+        assert!(!serde_json::from_str::<Event>(&hash).unwrap_err().to_string().contains("070x"));
     }
 
     #[test]

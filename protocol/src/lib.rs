@@ -12,7 +12,7 @@
 //! 5. [`batch`]: how events travel upstream
 //!
 //! and beside that path [`status`] (how a door is), [`door_config`] (what a door is told about itself) and [`assist`]
-//! (a helper lets a person through).
+//! (a helper lets a person through). [`api`] is what people and programs ask over HTTP.
 //!
 //! Every JSON document carries `v`, the contract's version. Unknown fields are ignored, an unknown `v` is refused.
 
@@ -31,6 +31,8 @@ pub mod status;
 pub mod door_config;
 
 pub mod assist;
+
+pub mod api;
 
 mod document;
 mod instant;

@@ -10,6 +10,7 @@ pub const STATUS_TEXT_BYTES_MAX: usize = 128;
 
 /// What a reader publishes on its `status` topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DoorStatus {
     v: u64,
     /// Whether the reader works.
@@ -30,6 +31,7 @@ pub struct DoorStatus {
 
 /// Whether a reader works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DoorState {
     /// It works.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use protocol::Event;
+use protocol::api::{BEHIND, EventsQuery, PAGE_ROWS_MAX, SiteStatus};
 use reqwest::{Client, Response, StatusCode};
 use rustls::RootCertStore;
-use serde::Deserialize;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::audit::LoggedEvent;
 use crate::tls;
 
 /// A gateway's HTTP API.
@@ -21,46 +22,16 @@ pub struct GatewayApi {
     token: Option<String>,
 }
 
-/// The gateway's status, as far as the simulator reads it.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Status {
-    /// The durable log.
-    pub log: LogStatus,
-    /// The way upstream, where there is one.
-    pub upstream: Option<UpstreamStatus>,
-}
-
-/// The durable log.
-#[derive(Clone, Debug, Deserialize)]
-pub struct LogStatus {
-    /// Number of the newest event; 0 when there is none.
-    pub last_event: u64,
-}
-
-/// The way upstream.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub struct UpstreamStatus {
-    /// Every event up to this number is safe upstream or in quarantine.
-    pub acked_through: u64,
-    /// Ranges that the upstream refused for good, first and last event.
-    #[serde(default)]
-    pub quarantined: Vec<(u64, u64)>,
-    /// Why the upstream does not take events at the moment.
-    pub error: Option<String>,
-}
-
 /// What a ledger answers.
 #[derive(Clone, Debug)]
 pub enum Ledger<T> {
     /// The answer, and how many events of the log are not in it yet.
     Answer(T, u64),
-    /// It is being made anew: the gateway's own words.
+    /// It is being rebuilt: the gateway's own words.
     Rebuilding(String),
 }
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Events asked for at once.
-const PAGE: u32 = 10_000;
 /// Longest question to a ledger.
 const LEDGER_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -86,7 +57,7 @@ impl GatewayApi {
     ///
     /// # Errors
     /// When the gateway does not answer as expected.
-    pub async fn status(&self) -> Result<Status> {
+    pub async fn status(&self) -> Result<SiteStatus> {
         self.get("/api/v1/status").await?.json().await.context("the gateway's status cannot be read")
     }
 
@@ -94,8 +65,9 @@ impl GatewayApi {
     ///
     /// # Errors
     /// When the gateway does not answer as expected.
-    pub async fn events(&self, after: u64) -> Result<Vec<LoggedEvent>> {
-        let page = self.get(&format!("/api/v1/events?after={after}&limit={PAGE}")).await?.bytes().await?;
+    pub async fn events(&self, after: u64) -> Result<Vec<Event>> {
+        let query = EventsQuery { after: Some(after), limit: Some(PAGE_ROWS_MAX), ..EventsQuery::default() };
+        let page = self.get(&asked("/api/v1/events", &query)?).await?.bytes().await?;
         page.split(|byte| *byte == b'\n')
             .filter(|line| !line.trim_ascii().is_empty())
             .map(|line| serde_json::from_slice(line).context("an event of the gateway cannot be read"))
@@ -112,8 +84,8 @@ impl GatewayApi {
             return Ok(Ledger::Rebuilding(words(answer).await));
         }
         let answer = expected(path, answer).await?;
-        let behind = answer.headers().get("gapura-behind").and_then(|behind| behind.to_str().ok()?.parse().ok());
-        let behind = behind.with_context(|| format!("the answer to GET {path} has no header gapura-behind"))?;
+        let behind = answer.headers().get(BEHIND).and_then(|behind| behind.to_str().ok()?.parse().ok());
+        let behind = behind.with_context(|| format!("the answer to GET {path} has no header {BEHIND}"))?;
         let body = answer.bytes().await.with_context(|| format!("the answer to GET {path} broke off"))?;
         // Only where: the error's own words repeat what was read.
         let read = serde_json::from_slice(&body).map_err(|error| (error.line(), error.column()));
@@ -135,6 +107,14 @@ impl GatewayApi {
         };
         request.send().await.with_context(|| format!("no answer from the gateway at {}", self.base))
     }
+}
+
+/// An address with the parameters of the query.
+///
+/// # Errors
+/// When the query cannot be written as one.
+pub fn asked(path: &str, query: &impl Serialize) -> Result<String> {
+    Ok(format!("{path}?{}", serde_urlencoded::to_string(query)?))
 }
 
 async fn expected(path: &str, answer: Response) -> Result<Response> {

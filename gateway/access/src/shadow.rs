@@ -2,54 +2,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use protocol::api::{ShadowChange, ShadowJudgement, ShadowReport};
 use protocol::{Event, Instant, Outcome, Subject};
-use serde::{Deserialize, Serialize};
 
 /// Events that are read at once.
 const READ_EVENTS: usize = 4096;
-
-/// What would change if the candidate were in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ShadowReport {
-    /// Hash of the candidate, `b3:…`; absent when none is tried.
-    pub candidate: Option<String>,
-    /// Hash of the policy set in force.
-    pub policy_set: String,
-    /// The first and the last moment of what was looked at.
-    pub since: Instant,
-    /// See `since`.
-    pub until: Instant,
-    /// Scans that both have judged.
-    pub compared: u64,
-    /// Scans on which they agree.
-    pub agreed: u64,
-    /// Where they do not, the most frequent first.
-    pub changes: Vec<Change>,
-}
-
-/// Scans of one door that would be judged in another way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
-    /// The door.
-    pub door: String,
-    /// What the policy in force says, and why.
-    pub from: Said,
-    /// What the candidate says, and why.
-    pub to: Said,
-    /// How many scans.
-    pub scans: u64,
-    /// Of how many people or, where nobody is known, credentials.
-    pub people: u64,
-}
-
-/// What a policy set says.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Said {
-    /// `granted`, `denied` or `assist`.
-    pub outcome: String,
-    /// A stable word.
-    pub reason: String,
-}
 
 /// Where the events come from.
 pub struct Events<'a> {
@@ -66,57 +23,56 @@ struct Tally<'a> {
     people: HashSet<std::borrow::Cow<'a, str>>,
 }
 
-impl ShadowReport {
-    /// Adds up what `candidate` has said of scans since then. Reads the log in pieces, and nothing before `since`.
-    ///
-    /// # Errors
-    /// When the log cannot be read.
-    pub fn of(
-        events: &Events<'_>,
-        policy_set: &str,
-        candidate: Option<&str>,
-        since: Instant,
-        until: Instant,
-    ) -> Result<Self, String> {
-        let policy_set = policy_set.to_owned();
-        let nothing = Self { candidate: None, policy_set, since, until, compared: 0, agreed: 0, changes: Vec::new() };
-        let Some(candidate) = candidate else { return Ok(nothing) };
-        let mut report = Self { candidate: Some(candidate.to_owned()), ..nothing };
-        let mut changes: BTreeMap<(String, Said, Said), Tally<'static>> = BTreeMap::new();
-        let mut after = events.first_since(since)?.saturating_sub(1);
-        loop {
-            let read = (events.read)(after, READ_EVENTS)?;
-            let Some(last) = read.last() else { break };
-            after = last.number;
-            for event in read.iter().filter(|event| (since..=until).contains(&event.decided_at)) {
-                let shadow = event.verdict.shadow.as_ref().filter(|shadow| shadow.policy_set == candidate);
-                let Some(shadow) = shadow else { continue };
-                report.compared += 1;
-                let verdict = &event.verdict;
-                let from = Said::new(verdict.judged(), &verdict.reason);
-                let to = Said::new(shadow.outcome, &shadow.reason);
-                if from.outcome == to.outcome {
-                    report.agreed += 1;
-                    continue;
-                }
-                let tally = changes.entry((event.door.to_string(), from, to)).or_default();
-                tally.scans += 1;
-                tally.people.insert(who(event).into());
+/// Adds up what `candidate` has said of scans since then. Reads the log in pieces, and nothing before `since`.
+///
+/// # Errors
+/// When the log cannot be read.
+pub fn report(
+    events: &Events<'_>,
+    policy_set: &str,
+    candidate: Option<&str>,
+    since: Instant,
+    until: Instant,
+) -> Result<ShadowReport, String> {
+    let policy_set = policy_set.to_owned();
+    let nothing =
+        ShadowReport { candidate: None, policy_set, since, until, compared: 0, agreed: 0, changes: Vec::new() };
+    let Some(candidate) = candidate else { return Ok(nothing) };
+    let mut report = ShadowReport { candidate: Some(candidate.to_owned()), ..nothing };
+    let mut changes: BTreeMap<(String, ShadowJudgement, ShadowJudgement), Tally<'static>> = BTreeMap::new();
+    let mut after = events.first_since(since)?.saturating_sub(1);
+    loop {
+        let read = (events.read)(after, READ_EVENTS)?;
+        let Some(last) = read.last() else { break };
+        after = last.number;
+        for event in read.iter().filter(|event| (since..=until).contains(&event.decided_at)) {
+            let shadow = event.verdict.shadow.as_ref().filter(|shadow| shadow.policy_set == candidate);
+            let Some(shadow) = shadow else { continue };
+            report.compared += 1;
+            let verdict = &event.verdict;
+            let from = judgement(verdict.judged(), &verdict.reason);
+            let to = judgement(shadow.outcome, &shadow.reason);
+            if from.outcome == to.outcome {
+                report.agreed += 1;
+                continue;
             }
+            let tally = changes.entry((event.door.to_string(), from, to)).or_default();
+            tally.scans += 1;
+            tally.people.insert(who(event).into());
         }
-        report.changes = changes
-            .into_iter()
-            .map(|((door, from, to), Tally { scans, people })| Change {
-                door,
-                from,
-                to,
-                scans,
-                people: people.len() as u64,
-            })
-            .collect();
-        report.changes.sort_by_key(|change| std::cmp::Reverse(change.scans));
-        Ok(report)
     }
+    report.changes = changes
+        .into_iter()
+        .map(|((door, from, to), Tally { scans, people })| ShadowChange {
+            door,
+            from,
+            to,
+            scans,
+            people: people.len() as u64,
+        })
+        .collect();
+    report.changes.sort_by_key(|change| std::cmp::Reverse(change.scans));
+    Ok(report)
 }
 
 impl Events<'_> {
@@ -140,10 +96,8 @@ impl Events<'_> {
     }
 }
 
-impl Said {
-    fn new(outcome: Outcome, reason: &str) -> Self {
-        Self { outcome: outcome.as_str().to_owned(), reason: reason.to_owned() }
-    }
+fn judgement(outcome: Outcome, reason: &str) -> ShadowJudgement {
+    ShadowJudgement { outcome, reason: reason.to_owned() }
 }
 
 fn who(event: &Event) -> String {
@@ -185,11 +139,14 @@ mod tests {
             Ok(log.iter().filter(|event| event.number > after).take(max.min(3)).cloned().collect())
         };
         let events = Events { newest: log.len() as u64, read: &read };
-        ShadowReport::of(&events, "b3:now", candidate, at(since), at(until)).unwrap()
+        super::report(&events, "b3:now", candidate, at(since), at(until)).unwrap()
     }
 
-    fn said(outcome: &str, when: &str) -> Said {
-        Said { outcome: outcome.into(), reason: format!("{outcome}-{when}") }
+    fn said(outcome: &str, when: &str) -> ShadowJudgement {
+        ShadowJudgement {
+            outcome: Outcome::ALL.into_iter().find(|known| known.as_str() == outcome).unwrap(),
+            reason: format!("{outcome}-{when}"),
+        }
     }
 
     #[test]
@@ -206,7 +163,7 @@ mod tests {
         ];
         let all = report(&log, Some("b3:next"), 0, 9);
         assert_eq!((all.compared, all.agreed), (5, 1));
-        let change = |from, to, scans, people| Change {
+        let change = |from, to, scans, people| ShadowChange {
             door: "main-in".into(),
             from: said(from, "now"),
             to: said(to, "then"),

@@ -8,7 +8,6 @@ pub mod file_error;
 pub mod identity;
 pub mod settings;
 pub mod spreadsheet;
-pub mod status;
 pub mod tokens;
 
 pub mod site;

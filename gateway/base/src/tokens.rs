@@ -1,12 +1,10 @@
 //! Access tokens: the format of `tokens.toml`, one table per token, and who the bearer of a token is.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
+pub use protocol::api::{TokenRole, UnknownRole};
 use protocol::{DoorId, Instant};
 use serde::Deserialize;
-use thiserror::Error;
 
 /// The name of the token that is made with the site and kept in a file of its own; no other may have it.
 pub const ADMIN: &str = "admin";
@@ -32,31 +30,6 @@ pub struct Token {
     /// The doors that a helper may act at; all, where absent.
     pub doors: Option<Vec<DoorId>>,
 }
-
-/// What the bearer of a token may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TokenRole {
-    /// Everything.
-    Admin,
-    /// A person of the task force beside a door: says who passes by hand.
-    Helper,
-    /// Sees counts, and nobody's name.
-    Viewer,
-    /// Beside that, searches events, and sees who is in which zone.
-    Operator,
-    /// Beside counts, sees when people came to work and left.
-    Attendance,
-    /// Beside counts, sees who has met whom.
-    Tracer,
-    /// Beside counts, sees who has looked at whose data; shows, restricts and erases a person's.
-    PrivacyOfficer,
-}
-
-/// A text that is no role.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("there is no such role: use one of {}", TokenRole::ALL.map(TokenRole::as_str).join(", "))]
-pub struct UnknownRole;
 
 /// One table of the file.
 #[derive(Deserialize)]
@@ -160,39 +133,6 @@ impl Token {
             table.push_str(&format!("doors = [{}]\n", doors.join(", ")));
         }
         table
-    }
-}
-
-impl TokenRole {
-    /// Every role.
-    pub const ALL: [Self; 7] =
-        [Self::Admin, Self::Helper, Self::Viewer, Self::Operator, Self::Attendance, Self::Tracer, Self::PrivacyOfficer];
-
-    /// The role as it stands in the file.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::Helper => "helper",
-            Self::Viewer => "viewer",
-            Self::Operator => "operator",
-            Self::Attendance => "attendance",
-            Self::Tracer => "tracer",
-            Self::PrivacyOfficer => "privacy-officer",
-        }
-    }
-}
-
-impl FromStr for TokenRole {
-    type Err = UnknownRole;
-
-    fn from_str(text: &str) -> Result<Self, UnknownRole> {
-        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(UnknownRole)
-    }
-}
-
-impl fmt::Display for TokenRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

@@ -22,7 +22,9 @@ use base::clock::Clock;
 use base::door_list::Zones;
 use jiff::civil::{Date, Weekday, date};
 use jiff::tz::TimeZone;
-use ledgers::{Config, ContactQuery, Depth, Metrics, Parts, People, Person, Restricted, Rules, Scope, Source, Views};
+use ledgers::{
+    Config, ContactQuery, Generations, Metrics, Parts, People, Person, Restricted, Rules, Scope, Source, Views,
+};
 use prometheus_client::registry::Registry;
 use protocol::{
     ClockQuality, CredentialHash, Direction, Event, Instant, Mode, Outcome, ScanId, ScanRecord, Sealed, SealedPart,
@@ -215,7 +217,8 @@ fn ask(folder: &Path, events: u64) {
     told("contacts of contacts on one day", OTHER_QUESTIONS, |dice| {
         let query = query(dice);
         // One day, half an hour: of more, there are too many.
-        let query = ContactQuery { to: plus_day(query.from), depth: Depth::Second, threshold_minutes: 30, ..query };
+        let query =
+            ContactQuery { to: plus_day(query.from), generations: Generations::Second, threshold_minutes: 30, ..query };
         views.contacts(&query, later).map_or(0, |found| found.len())
     });
     println!("{} MB resident, at most {}", memory("VmRSS"), memory("VmHWM"));

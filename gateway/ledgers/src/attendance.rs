@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use protocol::Instant;
+pub use protocol::api::{AttendanceFlags, AttendanceSession};
 use serde::Serialize;
 
 use super::stays::{Evidence, Session};
@@ -26,7 +27,7 @@ pub struct Attendance {
     /// When the person left for the last time; absent where that was not seen.
     pub last_out: Option<Instant>,
     /// From coming to going, in order.
-    pub sessions: Vec<Presence>,
+    pub sessions: Vec<AttendanceSession>,
     /// Whole minutes of the person's presence that scans prove.
     pub worked_minutes: i64,
     /// Whole minutes when what was not seen is filled in by rule.
@@ -37,35 +38,7 @@ pub struct Attendance {
     pub early_minutes: Option<i64>,
     /// What to look at by hand.
     #[serde(flatten)]
-    pub flags: Flags,
-}
-
-/// From coming to going without a break.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Presence {
-    /// When it began; where that was not seen, the time by rule.
-    pub from: Instant,
-    /// Whether the person was seen coming.
-    pub from_seen: bool,
-    /// When it ended; where that was not seen, the time by rule.
-    pub to: Instant,
-    /// How the end is known.
-    pub evidence: Evidence,
-}
-
-/// What to look at by hand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Flags {
-    /// The person was not seen leaving, and is not inside any more.
-    pub missing_exit: bool,
-    /// The person was not seen coming at a door that they must have come through.
-    pub missing_entry: bool,
-    /// The person was not seen again, so that the day was closed by rule.
-    pub closed_by_rule: bool,
-    /// A scan arrived late: the day may have been reported otherwise before.
-    pub late_scan: bool,
-    /// The time of a scan is a reader's whose clock is off or unknown.
-    pub doubtful_clock: bool,
+    pub flags: AttendanceFlags,
 }
 
 /// The day of everybody who came, and what it comes to.
@@ -122,8 +95,8 @@ pub fn attendance(person: &Person, day: Date, sessions: &[Session], rules: &Rule
         worked_minutes_by_rule: minutes(sessions.iter().map(|session| session.by_rule_ms()).sum()),
         late_minutes: shift.zip(first_in).map(|((start, _), came)| minutes(came.ms_since(start))),
         early_minutes: shift.zip(last_out).map(|((_, end), left)| minutes(end.ms_since(left))),
-        flags: Flags::of(&sessions),
-        sessions: sessions.into_iter().map(Presence::of).collect(),
+        flags: flags(&sessions),
+        sessions: sessions.into_iter().map(shown).collect(),
     })
 }
 
@@ -183,22 +156,19 @@ impl Session {
     }
 }
 
-impl Presence {
-    fn of(session: &Session) -> Self {
-        let Session { from, entry_seen, end_by_rule, evidence, .. } = *session;
-        Self { from: from.earliest, from_seen: entry_seen, to: end_by_rule, evidence }
+/// What of a day to look at by hand.
+fn flags(sessions: &[&Session]) -> AttendanceFlags {
+    let any = |test: fn(&Session) -> bool| sessions.iter().any(|session| test(session));
+    AttendanceFlags {
+        missing_exit: any(|session| matches!(session.evidence, Evidence::Rule | Evidence::NextDoor)),
+        missing_entry: any(|session| session.entry_missed),
+        closed_by_rule: any(|session| session.evidence == Evidence::Rule),
+        late_scan: any(|session| session.stays.iter().any(|stay| stay.late)),
+        doubtful_clock: any(|session| session.stays.iter().any(|stay| stay.clock_doubtful)),
     }
 }
 
-impl Flags {
-    fn of(sessions: &[&Session]) -> Self {
-        let any = |test: fn(&Session) -> bool| sessions.iter().any(|session| test(session));
-        Self {
-            missing_exit: any(|session| matches!(session.evidence, Evidence::Rule | Evidence::NextDoor)),
-            missing_entry: any(|session| session.entry_missed),
-            closed_by_rule: any(|session| session.evidence == Evidence::Rule),
-            late_scan: any(|session| session.stays.iter().any(|stay| stay.late)),
-            doubtful_clock: any(|session| session.stays.iter().any(|stay| stay.clock_doubtful)),
-        }
-    }
+fn shown(session: &Session) -> AttendanceSession {
+    let Session { from, entry_seen, end_by_rule, evidence, .. } = *session;
+    AttendanceSession { from: from.earliest, from_seen: entry_seen, to: end_by_rule, evidence }
 }

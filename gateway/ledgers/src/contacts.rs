@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use protocol::Instant;
+pub use protocol::api::{Generations, Grade, Scope};
 use serde::Serialize;
 
 use super::overlap::Interval;
@@ -29,27 +30,7 @@ pub struct ContactQuery {
     /// Which zones count.
     pub scope: Scope,
     /// How far to go.
-    pub depth: Depth,
-}
-
-/// Which zones two people must share.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Scope {
-    /// The innermost zone that is known of both.
-    #[default]
-    Innermost,
-    /// That, or any zone around it.
-    Around,
-}
-
-/// How many generations of contacts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Depth {
-    /// The person's contacts.
-    #[default]
-    First,
-    /// Their contacts as well, from the moment at which they have become a contact themselves.
-    Second,
+    pub generations: Generations,
 }
 
 /// One contact of a person.
@@ -71,16 +52,6 @@ pub struct Contact {
     pub reached_at: Instant,
     /// When they were in the same zone, in order.
     pub encounters: Vec<Encounter>,
-}
-
-/// How sure a contact is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Grade {
-    /// The scans prove it.
-    Certain,
-    /// The scans allow it.
-    Possible,
 }
 
 /// Two people in one zone.
@@ -150,7 +121,7 @@ pub fn contacts(query: &ContactQuery, everybody: &Stays, rules: &Rules) -> Vec<C
         zones.contacts(query, generation, person)
     };
     let mut found = generation(1, &HashMap::from([(source, query.from.unix_ms())]), None);
-    if query.depth == Depth::Second {
+    if query.generations == Generations::Second {
         found.extend(generation(2, &since_reached(&found), Some(source)));
     }
     in_order(found)
@@ -173,8 +144,8 @@ pub(super) fn in_order(found: Vec<(u64, Contact)>) -> Vec<Contact> {
 impl ContactQuery {
     /// The person's own contacts in their innermost zones, 15 minutes within 24 hours.
     pub fn new(person: Person, from: Instant, to: Instant) -> Self {
-        let (scope, depth) = (Scope::default(), Depth::default());
-        Self { person, from, to, threshold_minutes: 15, scope, depth }
+        let (scope, generations) = (Scope::default(), Generations::default());
+        Self { person, from, to, threshold_minutes: 15, scope, generations }
     }
 
     /// How much time within 24 hours makes a contact, in milliseconds.

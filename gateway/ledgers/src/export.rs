@@ -9,9 +9,9 @@ use jiff::tz::TimeZone;
 use protocol::Instant;
 use serde::Serialize;
 
-use super::attendance::Presence;
+use super::attendance::AttendanceSession;
 use super::contacts::Line;
-use super::{Attendance, Contact, Evidence, Grade};
+use super::{Attendance, Contact, Evidence};
 use base::spreadsheet::Spreadsheet;
 
 const ATTENDANCE: [&str; 19] = [
@@ -162,7 +162,7 @@ pub fn contacts_csv<'a>(
             line.person.as_str().to_owned(),
             name.to_owned(),
             opd.to_owned(),
-            grade(line.grade).into(),
+            line.grade.as_str().into(),
             line.minutes_min.to_string(),
             line.minutes_max.to_string(),
             time(Some(line.reached_at)),
@@ -171,8 +171,8 @@ pub fn contacts_csv<'a>(
             time(Some(line.to)),
             time(line.certain_from),
             time(line.certain_to),
-            evidence(line.evidence_of).into(),
-            evidence(line.evidence).into(),
+            line.evidence_of.as_str().into(),
+            line.evidence.as_str().into(),
             line.late.to_string(),
             line.clock_doubtful.to_string(),
         ]
@@ -211,7 +211,7 @@ fn local(at: Option<Instant>, format: &str, time_zone: &TimeZone) -> String {
     at.map_or(String::new(), |at| time_zone.to_datetime(at.timestamp()).strftime(format).to_string())
 }
 
-fn from_until(session: &Presence, time_zone: &TimeZone) -> String {
+fn from_until(session: &AttendanceSession, time_zone: &TimeZone) -> String {
     let time = |at, seen| format!("{}{}", local(Some(at), "%H:%M", time_zone), if seen { "" } else { "?" });
     format!("{}-{}", time(session.from, session.from_seen), time(session.to, session.evidence == Evidence::Exit))
 }
@@ -220,28 +220,12 @@ fn number(minutes: Option<i64>) -> String {
     minutes.map_or(String::new(), |minutes| minutes.to_string())
 }
 
-fn grade(grade: Grade) -> &'static str {
-    match grade {
-        Grade::Certain => "certain",
-        Grade::Possible => "possible",
-    }
-}
-
-fn evidence(evidence: Evidence) -> &'static str {
-    match evidence {
-        Evidence::Exit => "exit",
-        Evidence::NextDoor => "next_door",
-        Evidence::Rule => "rule",
-        Evidence::Inside => "inside",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::civil::date;
 
     use super::*;
-    use crate::{Encounter, Flags, Person};
+    use crate::{AttendanceFlags, Encounter, Grade, Person};
 
     fn at(text: &str) -> Instant {
         text.parse().unwrap()
@@ -268,13 +252,13 @@ mod tests {
             first_in: Some(at("2026-11-22T23:31:59Z")),
             last_out: None,
             sessions: vec![
-                Presence {
+                AttendanceSession {
                     from: at("2026-11-23T07:31:59+08:00"),
                     from_seen: true,
                     to: at("2026-11-23T12:02:00+08:00"),
                     evidence: Evidence::Exit,
                 },
-                Presence {
+                AttendanceSession {
                     from: at("2026-11-23T13:00:00+08:00"),
                     from_seen: false,
                     to: at("2026-11-23T16:00:00+08:00"),
@@ -285,7 +269,7 @@ mod tests {
             worked_minutes_by_rule: 490,
             late_minutes: Some(1),
             early_minutes: None,
-            flags: Flags { missing_exit: true, late_scan: true, ..Flags::default() },
+            flags: AttendanceFlags { missing_exit: true, late_scan: true, ..AttendanceFlags::default() },
         }
     }
 

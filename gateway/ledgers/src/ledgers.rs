@@ -26,7 +26,7 @@ use super::{
     present, working_days,
 };
 use base::clock::Clock;
-use base::status::{Problem, Severity};
+use protocol::api::{Problem, Severity};
 
 /// Events behind the log's end from which the status warns.
 const BEHIND_MAX: u64 = 10_000;
@@ -65,9 +65,9 @@ pub struct Position {
 /// Why a question is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ViewsError {
-    /// The views are being made anew from the log.
+    /// The views are being rebuilt from the log.
     #[error(
-        "attendance, presence and contacts are being made anew from the log, event {through} of {last}; try again later"
+        "attendance, presence and contacts are being rebuilt from the log, event {through} of {last}; try again later"
     )]
     Rebuilding {
         /// Number of the last event that they reflect.
@@ -338,13 +338,14 @@ impl Views {
         let message = if let Some(reason) = &*lock(&self.shared.trouble) {
             format!("attendance, presence and contacts do not follow: {reason}")
         } else if rebuilding && since.is_some_and(|since| now.ms_since(since) > 5_000) {
-            format!("attendance, presence and contacts are being made anew from the log: event {through} of {last}")
+            format!("attendance, presence and contacts are being rebuilt from the log: event {through} of {last}")
         } else if !rebuilding && last.saturating_sub(through) > BEHIND_MAX {
             format!("attendance, presence and contacts are {} events behind the log", last.saturating_sub(through))
         } else {
             return Vec::new();
         };
-        vec![Problem { severity: Severity::Warning, what: "views", message, since: since.filter(|_| rebuilding) }]
+        let since = since.filter(|_| rebuilding);
+        vec![Problem { severity: Severity::Warning, what: "ledgers".into(), message, since }]
     }
 
     fn order(

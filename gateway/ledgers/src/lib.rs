@@ -46,6 +46,7 @@
 //! that nobody saw, and until somebody is not believed to be there any more. One thing is taken for granted: of two ways through
 //! the doors of one zone that follow each other, at most one was missed.
 
+mod answers;
 mod attendance;
 mod calendar;
 mod config;
@@ -74,9 +75,9 @@ mod working_days;
 #[cfg(test)]
 mod tests;
 
-pub use attendance::{Attendance, DayTable, Flags, OpdSummary, Presence, attendance, working_days};
+pub use attendance::{Attendance, AttendanceFlags, AttendanceSession, DayTable, OpdSummary, attendance, working_days};
 pub use config::{AttendanceConfig, ContactsConfig};
-pub use contacts::{Contact, ContactQuery, Depth, Encounter, Grade, Line, Scope, Stays, contacts};
+pub use contacts::{Contact, ContactQuery, Encounter, Generations, Grade, Line, Scope, Stays, contacts};
 pub use export::{Named, Part, attendance_csv, contacts_csv, ndjson};
 pub use hours::WorkingHours;
 pub use inputs::{People, Restricted, Source};

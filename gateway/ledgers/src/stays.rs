@@ -7,34 +7,12 @@
 use std::sync::Arc;
 
 use jiff::civil::Date;
+pub use protocol::api::{Bounds, Evidence};
 use protocol::{Direction, Instant};
 use serde::Serialize;
 
 use super::rules::plus_ms;
 use super::{Passage, Person, Rules};
-
-/// When something happened: not before `earliest`, not after `latest`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Bounds {
-    /// Not before.
-    pub earliest: Instant,
-    /// Not after.
-    pub latest: Instant,
-}
-
-/// How the end of a stay is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Evidence {
-    /// Seen going out.
-    Exit,
-    /// Seen at the next door.
-    NextDoor,
-    /// Not seen again: closed by rule at the end of the shift.
-    Rule,
-    /// Still inside, as far as is known.
-    Inside,
-}
 
 /// How the beginning of a stay is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -135,13 +113,6 @@ fn is_break(last: &Passage, next: Instant, rules: &Rules) -> bool {
     let gap_ms = next.ms_since(last.at);
     let left = last.direction == Direction::Out && rules.around(&last.zone).is_none();
     gap_ms >= rules.gap_ms() && (left || gap_ms > rules.stay_ms())
-}
-
-impl Bounds {
-    /// Known to the scan.
-    pub fn at(moment: Instant) -> Self {
-        Self { earliest: moment, latest: moment }
-    }
 }
 
 /// Walks through one person's passages.

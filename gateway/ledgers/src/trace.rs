@@ -11,7 +11,7 @@ use super::overlap::{Interval, rolling_max, union};
 use super::recent::{Key, Recent, RecentStays};
 use super::spans::{Nesting, Span, Zones};
 use super::store::{PackedStay, StoreError, newest};
-use super::{Contact, ContactQuery, Depth, Scope, Stay};
+use super::{Contact, ContactQuery, Generations, Scope, Stay};
 
 /// Contacts of more people are not looked for: what comes of it fits neither into memory nor on paper.
 pub const FOLLOWED_MAX: usize = 200;
@@ -38,7 +38,7 @@ impl Trace<'_> {
     /// The contacts of the person with this number; where there are too many to follow theirs as well, how many.
     pub fn contacts(&self, source: u64) -> Result<Result<Vec<Contact>, usize>, StoreError> {
         let mut found = self.generation(1, &HashMap::from([(source, self.query.from.unix_ms())]), None)?;
-        if self.query.depth == Depth::Second {
+        if self.query.generations == Generations::Second {
             if found.len() > FOLLOWED_MAX {
                 return Ok(Err(found.len()));
             }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::{Core, Edge, door_settings};
 use crate::config::Config;
 use base::clock::Clock;
-use front::doors::{AssistError, AssistOutcome, AssistRoute, AssistSubmitter};
+use front::doors::{AssistRoute, AssistSubmitter};
+use protocol::api::AssistRefusal;
 
 /// What assist requests pass, from helpers' sessions and over HTTP.
 pub(super) fn submitter(config: &Config, core: &Core, edge: &Edge, clock: &Clock) -> Arc<AssistSubmitter> {
@@ -24,22 +25,13 @@ pub(super) fn submitter(config: &Config, core: &Core, edge: &Edge, clock: &Clock
 
 /// Submits an assist request that came over HTTP. On a task of its own: a client that hangs up must not come between the disk and
 /// the door.
-pub(super) fn submit(submitter: &Arc<AssistSubmitter>) -> Arc<dyn Fn(web::Word) -> web::Saying + Send + Sync> {
+pub(super) fn submit(
+    submitter: &Arc<AssistSubmitter>,
+) -> Arc<dyn Fn(web::AssistSubmission) -> web::AssistResult + Send + Sync> {
     let submitter = Arc::clone(submitter);
-    Arc::new(move |web::Word { door, assist, token }| {
+    Arc::new(move |web::AssistSubmission { door, assist, token }| {
         let submitter = Arc::clone(&submitter);
-        let submitting = tokio::spawn(async move { submitter.submit(door, assist, token).await });
-        Box::pin(async move {
-            let submitted = submitting.await.map_err(|_| web::NotSaid::Unavailable)?;
-            submitted.map(|AssistOutcome { decision, door_told }| web::Said { decision, door_told }).map_err(|why| {
-                match why {
-                    AssistError::UnknownDoor => web::NotSaid::UnknownDoor,
-                    AssistError::TooMany { retry_after } => {
-                        web::NotSaid::TooMany { retry_after_s: retry_after.as_secs().saturating_add(1) }
-                    }
-                    AssistError::Unavailable => web::NotSaid::Unavailable,
-                }
-            })
-        })
+        let submitted = tokio::spawn(async move { submitter.submit(door, assist, token).await });
+        Box::pin(async move { submitted.await.unwrap_or(Err(AssistRefusal::Unavailable)) })
     })
 }

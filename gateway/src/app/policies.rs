@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use protocol::Instant;
+use protocol::api::{PolicyStatus, ShadowReport};
 
 use crate::status::StatusSources;
-use access::shadow::{self, ShadowReport};
-use base::status::PolicyStatus;
+use access::shadow;
 
 /// How far back a report on a candidate policy set looks when nothing else is asked for: seven days.
 const SHADOW_MS: i64 = 7 * 86_400_000;
@@ -38,6 +38,6 @@ pub(super) fn shadow_report(
         let read =
             |after, events_max| reader.read(after, events_max, SHADOW_READ_BYTES).map_err(|error| error.to_string());
         let events = shadow::Events { newest: reader.last_event(), read: &read };
-        ShadowReport::of(&events, snapshot.policy.set_hash(), candidate, since, now)
+        shadow::report(&events, snapshot.policy.set_hash(), candidate, since, now)
     })
 }

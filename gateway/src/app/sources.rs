@@ -36,10 +36,10 @@ pub(super) fn sources(
         last_event: Arc::new(move || newest.last_event()),
         people: Arc::new(people),
         ledgers: Arc::new(personal.ledgers.clone()),
-        looks: personal.looks.clone(),
+        audit: personal.looks.clone(),
         policy: policies::status(site),
         shadow: policies::shadow_report(site),
-        say: assist::submit(submitter),
+        assist: assist::submit(submitter),
         tokens: Arc::clone(tokens),
         clock: site.clock.clone(),
     }

@@ -9,15 +9,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
+use protocol::api::{BEHIND, LAST_EVENT, LAST_RECORD, MORE, ProblemDetails, THROUGH};
 use reqwest::Method;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use serde::Deserialize;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
 
 use super::table::printable;
 use crate::config::{Config, TOKEN};
 use base::tls;
+use base::tokens::ADMIN;
 
 /// The longest silence of the gateway while it answers.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -50,10 +52,9 @@ pub(super) struct Request {
     method: Method,
     /// The levels of the path below `/api/v1`, as they are before they are encoded.
     path: Vec<String>,
-    query: Vec<(&'static str, String)>,
+    /// The parameters, encoded.
+    query: String,
     body: Option<serde_json::Value>,
-    /// Who may ask, `admin` left out.
-    roles: &'static [&'static str],
     /// What to do about a conflict.
     on_conflict: Option<&'static str>,
 }
@@ -62,21 +63,13 @@ pub(super) struct Request {
 pub(super) struct Answer {
     /// How many events of the log it leaves out, and the last one that it takes into account.
     pub(super) behind: Option<(u64, u64)>,
-    /// Number of the event or look behind which the next page begins.
+    /// Number of the event or audit record behind which the next page begins.
     pub(super) last: Option<u64>,
     /// Whether there is a next page.
     pub(super) more: Option<bool>,
     base: String,
     response: reqwest::Response,
     runtime: Rc<Runtime>,
-}
-
-/// What the gateway says when it does not do what it is asked.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Problem {
-    title: String,
-    detail: String,
 }
 
 impl Api {
@@ -113,23 +106,22 @@ impl Api {
 }
 
 impl Request {
-    pub(super) fn new(method: Method, path: &[&str], roles: &'static [&'static str]) -> Self {
+    pub(super) fn new(method: Method, path: &[&str]) -> Self {
         let path = path.iter().map(|level| (*level).to_owned()).collect();
-        Self { method, path, query: Vec::new(), body: None, roles, on_conflict: None }
+        Self { method, path, query: String::new(), body: None, on_conflict: None }
     }
 
-    pub(super) fn get(path: &[&str], roles: &'static [&'static str]) -> Self {
-        Self::new(Method::GET, path, roles)
+    pub(super) fn get(path: &[&str]) -> Self {
+        Self::new(Method::GET, path)
     }
 
-    /// With this parameter, where it has a value.
-    pub(super) fn with(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
-        self.query.extend(value.map(|value| (name, value.to_string())));
-        self
+    /// With these parameters, those that have a value.
+    pub(super) fn query(self, query: &impl Serialize) -> Result<Self> {
+        Ok(Self { query: serde_urlencoded::to_string(query)?, ..self })
     }
 
-    pub(super) fn with_body(self, body: serde_json::Value) -> Self {
-        Self { body: Some(body), ..self }
+    pub(super) fn body(self, body: &impl Serialize) -> Result<Self> {
+        Ok(Self { body: Some(serde_json::to_value(body)?), ..self })
     }
 
     /// With advice for the case that the gateway refuses because of how things stand.
@@ -150,7 +142,7 @@ impl Gateway {
         let mut url = reqwest::Url::parse(base).map_err(|_| wrong())?;
         url.path_segments_mut().map_err(|()| wrong())?.clear().extend(["api", "v1"]).extend(&request.path);
         if !request.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(&request.query);
+            url.set_query(Some(&request.query));
         }
         let mut asked = self.client.request(request.method, url).bearer_auth(&self.token);
         if let Some(body) = &request.body {
@@ -161,20 +153,16 @@ impl Gateway {
             anyhow!("{base} does not answer ({why}): {}", innermost(&error.without_url()))
         })?;
         let number = |name| header(response.headers(), name)?.parse::<u64>().ok();
-        let (through, behind) = (number("gapura-through").unwrap_or(0), number("gapura-behind").unwrap_or(0));
+        let (through, behind) = (number(THROUGH).unwrap_or(0), number(BEHIND).unwrap_or(0));
         let answer = Answer {
             behind: (behind > 0).then_some((behind, through)),
-            last: number("gapura-last-event").or_else(|| number("gapura-last-look")),
-            more: header(response.headers(), "gapura-more").and_then(|more| more.parse().ok()),
+            last: number(LAST_EVENT).or_else(|| number(LAST_RECORD)),
+            more: header(response.headers(), MORE).and_then(|more| more.parse().ok()),
             base: base.clone(),
             runtime: Rc::clone(&self.runtime),
             response,
         };
-        if answer.response.status().is_success() {
-            Ok(answer)
-        } else {
-            Err(answer.refusal(request.roles, request.on_conflict))
-        }
+        if answer.response.status().is_success() { Ok(answer) } else { Err(answer.refusal(request.on_conflict)) }
     }
 }
 
@@ -199,21 +187,23 @@ impl Answer {
         }
     }
 
-    fn refusal(self, roles: &[&str], on_conflict: Option<&str>) -> anyhow::Error {
+    fn refusal(self, on_conflict: Option<&str>) -> anyhow::Error {
         let (base, status) = (self.base.clone(), self.response.status());
         let retry = header(self.response.headers(), RETRY_AFTER.as_str()).and_then(|text| text.parse::<u64>().ok());
         let body = self.bytes().unwrap_or_default();
-        let Problem { title, detail } = serde_json::from_slice(&body).unwrap_or_default();
+        let ProblemDetails { title, detail, roles, .. } = serde_json::from_slice(&body).unwrap_or_default();
+        let only_admin = roles == [ADMIN];
+        let roles: Vec<&str> = roles.iter().map(String::as_str).filter(|role| *role != ADMIN).collect();
         let mut line = format!("{base} answers {status}");
         for part in [&title, &detail].into_iter().filter(|part| !part.is_empty()) {
             line = format!("{line}: {}", printable(part));
         }
-        let advice = match (status.as_u16(), roles, retry) {
+        let advice = match (status.as_u16(), roles.as_slice(), retry) {
             (403, [role, ..], _) => format!(
                 "; it takes a token with the role {} or admin, as `gapura token add NAME --role {role}` makes one",
                 roles.join(", ")
             ),
-            (403, [], _) => "; it takes a token with the role admin".to_owned(),
+            (403, [], _) if only_admin => "; it takes a token with the role admin".to_owned(),
             (409, ..) => on_conflict.map(|advice| format!("; {advice}")).unwrap_or_default(),
             (503 | 429, _, Some(seconds)) if !detail.contains("try again") => format!("; try again in {seconds} s"),
             _ if title.is_empty() && detail.is_empty() => "; is --url the address of a gateway?".to_owned(),

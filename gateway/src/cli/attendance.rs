@@ -7,19 +7,16 @@ use anyhow::{Result, bail};
 use clap::Args;
 use jiff::civil::Date;
 use protocol::Instant;
-use serde::Deserialize;
+use protocol::api::{
+    AttendanceDay, AttendanceFormat, AttendanceQuery, AttendanceRow, AttendanceSummary, AttendanceTable, Evidence,
+    OpdSummary, SummaryQuery,
+};
 
 use super::api::{Api, Request, parse};
 use super::inquiry::Inquiry;
 use super::output::{Format, Output, one_of};
 use super::table::{Table, count, hours};
 use super::times::{Zone, day};
-
-/// Who may see the summary; `admin` may see everything.
-const COUNTERS: &[&str] = &["viewer", "operator", "attendance", "tracer", "privacy-officer"];
-
-/// Who may see people's days.
-const OFFICERS: &[&str] = &["attendance"];
 
 /// When people came and went.
 #[derive(Debug, Args)]
@@ -54,65 +51,6 @@ pub(super) struct AttendanceCommand {
     pub(super) api: Api,
 }
 
-#[derive(Deserialize)]
-struct Attendance {
-    from: Date,
-    to: Date,
-    rows: Vec<Row>,
-}
-
-#[derive(Deserialize)]
-struct Row {
-    person: String,
-    name: Option<String>,
-    opd: Option<String>,
-    day: Date,
-    shift_start: Option<Instant>,
-    first_in: Option<Instant>,
-    last_out: Option<Instant>,
-    sessions: Vec<Session>,
-    worked_minutes: i64,
-    worked_minutes_by_rule: i64,
-    late_minutes: Option<i64>,
-    early_minutes: Option<i64>,
-    missing_exit: bool,
-    missing_entry: bool,
-    closed_by_rule: bool,
-    late_scan: bool,
-    doubtful_clock: bool,
-}
-
-#[derive(Deserialize)]
-struct Session {
-    evidence: String,
-}
-
-#[derive(Deserialize)]
-struct Summary {
-    days: Vec<Day>,
-}
-
-#[derive(Deserialize)]
-struct Day {
-    day: Date,
-    opds: Vec<OfOpd>,
-    total: OfOpd,
-}
-
-#[derive(Deserialize)]
-struct OfOpd {
-    #[serde(default)]
-    opd: String,
-    staff: u64,
-    came: u64,
-    late: u64,
-    early: u64,
-    missing_exit: u64,
-    missing_entry: u64,
-    worked_minutes_by_rule: i64,
-    adoption_percent: Option<f64>,
-}
-
 pub(super) fn perform(inquiry: &mut Inquiry, out: &mut dyn Write, command: &AttendanceCommand) -> Result<()> {
     let format = Format::of(command.format, command.json, Format::Table);
     if command.summary && !matches!(format, Format::Table | Format::Json) {
@@ -124,16 +62,21 @@ pub(super) fn perform(inquiry: &mut Inquiry, out: &mut dyn Write, command: &Atte
     }
     command.output.check()?;
     let request = if command.summary {
-        Request::get(&["attendance", "summary"], COUNTERS).with("from", from).with("to", to)
+        Request::get(&["attendance", "summary"]).query(&SummaryQuery { from, to })?
     } else {
-        let asked = if format == Format::Table { Format::Json } else { format };
-        Request::get(&["attendance"], OFFICERS)
-            .with("from", from)
-            .with("to", to)
-            .with("person", command.person.as_ref())
-            .with("opd", command.opd.as_ref())
-            .with("format", Some(asked.as_str()))
-            .with("purpose", command.purpose.as_ref())
+        let query = AttendanceQuery {
+            from,
+            to,
+            person: command.person.clone(),
+            opd: command.opd.clone(),
+            format: Some(match format {
+                Format::Ndjson => AttendanceFormat::Ndjson,
+                Format::Csv => AttendanceFormat::Csv,
+                _ => AttendanceFormat::Json,
+            }),
+            purpose: command.purpose.clone(),
+        };
+        Request::get(&["attendance"]).query(&query)?
     };
     let answer = inquiry.ask(request)?;
     if format != Format::Table {
@@ -149,8 +92,8 @@ pub(super) fn perform(inquiry: &mut Inquiry, out: &mut dyn Write, command: &Atte
     })
 }
 
-fn write_rows(out: &mut dyn Write, zone: &Zone, attendance: &Attendance) -> Result<()> {
-    let Attendance { from, to, rows } = attendance;
+fn write_rows(out: &mut dyn Write, zone: &Zone, attendance: &AttendanceTable) -> Result<()> {
+    let AttendanceTable { from, to, rows } = attendance;
     let titles = ["DAY", "PERSON", "NAME", "OPD", ">IN", ">OUT", ">PROVED", ">BY RULE", ">LATE", ">EARLY", "NOTES"];
     let mut table = Table::new(&titles);
     for row in rows {
@@ -180,8 +123,8 @@ fn write_rows(out: &mut dyn Write, zone: &Zone, attendance: &Attendance) -> Resu
         return Ok(writeln!(out, "nobody came")?);
     }
     let people: BTreeSet<&str> = rows.iter().map(|row| row.person.as_str()).collect();
-    let number = |is: fn(&Row) -> bool| rows.iter().filter(|row| is(row)).count();
-    let minutes = |of: fn(&Row) -> i64| hours(rows.iter().map(of).sum());
+    let number = |is: fn(&AttendanceRow) -> bool| rows.iter().filter(|row| is(row)).count();
+    let minutes = |of: fn(&AttendanceRow) -> i64| hours(rows.iter().map(of).sum());
     Ok(writeln!(
         out,
         "\n{}, {}: {} proved, {} by rule; {} late, {} early, {} without a scan out, {} without a scan in",
@@ -191,28 +134,28 @@ fn write_rows(out: &mut dyn Write, zone: &Zone, attendance: &Attendance) -> Resu
         minutes(|row| row.worked_minutes_by_rule),
         number(|row| row.late_minutes.is_some_and(|minutes| minutes > 0)),
         number(|row| row.early_minutes.is_some_and(|minutes| minutes > 0)),
-        number(|row| row.missing_exit),
-        number(|row| row.missing_entry),
+        number(|row| row.flags.missing_exit),
+        number(|row| row.flags.missing_entry),
     )?)
 }
 
 /// What to look at by hand.
-fn notes(row: &Row) -> String {
-    let inside = row.sessions.last().is_some_and(|session| session.evidence == "inside");
+fn notes(row: &AttendanceRow) -> String {
+    let inside = row.sessions.last().is_some_and(|session| session.evidence == Evidence::Inside);
     let notes = [
         (inside, "still inside"),
         (row.shift_start.is_none(), "day off"),
-        (row.missing_exit, "no scan out"),
-        (row.missing_entry, "no scan in"),
-        (row.closed_by_rule, "end by rule"),
-        (row.late_scan, "a scan came late"),
-        (row.doubtful_clock, "a reader's clock was off"),
+        (row.flags.missing_exit, "no scan out"),
+        (row.flags.missing_entry, "no scan in"),
+        (row.flags.closed_by_rule, "end by rule"),
+        (row.flags.late_scan, "a scan came late"),
+        (row.flags.doubtful_clock, "a reader's clock was off"),
     ];
     let notes: Vec<_> = notes.into_iter().filter_map(|(is, note)| is.then_some(note)).collect();
     notes.join(", ")
 }
 
-fn write_summary(out: &mut dyn Write, Summary { days }: &Summary) -> Result<()> {
+fn write_summary(out: &mut dyn Write, AttendanceSummary { days }: &AttendanceSummary) -> Result<()> {
     let titles = [
         "DAY",
         "OPD",
@@ -226,7 +169,7 @@ fn write_summary(out: &mut dyn Write, Summary { days }: &Summary) -> Result<()> 
         ">HOURS BY RULE",
     ];
     let mut table = Table::new(&titles);
-    let row = |table: &mut Table, day: Date, name: &str, of: &OfOpd| {
+    let row = |table: &mut Table, day: Date, name: &str, of: &OpdSummary| {
         table.row([
             day.to_string(),
             name.to_owned(),
@@ -240,12 +183,12 @@ fn write_summary(out: &mut dyn Write, Summary { days }: &Summary) -> Result<()> 
             hours(of.worked_minutes_by_rule),
         ]);
     };
-    for Day { day, opds, total } in days {
+    for AttendanceDay { day, opds, total } in days {
         opds.iter().for_each(|of| row(&mut table, *day, &of.opd, of));
         row(&mut table, *day, "all", total);
     }
     table.write(out)?;
-    let sum = |of: fn(&OfOpd) -> u64| days.iter().map(|day| of(&day.total)).sum::<u64>();
+    let sum = |of: fn(&OpdSummary) -> u64| days.iter().map(|day| of(&day.total)).sum::<u64>();
     let (came, staff) = (sum(|total| total.came), sum(|total| total.staff));
     let percent = if staff == 0 { 0.0 } else { 100.0 * came as f64 / staff as f64 };
     let days = count(days.len(), "day", "days");

@@ -4,17 +4,13 @@ use std::io::Write;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use protocol::Instant;
-use serde::Deserialize;
+use protocol::api::{Contact, Contacts, ContactsFormat, ContactsQuery, Encounter, Evidence, Generations, Grade, Scope};
 
 use super::api::{Api, Request, parse};
 use super::inquiry::Inquiry;
 use super::output::{Format, Output, one_of};
 use super::table::{Table, count, printable};
 use super::times::{Whole, Zone};
-
-/// Who may trace; `admin` may do everything.
-const TRACERS: &[&str] = &["tracer"];
 
 /// Whose contacts, and which.
 #[derive(Debug, Args)]
@@ -51,39 +47,6 @@ pub(super) struct ContactsCommand {
     pub(super) api: Api,
 }
 
-#[derive(Deserialize)]
-struct Contacts {
-    person: String,
-    from: Instant,
-    to: Instant,
-    minutes: u32,
-    contacts: Vec<Contact>,
-}
-
-#[derive(Deserialize)]
-struct Contact {
-    generation: u8,
-    of: String,
-    person: String,
-    grade: String,
-    minutes_min: i64,
-    minutes_max: i64,
-    reached_at: Instant,
-    encounters: Vec<Encounter>,
-}
-
-#[derive(Deserialize)]
-struct Encounter {
-    from: Instant,
-    to: Instant,
-    certain: Option<(Instant, Instant)>,
-    zone: String,
-    evidence_of: String,
-    evidence: String,
-    late: bool,
-    clock_doubtful: bool,
-}
-
 pub(super) fn perform(inquiry: &mut Inquiry, out: &mut dyn Write, command: &ContactsCommand) -> Result<()> {
     let format = Format::of(command.format, command.json, Format::Table);
     let from = inquiry.zone.moment("--from", Some(&command.from), Whole::Begins)?;
@@ -95,16 +58,22 @@ pub(super) fn perform(inquiry: &mut Inquiry, out: &mut dyn Write, command: &Cont
         bail!("--purpose is empty: say why, it is kept in the audit trail");
     }
     command.output.check()?;
-    let asked = if format == Format::Table { Format::Json } else { format };
-    let request = Request::get(&["contacts"], TRACERS)
-        .with("person", Some(&command.person))
-        .with("from", from)
-        .with("to", to)
-        .with("minutes", command.minutes)
-        .with("scope", command.around.then_some("around"))
-        .with("generations", command.second.then_some(2))
-        .with("format", Some(asked.as_str()))
-        .with("purpose", Some(&command.purpose));
+    let (Some(from), Some(to)) = (from, to) else { bail!("--from and --to are needed") };
+    let query = ContactsQuery {
+        person: command.person.clone(),
+        from,
+        to,
+        minutes: command.minutes,
+        scope: command.around.then_some(Scope::Around),
+        generations: command.second.then_some(Generations::Second),
+        format: Some(match format {
+            Format::Csv => ContactsFormat::Csv,
+            Format::Svg => ContactsFormat::Svg,
+            _ => ContactsFormat::Json,
+        }),
+        purpose: command.purpose.clone(),
+    };
+    let request = Request::get(&["contacts"]).query(&query)?;
     let answer = inquiry.ask(request)?;
     if format != Format::Table {
         return command.output.write(out, |out| answer.copy_to(out));
@@ -124,7 +93,7 @@ fn write_contacts(out: &mut dyn Write, zone: &Zone, answer: &Contacts) -> Result
         let Contact { of, person, grade, minutes_min: min, minutes_max: max, reached_at, .. } = contact;
         let minutes = if min == max { min.to_string() } else { format!("{min}-{max}") };
         let reached = zone.minute(*reached_at);
-        let mut about = [person.as_str(), of, grade, &minutes, &reached];
+        let mut about = [person.as_str(), of, grade.as_str(), &minutes, &reached];
         for encounter in &contact.encounters {
             let (together, notes) = (zone.span(encounter.from, encounter.to), notes(zone, contact, encounter));
             table.row(about.iter().copied().chain([encounter.zone.as_str(), &together, &notes]));
@@ -140,8 +109,8 @@ fn write_contacts(out: &mut dyn Write, zone: &Zone, answer: &Contacts) -> Result
         "{}{}: {} certain, {} possible{of_those}",
         if contacts.is_empty() { "" } else { "\n" },
         count(contacts.len(), "contact", "contacts"),
-        number(&|contact| contact.grade == "certain"),
-        number(&|contact| contact.grade != "certain"),
+        number(&|contact| contact.grade == Grade::Certain),
+        number(&|contact| contact.grade != Grade::Certain),
     )?)
 }
 
@@ -155,12 +124,12 @@ fn notes(zone: &Zone, contact: &Contact, encounter: &Encounter) -> String {
         Some(_) => {}
         None => notes.push("not certain".to_owned()),
     }
-    for (evidence, who) in [(&encounter.evidence_of, &contact.of), (&encounter.evidence, &contact.person)] {
-        match evidence.as_str() {
-            "rule" => notes.push(format!("{who} not seen leaving, end by rule")),
-            "inside" => notes.push(format!("{who} still inside")),
-            "next_door" => notes.push(format!("{who} seen next at another door")),
-            _ => {}
+    for (evidence, who) in [(encounter.evidence_of, &contact.of), (encounter.evidence, &contact.person)] {
+        match evidence {
+            Evidence::Rule => notes.push(format!("{who} not seen leaving, end by rule")),
+            Evidence::Inside => notes.push(format!("{who} still inside")),
+            Evidence::NextDoor => notes.push(format!("{who} seen next at another door")),
+            Evidence::Exit => {}
         }
     }
     if encounter.late {

@@ -4,8 +4,8 @@ use std::io::Write;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use protocol::Instant;
-use serde::Deserialize;
+use protocol::api::EventsQuery;
+use protocol::{AssistRecord, DoorId, Event, Outcome, ScanRecord, Subject};
 
 use super::api::{Api, Request, parse};
 use super::inquiry::Inquiry;
@@ -13,9 +13,6 @@ use super::output::{Format, Output, one_of};
 use super::pages::{self, Span};
 use super::table::{Table, count};
 use super::times::{Whole, Zone};
-
-/// Who may see events; `admin` may see everything.
-const OPERATORS: &[&str] = &["operator"];
 
 /// Which events.
 #[derive(Debug, Args)]
@@ -25,7 +22,7 @@ pub(super) struct EventsCommand {
     person: Option<String>,
     /// At this door.
     #[arg(long)]
-    door: Option<String>,
+    door: Option<DoorId>,
     /// At the doors of this zone.
     #[arg(long)]
     zone: Option<String>,
@@ -36,8 +33,8 @@ pub(super) struct EventsCommand {
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
     /// With this outcome: granted, denied, assist or recorded.
-    #[arg(long)]
-    outcome: Option<String>,
+    #[arg(long, value_parser = outcome)]
+    outcome: Option<Outcome>,
     /// For this reason.
     #[arg(long)]
     reason: Option<String>,
@@ -58,47 +55,6 @@ pub(super) struct EventsCommand {
     pub(super) api: Api,
 }
 
-/// What a table shows of an event; what was erased is not there.
-#[derive(Deserialize)]
-struct Event {
-    number: u64,
-    door: String,
-    decided_at: Instant,
-    subject: Subject,
-    verdict: Verdict,
-    #[serde(default)]
-    erased: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Subject {
-    Scan(Scan),
-    Malformed {},
-    Assist(Assist),
-}
-
-#[derive(Deserialize)]
-struct Scan {
-    direction: String,
-}
-
-#[derive(Deserialize)]
-struct Assist {
-    action: String,
-    direction: String,
-    person: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Verdict {
-    outcome: String,
-    reason: String,
-    would_be: Option<String>,
-    person: Option<String>,
-    zone: Option<String>,
-}
-
 pub(super) fn perform(inquiry: &mut Inquiry, out: &mut dyn Write, command: &EventsCommand) -> Result<()> {
     let format = Format::of(command.format, command.json, Format::Table);
     let from = inquiry.zone.moment("--from", command.from.as_deref(), Whole::Begins)?;
@@ -107,19 +63,24 @@ pub(super) fn perform(inquiry: &mut Inquiry, out: &mut dyn Write, command: &Even
         bail!("--to must be after --from");
     }
     command.output.check()?;
-    let request = Request::get(&["events"], OPERATORS)
-        .with("person", command.person.as_ref())
-        .with("door", command.door.as_ref())
-        .with("zone", command.zone.as_ref())
-        .with("from", from)
-        .with("to", to)
-        .with("outcome", command.outcome.as_ref())
-        .with("reason", command.reason.as_ref())
-        .with("purpose", command.purpose.as_ref());
+    let query = EventsQuery {
+        person: command.person.clone(),
+        door: command.door.clone(),
+        zone: command.zone.clone(),
+        from,
+        to,
+        outcome: command.outcome,
+        reason: command.reason.clone(),
+        purpose: command.purpose.clone(),
+        ..EventsQuery::default()
+    };
+    let request = |after, limit| {
+        Request::get(&["events"]).query(&EventsQuery { after: Some(after), limit: Some(limit), ..query.clone() })
+    };
     let zone = inquiry.zone.clone();
     let mut table = Table::new(&[">EVENT", "TIME", "DOOR", "ZONE", "WAY", "OUTCOME", "REASON", "PERSON", "NOTES"]);
     command.output.write(out, |out| {
-        let events = pages::read(inquiry, &request, &command.span, |lines| {
+        let events = pages::read(inquiry, request, &command.span, |lines| {
             if format != Format::Table {
                 return Ok(lines.iter().try_for_each(|line| out.write_all(line))?);
             }
@@ -136,32 +97,37 @@ pub(super) fn perform(inquiry: &mut Inquiry, out: &mut dyn Write, command: &Even
 }
 
 fn row(table: &mut Table, zone: &Zone, event: &Event) {
-    let Event { number, door, decided_at, subject, verdict, erased } = event;
+    let Event { number, door, decided_at, subject, verdict, sealed, .. } = event;
     let mut notes = Vec::new();
     let (way, named) = match subject {
-        Subject::Scan(Scan { direction }) => (direction.as_str(), None),
-        Subject::Assist(Assist { action, direction, person }) => {
-            notes.push(format!("assist request: {action}"));
+        Subject::Scan(ScanRecord { direction, .. }) => (direction.as_str(), None),
+        Subject::Assist(AssistRecord { action, direction, person, .. }) => {
+            notes.push(format!("assist request: {}", action.as_str()));
             (direction.as_str(), person.as_deref())
         }
-        Subject::Malformed {} => {
+        Subject::Malformed(_) => {
             notes.push("was no scan".to_owned());
             ("", None)
         }
     };
-    if let Some(judged) = &verdict.would_be {
+    if let Some(judged) = verdict.would_be {
         notes.push(format!("by policy {judged}"));
     }
-    let person = if *erased { "(erased)" } else { verdict.person.as_deref().or(named).unwrap_or_default() };
+    let person = if sealed.is_some() { "(erased)" } else { verdict.person.as_deref().or(named).unwrap_or_default() };
     table.row([
         &number.to_string(),
         &zone.second(*decided_at),
-        door,
+        door.as_str(),
         verdict.zone.as_deref().unwrap_or_default(),
         way,
-        &verdict.outcome,
+        verdict.outcome.as_str(),
         &verdict.reason,
         person,
         &notes.join(", "),
     ]);
+}
+
+fn outcome(text: &str) -> Result<Outcome, String> {
+    let found = Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == text);
+    found.ok_or_else(|| format!("must be one of {}", Outcome::ALL.map(Outcome::as_str).join(", ")))
 }

@@ -2,13 +2,14 @@
 
 use anyhow::{Result, bail};
 use clap::Args;
+use protocol::api::PAGE_ROWS;
 use serde::Deserialize;
 
 use super::api::{Request, parse};
 use super::inquiry::Inquiry;
 
 /// Lines that are asked for at once.
-const PAGE_LINES: u64 = 1_000;
+const PAGE_LINES: u64 = PAGE_ROWS as u64;
 
 /// How much of a long answer is wanted.
 #[derive(Debug, Args)]
@@ -33,14 +34,14 @@ struct Numbered {
 /// it says where it goes on.
 pub(super) fn read(
     inquiry: &mut Inquiry,
-    request: &Request,
+    request: impl Fn(u64, usize) -> Result<Request>,
     span: &Span,
     mut page: impl FnMut(&[&[u8]]) -> Result<()>,
 ) -> Result<u64> {
     let (mut after, mut read) = (span.after, 0_u64);
     loop {
         let limit = if span.all { PAGE_LINES } else { PAGE_LINES.min(span.limit - read) };
-        let answer = inquiry.ask(request.clone().with("after", Some(after)).with("limit", Some(limit)))?;
+        let answer = inquiry.ask(request(after, usize::try_from(limit).unwrap_or(PAGE_ROWS))?)?;
         let (last, more) = (answer.last, answer.more);
         let body = answer.bytes()?;
         let lines: Vec<&[u8]> = body.split_inclusive(|byte| *byte == b'\n').filter(|line| *line != b"\n").collect();

@@ -12,8 +12,8 @@ use super::api::{Api, Request};
 use super::output::print_line;
 use crate::config::Config;
 use crate::inputs;
-use access::shadow::{Change, Said, ShadowReport};
 use access::{self, CASES_FILE, Cases, Explained, Policy as PolicySet, Presence, Shown, Snapshot};
+use protocol::api::{ShadowChange, ShadowJudgement, ShadowQuery, ShadowReport};
 
 /// What can be done with policies.
 #[derive(Debug, Subcommand)]
@@ -90,7 +90,7 @@ pub(super) fn perform(config: &Config, command: Policy, now: Instant) -> Result<
         Policy::Test { set, files, json } => test(&set.folder(config), files, json),
         Policy::Explain(wanted) => explain(config, &wanted, now),
         Policy::Shadow { since, json, api } => {
-            let request = Request::get(&["policy", "shadow"], &[]).with("since", since);
+            let request = Request::get(&["policy", "shadow"]).query(&ShadowQuery { since })?;
             let report: ShadowReport = api.gateway(config)?.ask(request)?.json()?;
             if json {
                 return print_line(format_args!("{}", serde_json::to_string(&report)?));
@@ -252,11 +252,11 @@ fn print_shadow_report(report: &ShadowReport) -> Result<()> {
         return Ok(());
     }
     print_line(format_args!("\n{:<24}  {:<40}  {:<40}  {:>8}  {:>8}", "DOOR", "NOW", "WOULD BE", "SCANS", "PEOPLE"))?;
-    changes.iter().try_for_each(|Change { door, from, to, scans, people }| {
+    changes.iter().try_for_each(|ShadowChange { door, from, to, scans, people }| {
         print_line(format_args!("{door:<24}  {:<40}  {:<40}  {scans:>8}  {people:>8}", describe(from), describe(to)))
     })
 }
 
-fn describe(Said { outcome, reason }: &Said) -> String {
+fn describe(ShadowJudgement { outcome, reason }: &ShadowJudgement) -> String {
     format!("{outcome}: {reason}")
 }

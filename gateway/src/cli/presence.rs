@@ -4,20 +4,15 @@ use std::io::Write;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use protocol::Instant;
-use serde::Deserialize;
+use protocol::api::{
+    Evidence, PeopleInside, PeopleInsideFormat, PeopleInsideQuery, PersonInside, ZoneOccupancy, ZonePresence,
+};
 
 use super::api::{Api, Request, parse};
 use super::inquiry::Inquiry;
 use super::output::{Format, Output, one_of};
 use super::table::{Table, count, printable};
 use super::times::Zone;
-
-/// Who may see counts; `admin` may see everything.
-const COUNTERS: &[&str] = &["viewer", "operator", "attendance", "tracer", "privacy-officer"];
-
-/// Who may see names.
-const OPERATORS: &[&str] = &["operator"];
 
 /// How full the zones are, or who is in them.
 #[derive(Debug, Args)]
@@ -46,42 +41,6 @@ pub(super) struct PresenceCommand {
     pub(super) api: Api,
 }
 
-#[derive(Deserialize)]
-struct Zones {
-    at: Instant,
-    zones: Vec<Occupancy>,
-}
-
-#[derive(Deserialize)]
-struct Occupancy {
-    zone: String,
-    capacity: Option<u32>,
-    people: u32,
-    weak: u32,
-}
-
-#[derive(Deserialize)]
-struct People {
-    at: Instant,
-    people: Vec<Present>,
-}
-
-#[derive(Deserialize)]
-struct Present {
-    person: String,
-    name: Option<String>,
-    opd: Option<String>,
-    zone: String,
-    since: Bounds,
-    evidence: String,
-}
-
-#[derive(Deserialize)]
-struct Bounds {
-    earliest: Instant,
-    latest: Instant,
-}
-
 pub(super) fn perform(inquiry: &mut Inquiry, out: &mut dyn Write, command: &PresenceCommand) -> Result<()> {
     let default = if command.muster && command.output.is_file() { Format::Html } else { Format::Table };
     let format = Format::of(command.format, command.json, default);
@@ -95,13 +54,18 @@ pub(super) fn perform(inquiry: &mut Inquiry, out: &mut dyn Write, command: &Pres
         _ => command.output.check()?,
     }
     let request = if by_name {
-        let asked = if format == Format::Table { Format::Json } else { format };
-        Request::get(&["presence", "people"], OPERATORS)
-            .with("zone", command.zone.as_ref())
-            .with("format", Some(asked.as_str()))
-            .with("purpose", command.purpose.as_ref())
+        let query = PeopleInsideQuery {
+            zone: command.zone.clone(),
+            format: Some(match format {
+                Format::Csv => PeopleInsideFormat::Csv,
+                Format::Html => PeopleInsideFormat::Html,
+                _ => PeopleInsideFormat::Json,
+            }),
+            purpose: command.purpose.clone(),
+        };
+        Request::get(&["presence", "people"]).query(&query)?
     } else {
-        Request::get(&["presence"], COUNTERS)
+        Request::get(&["presence"])
     };
     let answer = inquiry.ask(request)?;
     if format != Format::Table {
@@ -115,7 +79,12 @@ pub(super) fn perform(inquiry: &mut Inquiry, out: &mut dyn Write, command: &Pres
     })
 }
 
-fn write_zones(out: &mut dyn Write, zone: &Zone, Zones { at, mut zones }: Zones, only: Option<&str>) -> Result<()> {
+fn write_zones(
+    out: &mut dyn Write,
+    zone: &Zone,
+    ZonePresence { at, mut zones }: ZonePresence,
+    only: Option<&str>,
+) -> Result<()> {
     if let Some(only) = only {
         zones.retain(|occupancy| occupancy.zone == only);
         if zones.is_empty() {
@@ -124,18 +93,20 @@ fn write_zones(out: &mut dyn Write, zone: &Zone, Zones { at, mut zones }: Zones,
     }
     let mut table = Table::new(&["ZONE", ">PEOPLE", ">CAPACITY", ">FREE", "NOTES"]);
     let mut full = 0;
-    for Occupancy { zone, capacity, people, weak } in &zones {
+    for ZoneOccupancy { zone, capacity, people, weak } in &zones {
         let mut notes = Vec::new();
         match capacity {
-            Some(capacity) if people > capacity => notes.push(format!("{} too many", people - capacity)),
-            Some(capacity) if people == capacity => notes.push("full".to_owned()),
+            Some(capacity) if *people > u64::from(*capacity) => {
+                notes.push(format!("{} too many", people - u64::from(*capacity)))
+            }
+            Some(capacity) if *people == u64::from(*capacity) => notes.push("full".to_owned()),
             _ => {}
         }
         full += usize::from(!notes.is_empty());
         if *weak > 0 {
             notes.push(format!("{weak} more, not seen leaving"));
         }
-        let free = capacity.map(|capacity| capacity.saturating_sub(*people).to_string()).unwrap_or_default();
+        let free = capacity.map(|capacity| u64::from(capacity).saturating_sub(*people).to_string()).unwrap_or_default();
         let capacity = capacity.map(|capacity| capacity.to_string()).unwrap_or_default();
         table.row([zone.clone(), people.to_string(), capacity, free, notes.join(", ")]);
     }
@@ -144,24 +115,24 @@ fn write_zones(out: &mut dyn Write, zone: &Zone, Zones { at, mut zones }: Zones,
     Ok(writeln!(out, "\n{}, {full} full", count(zones.len(), "zone", "zones"))?)
 }
 
-fn write_people(out: &mut dyn Write, zone: &Zone, People { at, people }: &People) -> Result<()> {
+fn write_people(out: &mut dyn Write, zone: &Zone, PeopleInside { at, people }: &PeopleInside) -> Result<()> {
     writeln!(out, "{}\n", zone.exact(*at))?;
     let mut table = Table::new(&["PERSON", "NAME", "OPD", "ZONE", "SINCE", "EVIDENCE"]);
     for present in people {
-        let Present { person, name, opd, zone: inside, since, evidence } = present;
+        let PersonInside { person, name, opd, zone: inside, since, evidence, .. } = present;
         let since = if since.earliest == since.latest {
             zone.minute(since.latest)
         } else {
             zone.span(since.earliest, since.latest)
         };
         let (name, opd) = (name.as_deref().unwrap_or_default(), opd.as_deref().unwrap_or_default());
-        table.row([person, name, opd, inside, &since, evidence_text(evidence)]);
+        table.row([person, name, opd, inside, &since, evidence_text(*evidence)]);
     }
     table.write(out)?;
     Ok(writeln!(out, "{}{}", if people.is_empty() { "" } else { "\n" }, total(people))?)
 }
 
-fn write_muster(out: &mut dyn Write, zone: &Zone, People { at, people }: &People) -> Result<()> {
+fn write_muster(out: &mut dyn Write, zone: &Zone, PeopleInside { at, people }: &PeopleInside) -> Result<()> {
     writeln!(out, "Muster list, {}\n", zone.exact(*at))?;
     let mut zones: Vec<&str> = people.iter().map(|present| present.zone.as_str()).collect();
     zones.sort_unstable();
@@ -170,10 +141,10 @@ fn write_muster(out: &mut dyn Write, zone: &Zone, People { at, people }: &People
         let inside: Vec<_> = people.iter().filter(|present| present.zone == *name).collect();
         writeln!(out, "{}: {}", printable(name), count(inside.len(), "person", "people"))?;
         let mut table = Table::new(&["   ", "PERSON", "NAME", "OPD", "SINCE", "EVIDENCE"]);
-        for Present { person, name, opd, since, evidence, .. } in inside {
+        for PersonInside { person, name, opd, since, evidence, .. } in inside {
             let since = zone.minute(since.latest);
             let (name, opd) = (name.as_deref().unwrap_or_default(), opd.as_deref().unwrap_or_default());
-            table.row(["[ ]", person, name, opd, &since, evidence_text(evidence)]);
+            table.row(["[ ]", person, name, opd, &since, evidence_text(*evidence)]);
         }
         table.write(out)?;
         writeln!(out)?;
@@ -181,17 +152,16 @@ fn write_muster(out: &mut dyn Write, zone: &Zone, People { at, people }: &People
     Ok(writeln!(out, "{}, {}", total(people), count(zones.len(), "zone", "zones"))?)
 }
 
-fn total(people: &[Present]) -> String {
-    let weak = people.iter().filter(|present| present.evidence != "inside").count();
+fn total(people: &[PersonInside]) -> String {
+    let weak = people.iter().filter(|present| present.evidence != Evidence::Inside).count();
     let unsure = if weak > 0 { format!(", {weak} of them not seen leaving") } else { String::new() };
     format!("{}{unsure}", count(people.len(), "person", "people"))
 }
 
 /// How it is known that somebody is inside.
-fn evidence_text(evidence: &str) -> &str {
+fn evidence_text(evidence: Evidence) -> &'static str {
     match evidence {
-        "inside" => "inside",
-        "rule" => "shift over, not seen leaving",
-        other => other,
+        Evidence::Rule => "shift over, not seen leaving",
+        other => other.as_str(),
     }
 }

@@ -5,9 +5,11 @@ use std::io::{BufRead, Write};
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use protocol::Instant;
+use protocol::api::{
+    AuditQuery, AuditRecord, EraseQuery, ExportQuery, RestrictionRequest, Retention, RetentionPurpose,
+};
 use reqwest::Method;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::api::{Api, Request, parse};
 use super::inquiry::Inquiry;
@@ -15,9 +17,6 @@ use super::output::{Format, Output, one_of};
 use super::pages::{self, Span};
 use super::table::{Table, count, printable};
 use super::times::{Whole, Zone};
-
-/// Who may do this; `admin` may do everything.
-const OFFICERS: &[&str] = &["privacy-officer"];
 
 /// What a privacy officer does.
 #[derive(Debug, Subcommand)]
@@ -123,31 +122,6 @@ pub(super) struct Erase {
     json: bool,
 }
 
-#[derive(Deserialize)]
-struct AuditRecord {
-    number: u64,
-    at: Instant,
-    token: String,
-    role: String,
-    what: String,
-    purpose: Option<String>,
-    person: Option<String>,
-    status: u16,
-}
-
-#[derive(Deserialize)]
-struct Retention {
-    purposes: Vec<RetentionPurpose>,
-    #[serde(default)]
-    last_run: Value,
-}
-
-#[derive(Deserialize)]
-struct RetentionPurpose {
-    purpose: String,
-    days: u64,
-}
-
 impl Privacy {
     pub(super) fn api(&self) -> &Api {
         match self {
@@ -170,7 +144,8 @@ pub(super) fn perform(
         Privacy::Audit(command) => audit(inquiry, out, command),
         Privacy::Export(command) => export(inquiry, out, command),
         Privacy::Restrict { whose, reason, json } => {
-            let request = whose.asked(Method::PUT, &["restriction"])?.with_body(json!({ "reason": reason }));
+            let wanted = RestrictionRequest { reason: reason.clone() };
+            let request = whose.asked(Method::PUT, &["restriction"])?.body(&wanted)?;
             let answer = inquiry.ask(request)?;
             if *json {
                 return answer.copy_to(out);
@@ -192,7 +167,7 @@ impl Whose {
         if ["", ".", ".."].contains(&person) {
             bail!("{person:?} is no person's id");
         }
-        Ok(Request::new(method, &[&["privacy", "people", person], below].concat(), OFFICERS))
+        Ok(Request::new(method, &[&["privacy", "people", person], below].concat()))
     }
 }
 
@@ -201,20 +176,21 @@ fn audit(inquiry: &mut Inquiry, out: &mut dyn Write, command: &Audit) -> Result<
     let from = inquiry.zone.moment("--from", command.from.as_deref(), Whole::Begins)?;
     let to = inquiry.zone.moment("--to", command.to.as_deref(), Whole::Ends)?;
     command.output.check()?;
-    let request = Request::get(&["privacy", "looks"], OFFICERS)
-        .with("token", command.token.as_ref())
-        .with("person", command.person.as_ref())
-        .with("from", from)
-        .with("to", to);
+    let query =
+        AuditQuery { token: command.token.clone(), person: command.person.clone(), from, to, ..AuditQuery::default() };
+    let request = |after, limit| {
+        let query = AuditQuery { after: Some(after), limit: Some(limit), ..query.clone() };
+        Request::get(&["privacy", "audit"]).query(&query)
+    };
     let zone = inquiry.zone.clone();
     let mut table = Table::new(&[">RECORD", "TIME", "TOKEN", "ROLE", "WHAT", "PERSON", "PURPOSE", "ANSWER"]);
     command.output.write(out, |out| {
-        let records = pages::read(inquiry, &request, &command.span, |lines| {
+        let records = pages::read(inquiry, request, &command.span, |lines| {
             if format != Format::Table {
                 return Ok(lines.iter().try_for_each(|line| out.write_all(line))?);
             }
             for line in lines {
-                let AuditRecord { number, at, token, role, what, purpose, person, status } = parse(line)?;
+                let AuditRecord { number, at, token, role, what, purpose, person, status, .. } = parse(line)?;
                 let answer = match status {
                     100 => "begun".to_owned(),
                     101..=399 => "done".to_owned(),
@@ -235,7 +211,8 @@ fn audit(inquiry: &mut Inquiry, out: &mut dyn Write, command: &Audit) -> Result<
 
 fn export(inquiry: &mut Inquiry, out: &mut dyn Write, command: &Export) -> Result<()> {
     command.output.check()?;
-    let answer = inquiry.ask(command.whose.asked(Method::GET, &[])?.with("purpose", Some(&command.purpose)))?;
+    let answer = inquiry
+        .ask(command.whose.asked(Method::GET, &[])?.query(&ExportQuery { purpose: command.purpose.clone() })?)?;
     if command.json || command.output.is_file() {
         return command.output.write(out, |out| answer.copy_to(out));
     }
@@ -249,8 +226,7 @@ fn erase(inquiry: &mut Inquiry, out: &mut dyn Write, typed: Option<&mut dyn BufR
     let request = command
         .whose
         .asked(Method::DELETE, &[])?
-        .with("purpose", Some(&command.purpose))
-        .with("force", command.force.then_some(true))
+        .query(&EraseQuery { purpose: command.purpose.clone(), force: command.force.then_some(true) })?
         .on_conflict((!command.force).then_some("--force erases all the same"));
     if !command.yes {
         let Some(typed) = typed else { bail!("there is no terminal to confirm this at: say so with --yes") };
@@ -278,7 +254,7 @@ fn erase(inquiry: &mut Inquiry, out: &mut dyn Write, typed: Option<&mut dyn BufR
 }
 
 fn retention(inquiry: &mut Inquiry, out: &mut dyn Write, json: bool) -> Result<()> {
-    let answer = inquiry.ask(Request::get(&["privacy", "retention"], OFFICERS))?;
+    let answer = inquiry.ask(Request::get(&["privacy", "retention"]))?;
     if json {
         return answer.copy_to(out);
     }
@@ -287,9 +263,9 @@ fn retention(inquiry: &mut Inquiry, out: &mut dyn Write, json: bool) -> Result<(
     purposes.iter().for_each(|RetentionPurpose { purpose, days }| table.row([purpose.clone(), days.to_string()]));
     table.write(out)?;
     writeln!(out)?;
-    match &last_run {
-        Value::Null => Ok(writeln!(out, "nothing was deleted yet")?),
-        run => print_field(out, "last run", run, &inquiry.zone),
+    match last_run {
+        None => Ok(writeln!(out, "nothing was deleted yet")?),
+        Some(run) => print_field(out, "last run", &serde_json::to_value(run)?, &inquiry.zone),
     }
 }
 

@@ -8,6 +8,7 @@ use anyhow::Result;
 use jiff::Span;
 use jiff::civil::Date;
 use protocol::Instant;
+use protocol::api::{Retention, RetentionPurpose, RetentionRun};
 use tokio::sync::watch;
 
 use super::subjects::Subjects;
@@ -17,7 +18,6 @@ use base::clock::Clock;
 use ledgers::Views;
 use store::looks::Looks;
 use store::vault::Month;
-use web::{Retention, RetentionPurpose, RetentionRun};
 
 /// Time between two checks whether a day has begun.
 const INTERVAL: Duration = Duration::from_secs(600);
@@ -44,7 +44,7 @@ impl LastRun {
             ("events", privacy.events_days),
             ("contacts", privacy.contacts_days),
             ("attendance", privacy.attendance_days),
-            ("looks", privacy.audit_days),
+            ("audit", privacy.audit_days),
             ("malformed", privacy.malformed_days),
         ];
         let purpose = |(purpose, days): (&str, u32)| RetentionPurpose { purpose: purpose.into(), days };
@@ -93,7 +93,7 @@ impl RetentionTask {
         self.views.expire(day_before(longest), day_before(privacy.contacts_days))?;
         let looks = self.looks.expire(before(privacy.audit_days))?;
         let removed =
-            [("looks", looks), ("malformed", malformed.subjects), ("keys", keys.keys), ("people", keys.subjects)];
+            [("audit", looks), ("malformed", malformed.subjects), ("keys", keys.keys), ("people", keys.subjects)];
         tracing::info!(looks, malformed = malformed.subjects, keys = keys.keys, "what was too old was deleted");
         let removed = removed.map(|(what, count)| (what.to_owned(), count)).into_iter().collect::<BTreeMap<_, _>>();
         *self.last_run.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(RetentionRun { at: now, removed });

@@ -10,9 +10,10 @@ use crate::in_force::InForce;
 use crate::ledger_questions::Questions;
 use access::{Directory, Snapshot, credentials_of, erase_person, read_person};
 use front::scan::{Erased, WeakScanQueue};
-use ledgers::{People as _, Person, Restricted, Views};
+use ledgers::{Attendance, People as _, Person, Restricted, Views};
+use protocol::api::{Erasure, Restriction};
 use store::vault;
-use web::{Answer, Erasure, LedgerError, PersonFile, Restriction};
+use web::{Answer, LedgerError, PersonFile};
 
 /// Carries out what a person may ask for. Cheap to clone.
 #[derive(Clone)]
@@ -40,21 +41,21 @@ impl PersonRights {
         self.subjects.number(id).is_some_and(|number| self.subjects.is_restricted(number))
     }
 
-    /// Everything about a person but the looks, also where it is restricted.
+    /// Everything about a person but the audit records, also where it is restricted.
     pub(crate) fn file_of(&self, id: &str) -> Result<Answer<PersonFile>, LedgerError> {
         self.must_know(id)?;
         let directory = read_person(&self.directory, id).map_err(unavailable)?;
-        let directory = directory.map(serde_json::to_value).transpose().map_err(unavailable)?;
         let restriction = self.subjects.vault().restriction(id).map_err(unavailable)?;
         let (first, today) = (jiff::civil::Date::MIN, self.in_force.rules().day_of(self.questions.clock.now()));
         let attendance =
             self.questions.ask(|views, now| views.attendance(first, today, Some(id), Restricted::Included, now))?;
         let events = self.events_about(id)?;
+        let rows = |days: Vec<Attendance>| days.into_iter().map(|day| day.into_row(None, None)).collect();
         Ok(attendance.map(|attendance| PersonFile {
             directory,
             restriction: restriction.map(|known| Restriction { reason: known.reason, since: known.at, by: known.by }),
             events,
-            attendance,
+            attendance: rows(attendance),
         }))
     }
 
@@ -111,9 +112,9 @@ impl PersonRights {
             }
         }
         let numbers: Vec<u64> = numbers.into_iter().collect();
-        let views_rows = self.questions.views.forget(&numbers).map_err(unavailable)?;
-        tracing::info!(keys = keys_destroyed, views_rows, "a person was erased");
-        Ok(Erasure { keys_destroyed, views_rows, directory_removed: removed.is_some() })
+        let ledger_rows = self.questions.views.forget(&numbers).map_err(unavailable)?;
+        tracing::info!(keys = keys_destroyed, ledger_rows, "a person was erased");
+        Ok(Erasure { keys_destroyed, ledger_rows, directory_removed: removed.is_some() })
     }
 
     /// Has the spine forget somebody, after everything that it had begun before.

@@ -17,7 +17,7 @@ use protocol::Instant;
 use tokio::sync::watch;
 
 use base::clock::Clock;
-use base::status::{Problem, Severity};
+use protocol::api::{Problem, Severity};
 
 /// Time between two looks. What has changed is taken over when the next look finds it the same, so that no half of a change
 /// is; and a revoked reader must lose its session within a second.
@@ -142,7 +142,7 @@ impl Refusals {
             Err(error) => {
                 let since = refused.get(what).and_then(|before| before.since).or(Some(now));
                 let message = format!("not reloaded, the old one stays in force: {error}");
-                refused.insert(what, Problem { severity: Severity::Warning, what, message, since });
+                refused.insert(what, Problem { severity: Severity::Warning, what: what.into(), message, since });
             }
         }
     }

@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 use protocol::Instant;
 
 use super::{DAY_MS, StatusSources};
-use base::status::{Severity, SiteStatus};
+use protocol::api::{Severity, SiteStatus};
 
 /// Registers the metrics that are only known when somebody asks. Making them reads certificates and asks for the disk's free
 /// space, as the status does.
@@ -43,7 +43,7 @@ impl Collector for StatusCollector {
         gauges.each(
             "files_refused",
             "Changed files that cannot be taken over; what was in force stays in force",
-            sources.refusals.problems().iter().map(|refusal| ([("what", refusal.what)], 1.0)),
+            sources.refusals.problems().iter().map(|refusal| ([("what", refusal.what.clone())], 1.0)),
         )
     }
 }
@@ -66,7 +66,7 @@ fn gateway(gauges: &mut Gauges<'_>, status: &SiteStatus) -> fmt::Result {
             Severity::Critical => "critical",
             Severity::Warning => "warning",
         };
-        let labels = [("severity", severity), ("what", problem.what)];
+        let labels = [("severity", severity), ("what", problem.what.as_str())];
         match problems.iter_mut().find(|(of, _)| *of == labels) {
             Some((_, count)) => *count += 1.0,
             None => problems.push((labels, 1.0)),

@@ -16,11 +16,11 @@ use crate::config::Config;
 use crate::reload::Refusals;
 use access::Snapshot;
 use base::clock::Clock;
-use base::status::{CertificateFigures, DoorRow, Problem, Severity, SiteStatus, UpstreamFigures, ZoneRow};
 use base::tls;
 use front::doors;
 use front::monitors::Monitors;
 use front::scan::{SpineStatus, WeakScanQueue};
+use protocol::api::{CertificateStatus, DoorRow, Problem, Severity, SiteStatus, UpstreamStatus, ZoneRow};
 use store::log::LogReader;
 use store::looks::Looks;
 
@@ -72,7 +72,7 @@ impl StatusSources {
         let problems = self.all_problems(now, upstream.as_ref(), &certificates);
         SiteStatus {
             site: self.config.site.name.to_string(),
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").into(),
             now,
             started_at: self.started_at,
             problems,
@@ -100,7 +100,7 @@ impl StatusSources {
     fn all_problems(
         &self,
         now: Instant,
-        upstream: Option<&UpstreamFigures>,
+        upstream: Option<&UpstreamStatus>,
         certificates: &[Certificate],
     ) -> Vec<Problem> {
         let mut problems = self.reader.problems(now);
@@ -204,8 +204,8 @@ impl Certificate {
         Self { name, path, doors_need_it, not_after }
     }
 
-    fn figures(self) -> Option<CertificateFigures> {
-        Some(CertificateFigures { name: self.name.into(), not_after: self.not_after.ok()? })
+    fn figures(self) -> Option<CertificateStatus> {
+        Some(CertificateStatus { name: self.name.into(), not_after: self.not_after.ok()? })
     }
 
     fn problem(&self, now: Instant) -> Option<Problem> {
@@ -228,7 +228,7 @@ impl Certificate {
     }
 }
 
-fn upstream_problems(upstream: &UpstreamFigures) -> impl Iterator<Item = Problem> {
+fn upstream_problems(upstream: &UpstreamStatus) -> impl Iterator<Item = Problem> {
     let failing = upstream.failing_since.map(|since| {
         let error = upstream.error.as_deref().unwrap_or("no answer");
         let message = format!("{} events wait, nothing is lost: {error}", upstream.backlog);
@@ -242,6 +242,6 @@ fn upstream_problems(upstream: &UpstreamFigures) -> impl Iterator<Item = Problem
     failing.into_iter().chain(quarantine)
 }
 
-fn problem(severity: Severity, what: &'static str, message: impl Into<String>, since: Option<Instant>) -> Problem {
-    Problem { severity, what, message: message.into(), since }
+fn problem(severity: Severity, what: &str, message: impl Into<String>, since: Option<Instant>) -> Problem {
+    Problem { severity, what: what.into(), message: message.into(), since }
 }

@@ -69,7 +69,7 @@ impl Bench {
     /// What is wrong, as severities and words.
     fn problems(&self) -> Vec<(Severity, &'static str)> {
         assert_eq!(self.sources.problems(), self.sources.status().problems);
-        self.sources.problems().iter().map(|problem| (problem.severity, problem.what)).collect()
+        self.sources.problems().into_iter().map(|problem| (problem.severity, &*problem.what.leak())).collect()
     }
 }
 
@@ -204,12 +204,12 @@ fn a_certificate_that_doors_do_without_never_becomes_critical() {
 #[test]
 fn an_upstream_that_fails_or_refuses_is_a_warning() {
     let since = Instant::from_unix_ms(7);
-    let failing = UpstreamFigures {
+    let failing = UpstreamStatus {
         backlog: 12,
         failing_since: Some(since),
         error: Some("connection refused".into()),
         quarantined: vec![(3, 4), (9, 9)],
-        ..UpstreamFigures::default()
+        ..UpstreamStatus::default()
     };
     let expected = [
         problem(Severity::Warning, "upstream", "12 events wait, nothing is lost: connection refused", Some(since)),
@@ -221,5 +221,5 @@ fn an_upstream_that_fails_or_refuses_is_a_warning() {
         ),
     ];
     assert_eq!(upstream_problems(&failing).collect::<Vec<_>>(), expected);
-    assert_eq!(upstream_problems(&UpstreamFigures { backlog: 5, ..UpstreamFigures::default() }).count(), 0);
+    assert_eq!(upstream_problems(&UpstreamStatus { backlog: 5, ..UpstreamStatus::default() }).count(), 0);
 }

@@ -10,20 +10,20 @@ use prometheus_client::registry::Registry;
 use protocol::Instant;
 
 use super::metrics::Metrics;
-use base::status::UpstreamFigures;
+use protocol::api::UpstreamStatus;
 use store::log::Quarantined;
 
 /// What is known of the way upstream. Cheap to clone; all clones show the same.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    figures: Arc<Mutex<UpstreamFigures>>,
+    figures: Arc<Mutex<UpstreamStatus>>,
     metrics: Metrics,
 }
 
 impl Progress {
     pub(super) fn new(acked_through: u64, quarantined: Vec<(u64, u64)>, metrics: Metrics) -> Self {
         let progress = Self {
-            figures: Arc::new(Mutex::new(UpstreamFigures { quarantined, ..UpstreamFigures::default() })),
+            figures: Arc::new(Mutex::new(UpstreamStatus { quarantined, ..UpstreamStatus::default() })),
             metrics,
         };
         progress.acked(acked_through);
@@ -31,7 +31,7 @@ impl Progress {
     }
 
     /// The figures at this moment, where `last_event` is the newest event of the log.
-    pub fn figures(&self, last_event: u64) -> UpstreamFigures {
+    pub fn figures(&self, last_event: u64) -> UpstreamStatus {
         let mut figures = self.lock().clone();
         figures.backlog = last_event.saturating_sub(figures.acked_through);
         figures
@@ -79,7 +79,7 @@ impl Progress {
         self.lock().quarantined.iter().map(size).fold(0, u64::saturating_add)
     }
 
-    fn lock(&self) -> MutexGuard<'_, UpstreamFigures> {
+    fn lock(&self) -> MutexGuard<'_, UpstreamStatus> {
         self.figures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

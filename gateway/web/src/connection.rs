@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
 
-use super::listener::Place;
+use super::connection_slots::ConnectionSlot;
 use super::metrics::{Metrics, Reason};
 
 /// A connection, plain or TLS, as HTTP reads and writes it.
@@ -30,7 +30,7 @@ pub(super) struct Connection {
     turn: u64,
     deadline: Pin<Box<Sleep>>,
     head_bytes: usize,
-    _place: Place,
+    _slot: ConnectionSlot,
 }
 
 /// The bytes below HTTP.
@@ -69,7 +69,13 @@ enum Phase {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, address: SocketAddr, limits: Limits, metrics: Metrics, place: Place) -> Self {
+    pub(super) fn new(
+        stream: Stream,
+        address: SocketAddr,
+        limits: Limits,
+        metrics: Metrics,
+        slot: ConnectionSlot,
+    ) -> Self {
         Self {
             stream,
             peer: Peer { address, turns: Arc::default() },
@@ -79,7 +85,7 @@ impl Connection {
             turn: 0,
             deadline: Box::pin(tokio::time::sleep(limits.idle_timeout)),
             head_bytes: 0,
-            _place: place,
+            _slot: slot,
         }
     }
 

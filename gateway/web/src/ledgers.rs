@@ -1,16 +1,16 @@
 //! The ledgers as HTTP shows them: who is where, who came when, who met whom, and a person's own rights.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Span;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use protocol::{Event, Instant};
-use serde::Serialize;
-use serde_json::Value;
+use protocol::Event;
+use protocol::api::{
+    AttendanceDay, AttendanceRow, Contact, Erasure, PeopleInside, PersonRecord, Restriction, Retention, ZonePresence,
+};
 
-use ::ledgers::{Attendance, Contact, ContactQuery, Occupancy, OpdSummary, Part, Present, ViewsError};
+use ::ledgers::{ContactQuery, Part, ViewsError};
 
 /// Days of everybody that are asked for at once.
 const DAYS_AT_ONCE: i64 = 7;
@@ -18,25 +18,25 @@ const DAYS_AT_ONCE: i64 = 7;
 /// The ledgers. The functions may block, and wait a short while for the views to reach the log's end.
 pub trait Ledgers: Send + Sync {
     /// Whose ledgers these are.
-    fn place(&self) -> Place;
+    fn site(&self) -> SiteCalendar;
 
     /// How full the zones are.
     ///
     /// # Errors
     /// When the views cannot answer.
-    fn presence(&self) -> Result<Answer<Occupied>, LedgerError>;
+    fn presence(&self) -> Result<Answer<ZonePresence>, LedgerError>;
 
     /// Who is inside, in `zone` and the zones in it, or everywhere; by zone and person.
     ///
     /// # Errors
     /// When there is no such zone, or the views cannot answer.
-    fn people(&self, zone: Option<&str>) -> Result<Answer<Inside>, LedgerError>;
+    fn people(&self, zone: Option<&str>) -> Result<Answer<PeopleInside>, LedgerError>;
 
     /// Working days, by day and person. All of them are in memory: see [`AttendanceRequest::parts`].
     ///
     /// # Errors
     /// When there is no such person, or the views cannot answer.
-    fn attendance(&self, request: &AttendanceRequest) -> Result<Answer<Vec<Named<Attendance>>>, LedgerError>;
+    fn attendance(&self, request: &AttendanceRequest) -> Result<Answer<Vec<AttendanceRow>>, LedgerError>;
 
     /// The same as a table in CSV, or a further part of one.
     ///
@@ -48,7 +48,7 @@ pub trait Ledgers: Send + Sync {
     ///
     /// # Errors
     /// When the views cannot answer.
-    fn summary(&self, from: Date, to: Date) -> Result<Answer<Vec<DaySummary>>, LedgerError>;
+    fn summary(&self, from: Date, to: Date) -> Result<Answer<Vec<AttendanceDay>>, LedgerError>;
 
     /// A person's contacts.
     ///
@@ -60,7 +60,7 @@ pub trait Ledgers: Send + Sync {
     ///
     /// # Errors
     /// As [`Self::contacts`].
-    fn contacts_document(&self, query: &ContactQuery, form: ContactsForm) -> Result<Answer<Document>, LedgerError>;
+    fn contacts_document(&self, query: &ContactQuery, form: ContactsDocument) -> Result<Answer<Document>, LedgerError>;
 
     /// Numbers of the events behind `after` in which the person stood at a door, let through or not, in order. Does not wait for the
     /// views.
@@ -69,7 +69,7 @@ pub trait Ledgers: Send + Sync {
     /// When the views cannot answer.
     fn events_of(&self, person: &str, after: u64) -> Result<Answer<Vec<u64>>, LedgerError>;
 
-    /// Everything about one person, but the looks.
+    /// Everything about one person, but the audit records.
     ///
     /// # Errors
     /// When there is no such person, or something of it cannot be read.
@@ -90,7 +90,7 @@ pub trait Ledgers: Send + Sync {
     /// Erases a person: destroys the keys of everything that tells of them.
     ///
     /// # Errors
-    /// When there is no such person, when they are inside and it is not forced, while the views are made anew, or when a file
+    /// When there is no such person, when they are inside and it is not forced, while the views are rebuilt, or when a file
     /// cannot be written.
     fn erase(&self, id: &str, force: bool) -> Result<Erasure, LedgerError>;
 
@@ -115,18 +115,32 @@ pub struct Answer<T> {
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum LedgerError {
-    /// A parameter is wrong.
-    Query {
+    /// What a parameter asks for is not to be had as things stand.
+    Conflict {
         /// Which one.
         parameter: &'static str,
-        /// What is wrong, and what is allowed; tells of no person.
+        /// Why; tells of no person.
         reason: String,
+    },
+    /// There is no such zone.
+    UnknownZone {
+        /// The one that was asked for.
+        zone: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// There is no such OPD.
+    UnknownOpd {
+        /// The one that was asked for.
+        opd: String,
+        /// Those that there are.
+        known: Vec<String>,
     },
     /// Nobody of this id is known.
     UnknownPerson,
     /// The person is inside.
     StillInside,
-    /// The views are being made anew from the log.
+    /// The views are being rebuilt from the log.
     Rebuilding {
         /// Number of the last event that they reflect.
         through: u64,
@@ -137,57 +151,15 @@ pub enum LedgerError {
     Unavailable(String),
 }
 
-impl From<ViewsError> for LedgerError {
-    fn from(error: ViewsError) -> Self {
-        match error {
-            ViewsError::Rebuilding { through, last } => Self::Rebuilding { through, of: last },
-            ViewsError::TooMany { .. } => Self::Query { parameter: "generations", reason: error.to_string() },
-            ViewsError::Stopped => Self::Unavailable(error.to_string()),
-        }
-    }
-}
-
 /// Whose ledgers, and by which clock and calendar.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct SiteCalendar {
     /// The site's name.
     pub site: String,
     /// Where its days begin and end.
     pub time_zone: TimeZone,
     /// How many minutes within 24 hours make a contact, where a request does not say.
     pub contact_minutes: u32,
-}
-
-/// How full the zones are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Occupied {
-    /// When that was so.
-    pub at: Instant,
-    /// Every zone, by name.
-    pub zones: Vec<Occupancy>,
-}
-
-/// Who is inside.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Inside {
-    /// When that was so.
-    pub at: Instant,
-    /// By zone and person.
-    pub people: Vec<Named<Present>>,
-}
-
-/// Something of a person, with what the directory tells of them.
-#[derive(Clone, PartialEq, Eq, Serialize)]
-pub struct Named<T> {
-    /// What.
-    #[serde(flatten)]
-    pub row: T,
-    /// The person's name, where it is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// The person's OPD, where it is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub opd: Option<String>,
 }
 
 /// Whose working days.
@@ -203,20 +175,9 @@ pub struct AttendanceRequest {
     pub opd: Option<String>,
 }
 
-/// What a day comes to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DaySummary {
-    /// The day.
-    pub day: Date,
-    /// For each OPD, by name.
-    pub opds: Vec<OpdSummary>,
-    /// For all of them together.
-    pub total: OpdSummary,
-}
-
 /// How contacts are written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ContactsForm {
+pub enum ContactsDocument {
     /// A line list in CSV.
     Csv,
     /// A picture of who met whom, and when, in SVG.
@@ -232,66 +193,17 @@ pub struct Document {
     pub bytes: Vec<u8>,
 }
 
-/// Everything about one person, but the looks.
-#[derive(Clone, Serialize)]
+/// Everything about one person, but the audit records.
+#[derive(Clone)]
 pub struct PersonFile {
     /// What the directory has; absent when it has nothing.
-    pub directory: Option<Value>,
+    pub directory: Option<PersonRecord>,
     /// Whether and why the person's data are restricted.
     pub restriction: Option<Restriction>,
     /// Every event that tells of the person.
     pub events: Vec<Event>,
     /// Every working day.
-    pub attendance: Vec<Attendance>,
-}
-
-/// Why a person's data are not used.
-#[derive(Clone, PartialEq, Eq, Serialize)]
-pub struct Restriction {
-    /// Why.
-    pub reason: String,
-    /// Since when.
-    pub since: Instant,
-    /// The name of the token with which it was asked for.
-    pub by: String,
-}
-
-/// What an erasure has done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Erasure {
-    /// Keys that are no more.
-    pub keys_destroyed: u64,
-    /// Rows of the views that are no more.
-    pub views_rows: u64,
-    /// Whether the directory had the person, and has no more.
-    pub directory_removed: bool,
-}
-
-/// For how long what is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Retention {
-    /// For each purpose.
-    pub purposes: Vec<RetentionPurpose>,
-    /// What was done about it the last time; absent before the first.
-    pub last_run: Option<RetentionRun>,
-}
-
-/// For how long what serves a purpose is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RetentionPurpose {
-    /// As in the configuration: `events`, `contacts`, `attendance`, `looks`, `malformed`.
-    pub purpose: String,
-    /// How many days.
-    pub days: u32,
-}
-
-/// What was taken away because its time was over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RetentionRun {
-    /// When.
-    pub at: Instant,
-    /// How much, by purpose.
-    pub removed: BTreeMap<String, u64>,
+    pub attendance: Vec<AttendanceRow>,
 }
 
 impl AttendanceRequest {
@@ -317,15 +229,19 @@ impl<T> Answer<T> {
     }
 }
 
-impl<T> fmt::Debug for Named<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Named").finish_non_exhaustive()
-    }
-}
-
 impl fmt::Debug for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (content_type, bytes) = (self.content_type, self.bytes.len());
         f.debug_struct("Document").field("content_type", &content_type).field("bytes", &bytes).finish()
+    }
+}
+
+impl From<ViewsError> for LedgerError {
+    fn from(error: ViewsError) -> Self {
+        match error {
+            ViewsError::Rebuilding { through, last } => Self::Rebuilding { through, of: last },
+            ViewsError::TooMany { .. } => Self::Conflict { parameter: "generations", reason: error.to_string() },
+            ViewsError::Stopped => Self::Unavailable(error.to_string()),
+        }
     }
 }

@@ -1,55 +1,37 @@
 //! What people and monitoring see over HTTP: health, metrics, status, events, and the status page.
 //!
 //! ```text
-//! listener (TCP, TLS, limits) → front (host, method, token, body, limits, time) → routes (answers) → front (headers, figures)
+//! listener (TCP, TLS, limits) → service (host, method, token, body, limits, time) → routes (answers) → service (headers, metrics)
 //! ```
 //!
-//! | route | answer |
-//! | --- | --- |
-//! | `GET /` | the status page, with `/page.css`, `/page.js` and `/icon.svg` |
-//! | `GET /livez` | `ok` while the process runs |
-//! | `GET /readyz` | `ready`, or 503 with the reasons; `?verbose` lists warnings too; JSON with `Accept: application/json` |
-//! | `GET /metrics` | OpenMetrics text |
-//! | `GET /api/v1/status` | [`SiteStatus`] as JSON |
-//! | `GET /api/openapi.json` | all of this for programs, in OpenAPI 3.1 |
-//! | `GET /api/v1/events?person=…&after=N&limit=M` | [`Event`]s as NDJSON, page by page |
-//! | `GET /api/v1/people?after=ID&limit=M` | people as NDJSON |
-//! | `GET`, `PUT`, `DELETE /api/v1/people/{id}` | one person as JSON |
-//! | `GET /api/v1/policy` | [`PolicyStatus`] as JSON |
-//! | `GET /api/v1/policy/shadow?since=T` | [`ShadowReport`] as JSON |
-//! | `POST /api/v1/doors/{door}/assist` | an [`Assist`] is kept, its [`Decision`] is the answer |
-//! | `GET /api/v1/presence` | how full the zones are |
-//! | `GET /api/v1/presence/people?zone=Z&format=F` | who is inside, as JSON, CSV, or a list to print |
-//! | `GET /api/v1/attendance?from=DAY&to=DAY&…` | who came when, as JSON, NDJSON or CSV |
-//! | `GET /api/v1/attendance/summary?from=DAY&to=DAY` | the same added up, without names |
-//! | `GET /api/v1/contacts?person=ID&from=T&to=T&…` | who met a person, as JSON, CSV or SVG |
-//! | `GET /api/v1/privacy/looks?…` | who has looked at whose data, as NDJSON |
-//! | `GET`, `DELETE /api/v1/privacy/people/{id}` | everything about a person; their erasure |
-//! | `PUT`, `DELETE /api/v1/privacy/people/{id}/restriction` | the data are not used, or are again |
-//! | `GET /api/v1/privacy/retention` | for how long what is kept |
+//! Which path takes which method, token and body stands in one table, `route::RULES`; what each operation is for, asks and answers
+//! stands beside it in `openapi::operations`, in the types of [`protocol::api`], and is served as `/api/openapi.json`. A token comes
+//! as `Authorization: Bearer TOKEN`, a body as `application/json`.
 //!
-//! Which method, token and body a route takes stands in one table, `route::RULES`. A token comes as
-//! `Authorization: Bearer TOKEN`, a body as `application/json`.
-//!
-//! Every request for personal data is recorded in [`Looks`], also when it is refused, before its answer is sent; a
+//! Every request for personal data is recorded in the audit trail, also when it is refused, before its answer is sent; a
 //! change, before it is made, too. What cannot be recorded is not answered.
 //!
 //! Every error is a problem details document (RFC 9457).
 
+mod audited;
+mod bearer;
 mod config;
 mod connection;
-mod front;
+mod connection_slots;
+mod host_names;
 mod ledgers;
 mod listener;
-mod look;
 mod metrics;
 mod muster;
 mod openapi;
 mod pieces;
 mod problem;
+mod request_slots;
 mod route;
 mod routes;
 mod search;
+mod sending;
+mod service;
 #[cfg(test)]
 mod tests;
 
@@ -59,28 +41,24 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use prometheus_client::registry::Registry;
-use protocol::{Assist, Decision, DoorId, Event, Instant};
-use serde::Serialize;
-use serde_json::Value;
+use protocol::api::{AssistOutcome, AssistRefusal, PersonRecord, PolicyStatus, Problem, ShadowReport, SiteStatus};
+use protocol::{Assist, DoorId, Event, Instant};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use self::config::Config;
 pub use self::ledgers::{
-    Answer, AttendanceRequest, ContactsForm, DaySummary, Document, Erasure, Inside, LedgerError, Ledgers, Named,
-    Occupied, PersonFile, Place, Restriction, Retention, RetentionPurpose, RetentionRun,
+    Answer, AttendanceRequest, ContactsDocument, Document, LedgerError, Ledgers, PersonFile, SiteCalendar,
 };
 pub use self::metrics::Metrics;
 
 use self::connection::Peer;
-use self::front::Front;
 use self::listener::HttpListener;
+use self::service::Service;
 use access::PersonError;
-use access::shadow::ShadowReport;
 use base::clock::Clock;
 use base::file_error::FileError;
-use base::status::{PolicyStatus, Problem, SiteStatus};
 use base::tokens::Tokens;
 use store::looks::Looks;
 
@@ -90,7 +68,7 @@ use store::looks::Looks;
 pub struct Sources {
     /// The whole gateway at this moment.
     pub status: Arc<dyn Fn() -> SiteStatus + Send + Sync>,
-    /// What is wrong at this moment, the worst first. Only [`Severity::Critical`](base::status::Severity::Critical)
+    /// What is wrong at this moment, the worst first. Only [`Severity::Critical`](protocol::api::Severity::Critical)
     /// makes the gateway unready.
     pub ready: Arc<dyn Fn() -> Vec<Problem> + Send + Sync>,
     /// Every metric of the gateway.
@@ -103,41 +81,41 @@ pub struct Sources {
     pub people: Arc<dyn People>,
     /// The ledgers.
     pub ledgers: Arc<dyn Ledgers>,
-    /// Where looks at personal data are recorded.
-    pub looks: Looks,
+    /// Where requests for personal data are recorded.
+    pub audit: Looks,
     /// The policy set in force, and its candidate.
     pub policy: Arc<dyn Fn() -> PolicyStatus + Send + Sync>,
     /// What the candidate policy set would have changed since then. The error is logged, not shown.
     pub shadow: Arc<dyn Fn(Option<Instant>) -> Result<ShadowReport, String> + Send + Sync>,
-    /// Keeps a helper's word, and passes its decision on to the door; does not block. It does its work also when nobody
+    /// Decides an assist request, and passes the decision on to the door; does not block. It does its work also when nobody
     /// waits for it any more.
-    pub say: Arc<dyn Fn(Word) -> Saying + Send + Sync>,
+    pub assist: Arc<dyn Fn(AssistSubmission) -> AssistResult + Send + Sync>,
     /// The access tokens in force.
     pub tokens: Arc<ArcSwap<Tokens>>,
     /// The gateway's clock, for tokens that end.
     pub clock: Clock,
 }
 
-/// The directory's people, as HTTP shows and changes them; one is a JSON object. What is changed is in force when a
+/// The directory's people, as HTTP shows and changes them. What is changed is in force when a
 /// function returns.
 pub trait People: Send + Sync {
     /// People in the order of their ids, those behind `after`.
     ///
     /// # Errors
     /// When the directory cannot be used.
-    fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<Value>, PeopleError>;
+    fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<PersonRecord>, PeopleError>;
 
     /// The person with this id.
     ///
     /// # Errors
     /// When the directory cannot be used.
-    fn read(&self, id: &str) -> Result<Option<Value>, PeopleError>;
+    fn read(&self, id: &str) -> Result<Option<PersonRecord>, PeopleError>;
 
-    /// Puts a person in, or in the place of the one with this id; whether there was none before, and what is kept.
+    /// Puts a person in, or in the place of the one with the same id; whether there was none before, and what is kept.
     ///
     /// # Errors
     /// When a field is wrong, or the directory cannot be used; then nothing is changed.
-    fn put(&self, id: &str, person: Value) -> Result<(bool, Value), PeopleError>;
+    fn put(&self, person: PersonRecord) -> Result<(bool, PersonRecord), PeopleError>;
 
     /// Takes a person out; whether there was one.
     ///
@@ -163,6 +141,13 @@ pub enum PeopleError {
         /// Whose it is, by id.
         reason: String,
     },
+    /// Two fields do not go together.
+    Conflict {
+        /// One of them.
+        field: String,
+        /// What is allowed.
+        reason: String,
+    },
     /// The directory cannot be used now; the reason is for the log.
     Unavailable(String),
 }
@@ -178,48 +163,25 @@ impl From<PersonError> for PeopleError {
         match error {
             PersonError::Field(wrong) => Self::Field { field: wrong.field.to_owned(), reason: wrong.reason },
             PersonError::Taken(wrong) => Self::Taken { field: wrong.field.to_owned(), reason: wrong.reason },
+            PersonError::Order(wrong) => Self::Conflict { field: wrong.field.to_owned(), reason: wrong.reason },
             PersonError::Directory(error) => error.into(),
         }
     }
 }
 
-/// A helper's word, as it came over HTTP.
+/// An assist request, as it came over HTTP.
 #[derive(Clone, Debug)]
-pub struct Word {
+pub struct AssistSubmission {
     /// Where the helper stands.
     pub door: DoorId,
-    /// What the helper says.
+    /// What the helper asks for.
     pub assist: Assist,
     /// The name of the token that came with it.
     pub token: DoorId,
 }
 
-/// What becomes of a helper's word.
-pub type Saying = Pin<Box<dyn Future<Output = Result<Said, NotSaid>> + Send>>;
-
-/// A helper's word that is on disk, and the answer to it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Said {
-    /// What was decided.
-    #[serde(flatten)]
-    pub decision: Decision,
-    /// Whether the door's reader was connected and has been told.
-    pub door_told: bool,
-}
-
-/// Why a helper's word was not kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotSaid {
-    /// There is no such door.
-    UnknownDoor,
-    /// Too many words of this helper.
-    TooMany {
-        /// When there will be room, in seconds.
-        retry_after_s: u64,
-    },
-    /// The log cannot take it now.
-    Unavailable,
-}
+/// What becomes of an assist request.
+pub type AssistResult = Pin<Box<dyn Future<Output = Result<AssistOutcome, AssistRefusal>> + Send>>;
 
 /// Why HTTP is not served.
 #[derive(Debug, Error)]
@@ -257,8 +219,8 @@ pub async fn serve(
     let address = listener.local_addr().map_err(HttpError::Listener)?;
     config::check_exposure(address, tls.is_some())?;
 
-    let front = Front::new(&config, address, sources, metrics.clone());
-    let routes = routes::router(Arc::new(front)).into_make_service_with_connect_info::<Peer>();
+    let service = Service::new(&config, address, sources, metrics.clone());
+    let routes = routes::router(Arc::new(service)).into_make_service_with_connect_info::<Peer>();
     let listener = HttpListener::new(&config, listener, tls, metrics);
     let serving = axum::serve(listener, routes).with_graceful_shutdown(stopped(shutdown.clone()));
     let overdue = async {

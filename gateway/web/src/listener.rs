@@ -1,9 +1,9 @@
 //! Takes connections: counts them, turns away what is too much, and finishes TLS handshakes beside each other.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -15,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::Config;
 use super::connection::{Connection, Limits, Peer, Stream};
+use super::connection_slots::ConnectionSlots;
 use super::metrics::{Metrics, Reason};
 
 /// How long to leave the listener alone when the machine has no socket or memory left.
@@ -30,29 +31,8 @@ pub(super) struct HttpListener {
     handshakes_max: usize,
     handshake_timeout: Duration,
     limits: Limits,
-    places: Places,
+    slots: ConnectionSlots,
     metrics: Metrics,
-}
-
-/// The places for connections, in all and for one address.
-#[derive(Clone)]
-struct Places {
-    taken: Arc<Mutex<Taken>>,
-    connections_max: usize,
-    per_address_max: usize,
-    metrics: Metrics,
-}
-
-#[derive(Default)]
-struct Taken {
-    connections: usize,
-    by_address: HashMap<IpAddr, usize>,
-}
-
-/// One connection's place, given back when dropped.
-pub(super) struct Place {
-    places: Places,
-    address: IpAddr,
 }
 
 impl HttpListener {
@@ -76,20 +56,15 @@ impl HttpListener {
                 // What is read with the headers may be the body's beginning.
                 head_bytes_cut: config.head_bytes_max.saturating_mul(2).saturating_add(config.body_bytes_max),
             },
-            places: Places {
-                taken: Arc::default(),
-                connections_max: config.connections_max,
-                per_address_max: config.connections_per_address_max,
-                metrics: metrics.clone(),
-            },
+            slots: ConnectionSlots::new(config, metrics.clone()),
             metrics,
         }
     }
 
     /// The connection, when it is ready for HTTP at once.
     fn admit(&mut self, stream: TcpStream, address: SocketAddr) -> Option<Connection> {
-        let place = match self.places.take(address.ip().to_canonical()) {
-            Ok(place) => place,
+        let slot = match self.slots.take(address.ip().to_canonical()) {
+            Ok(slot) => slot,
             Err(reason) => {
                 self.metrics.refuse(reason);
                 return None;
@@ -101,7 +76,7 @@ impl HttpListener {
         }
         let (limits, metrics) = (self.limits, self.metrics.clone());
         let Some(tls) = &self.tls else {
-            return Some(Connection::new(Stream::Plain(stream), address, limits, metrics, place));
+            return Some(Connection::new(Stream::Plain(stream), address, limits, metrics, slot));
         };
 
         let acceptor = TlsAcceptor::from(tls.load_full());
@@ -109,7 +84,7 @@ impl HttpListener {
         self.make_room();
         self.ages.push_back(self.handshakes.spawn(async move {
             match tokio::time::timeout(timeout, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => Some(Connection::new(Stream::Tls(Box::new(stream)), address, limits, metrics, place)),
+                Ok(Ok(stream)) => Some(Connection::new(Stream::Tls(Box::new(stream)), address, limits, metrics, slot)),
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "a TLS handshake for HTTP failed");
                     metrics.refuse(Reason::handshake);
@@ -169,37 +144,6 @@ impl Listener for HttpListener {
 impl Connected<IncomingStream<'_, HttpListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, HttpListener>) -> Self {
         stream.io().peer()
-    }
-}
-
-impl Places {
-    fn take(&self, address: IpAddr) -> Result<Place, Reason> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if taken.connections >= self.connections_max {
-            return Err(Reason::connections);
-        }
-        let of_address = taken.by_address.entry(address).or_default();
-        if *of_address >= self.per_address_max {
-            return Err(Reason::address);
-        }
-        *of_address += 1;
-        taken.connections += 1;
-        self.metrics.connections.inc();
-        Ok(Place { places: self.clone(), address })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self.places.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.connections = taken.connections.saturating_sub(1);
-        if let Some(of_address) = taken.by_address.get_mut(&self.address) {
-            *of_address = of_address.saturating_sub(1);
-            if *of_address == 0 {
-                taken.by_address.remove(&self.address);
-            }
-        }
-        self.places.metrics.connections.dec();
     }
 }
 

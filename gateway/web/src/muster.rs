@@ -7,10 +7,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::tz::TimeZone;
 use protocol::Instant;
+use protocol::api::{Bounds, Evidence, PeopleInside, PersonInside};
 
-use super::{Answer, Inside, Named, Place};
+use super::{Answer, SiteCalendar};
 use base::spreadsheet::Spreadsheet;
-use ledgers::{Bounds, Evidence, Present};
 
 const STYLE: &str = include_str!("muster.css");
 
@@ -29,18 +29,18 @@ pub(super) fn policy() -> String {
 }
 
 /// The list in HTML, in Indonesian and English; `zone` is the one that it is about, if not about all.
-pub(super) fn page(place: &Place, inside: &Answer<Inside>, zone: Option<&str>) -> String {
-    let mut people: Vec<&Named<Present>> = inside.value.people.iter().collect();
+pub(super) fn page(site: &SiteCalendar, inside: &Answer<PeopleInside>, zone: Option<&str>) -> String {
+    let mut people: Vec<&PersonInside> = inside.value.people.iter().collect();
     people.sort_by(|one, other| order(one).cmp(&order(other)));
-    let offset = place.time_zone.to_offset(inside.value.at.timestamp());
-    let when = format!("{} (UTC{offset})", local(&place.time_zone, inside.value.at, "%Y-%m-%d %H:%M:%S"));
-    let site = escaped(&place.site);
+    let offset = site.time_zone.to_offset(inside.value.at.timestamp());
+    let when = format!("{} (UTC{offset})", local(&site.time_zone, inside.value.at, "%Y-%m-%d %H:%M:%S"));
+    let name = escaped(&site.site);
     let about = zone.map(|zone| format!(" – {}", escaped(zone))).unwrap_or_default();
     let mut page = format!(
         "<!doctype html>\n<html lang=\"id\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>Daftar evakuasi {site} {when}</title>\n\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>Daftar evakuasi {name} {when}</title>\n\
          <style>{STYLE}</style></head><body>\n<h1>Daftar evakuasi <span lang=\"en\">Muster list</span></h1>\n<dl>\n\
-         <dt>Lokasi <span lang=\"en\">Site</span></dt><dd>{site}{about}</dd>\n\
+         <dt>Lokasi <span lang=\"en\">Site</span></dt><dd>{name}{about}</dd>\n\
          <dt>Waktu <span lang=\"en\">Time</span></dt><dd>{when}</dd>\n\
          <dt>Orang <span lang=\"en\">People</span></dt><dd>{}</dd>\n\
          <dt>Sampai peristiwa <span lang=\"en\">Through event</span></dt><dd>{}{}</dd>\n</dl>\n\
@@ -52,8 +52,8 @@ pub(super) fn page(place: &Place, inside: &Answer<Inside>, zone: Option<&str>) -
     if people.is_empty() {
         page.push_str("<p class=\"nobody\">Tidak ada orang di dalam. <span lang=\"en\">Nobody is inside.</span></p>\n");
     }
-    for people in people.chunk_by(|one, other| one.row.zone == other.row.zone) {
-        section(&mut page, &place.time_zone, inside.value.at, people);
+    for people in people.chunk_by(|one, other| one.zone == other.zone) {
+        section(&mut page, &site.time_zone, inside.value.at, people);
     }
     page.push_str(
         "<footer><span>Dihitung oleh <i lang=\"en\">Counted by</i></span>\
@@ -63,19 +63,19 @@ pub(super) fn page(place: &Place, inside: &Answer<Inside>, zone: Option<&str>) -
 }
 
 /// The list in CSV.
-pub(super) fn csv(place: &Place, inside: &Inside) -> Result<Vec<u8>, csv::Error> {
+pub(super) fn csv(site: &SiteCalendar, inside: &PeopleInside) -> Result<Vec<u8>, csv::Error> {
     let columns = ["zone", "person", "name", "opd", "since_earliest", "since_latest", "evidence", "event"];
     let mut table = Spreadsheet::new(columns)?;
-    let time = |at| local(&place.time_zone, at, "%Y-%m-%d %H:%M:%S");
-    for Named { row, name, opd } in &inside.people {
+    let time = |at| local(&site.time_zone, at, "%Y-%m-%d %H:%M:%S");
+    for row in &inside.people {
         table.row([
-            &*row.zone,
+            row.zone.as_str(),
             row.person.as_str(),
-            name.as_deref().unwrap_or_default(),
-            opd.as_deref().unwrap_or_default(),
+            row.name.as_deref().unwrap_or_default(),
+            row.opd.as_deref().unwrap_or_default(),
             &time(row.since.earliest),
             &time(row.since.latest),
-            evidence(row.evidence).0,
+            row.evidence.as_str(),
             &row.event.map(|event| event.to_string()).unwrap_or_default(),
         ])?;
     }
@@ -83,18 +83,18 @@ pub(super) fn csv(place: &Place, inside: &Inside) -> Result<Vec<u8>, csv::Error>
 }
 
 /// One zone: its name, how many are in it, and a row for each.
-fn section(page: &mut String, time_zone: &TimeZone, now: Instant, people: &[&Named<Present>]) {
+fn section(page: &mut String, time_zone: &TimeZone, now: Instant, people: &[&PersonInside]) {
     let Some(first) = people.first() else { return };
     page.push_str(&format!(
         "<section><h2>{} <small>{}</small></h2>\n<table><thead><tr><th class=\"n\">No</th><th class=\"box\">✓</th>\
          <th>Nama <span lang=\"en\">Name</span></th><th class=\"opd\">OPD</th>\
          <th class=\"since\">Sejak <span lang=\"en\">Since</span></th>\
          <th class=\"evidence\">Bukti <span lang=\"en\">Evidence</span></th></tr></thead><tbody>\n",
-        escaped(&first.row.zone),
+        escaped(&first.zone),
         count(people),
     ));
     for (index, person) in people.iter().enumerate() {
-        let (_, indonesian, english) = evidence(person.row.evidence);
+        let (indonesian, english) = evidence(person.evidence);
         page.push_str(&format!(
             "<tr{}><td class=\"n\">{}</td><td class=\"box\"><i></i></td><td>{}</td><td class=\"opd\">{}</td>\
              <td class=\"since\">{}</td><td class=\"evidence\">{indonesian} <span lang=\"en\">{english}</span></td></tr>\n",
@@ -102,23 +102,23 @@ fn section(page: &mut String, time_zone: &TimeZone, now: Instant, people: &[&Nam
             index + 1,
             who(person),
             escaped(person.opd.as_deref().unwrap_or_default()),
-            since(time_zone, now, person.row.since),
+            since(time_zone, now, person.since),
         ));
     }
     page.push_str("</tbody></table></section>\n");
 }
 
 /// By zone, then by name; who has none, behind.
-fn order(person: &Named<Present>) -> (&str, bool, &str, &str) {
+fn order(person: &PersonInside) -> (&str, bool, &str, &str) {
     let name = person.name.as_deref();
-    (&person.row.zone, name.is_none(), name.unwrap_or_default(), person.row.person.as_str())
+    (&person.zone, name.is_none(), name.unwrap_or_default(), person.person.as_str())
 }
 
-fn who(person: &Named<Present>) -> String {
-    let id = person.row.person.as_str();
+fn who(person: &PersonInside) -> String {
+    let id = person.person.as_str();
     match &person.name {
         Some(name) => format!("{}<small>{}</small>", escaped(name), escaped(id)),
-        None if person.row.person.is_anonymous() => {
+        None if id.starts_with('~') => {
             let digits: String = id.chars().skip(1).take(DIGITS).collect();
             format!("Tidak dikenal <span lang=\"en\">Unknown</span><small>{}…</small>", escaped(&digits))
         }
@@ -126,11 +126,11 @@ fn who(person: &Named<Present>) -> String {
     }
 }
 
-fn is_weak(person: &Named<Present>) -> bool {
-    person.row.evidence != Evidence::Inside
+fn is_weak(person: &PersonInside) -> bool {
+    person.evidence != Evidence::Inside
 }
 
-fn count(people: &[&Named<Present>]) -> String {
+fn count(people: &[&PersonInside]) -> String {
     let weak = people.iter().filter(|person| is_weak(person)).count();
     let all = format!("{} orang <span lang=\"en\">people</span>", people.len());
     if weak == 0 { all } else { format!("{all}, {weak} tidak pasti <span lang=\"en\">uncertain</span>") }
@@ -144,13 +144,13 @@ fn missing(behind: u64) -> String {
     format!(" – {behind} peristiwa belum dihitung <span lang=\"en\">events not counted yet</span>")
 }
 
-/// A word for programs, then in Indonesian and English.
-fn evidence(evidence: Evidence) -> (&'static str, &'static str, &'static str) {
+/// How it is known that somebody is inside, in Indonesian and English.
+fn evidence(evidence: Evidence) -> (&'static str, &'static str) {
     match evidence {
-        Evidence::Inside => ("inside", "Di dalam", "Inside"),
-        Evidence::Rule => ("rule", "Jam kerja selesai, tidak terlihat keluar", "Shift is over, not seen leaving"),
-        Evidence::NextDoor => ("next_door", "Terlihat di pintu lain", "Seen at another door"),
-        Evidence::Exit => ("exit", "Terlihat keluar", "Seen leaving"),
+        Evidence::Inside => ("Di dalam", "Inside"),
+        Evidence::Rule => ("Jam kerja selesai, tidak terlihat keluar", "Shift is over, not seen leaving"),
+        Evidence::NextDoor => ("Terlihat di pintu lain", "Seen at another door"),
+        Evidence::Exit => ("Terlihat keluar", "Seen leaving"),
     }
 }
 
@@ -185,35 +185,35 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ledgers::Person;
 
     fn at(minutes: i64) -> Instant {
         Instant::from_unix_ms(1_795_390_264_000 + minutes * 60_000)
     }
 
-    fn person(id: &str, name: Option<&str>, zone: &str, since: (i64, i64), evidence: Evidence) -> Named<Present> {
+    fn person(id: &str, name: Option<&str>, zone: &str, since: (i64, i64), evidence: Evidence) -> PersonInside {
         let since = Bounds { earliest: at(since.0), latest: at(since.1) };
-        let row = Present { person: Person::new(id), zone: zone.into(), since, evidence, event: Some(7) };
-        Named { row, name: name.map(Into::into), opd: Some("Dinas <Contoh> & Co".into()) }
+        let opd = Some("Dinas <Contoh> & Co".into());
+        let (name, event) = (name.map(Into::into), Some(7));
+        PersonInside { person: id.into(), zone: zone.into(), since, evidence, event, name, opd }
     }
 
-    fn place() -> Place {
-        Place { site: "regency".into(), time_zone: TimeZone::get("Asia/Makassar").unwrap(), contact_minutes: 15 }
+    fn site() -> SiteCalendar {
+        SiteCalendar { site: "regency".into(), time_zone: TimeZone::get("Asia/Makassar").unwrap(), contact_minutes: 15 }
     }
 
-    fn inside() -> Answer<Inside> {
+    fn inside() -> Answer<PeopleInside> {
         let people = vec![
             person("P-0002", Some("Sari Contoh"), "main", (-40, -40), Evidence::Inside),
             person("P-0001", Some("Budi <script>alert('x')</script> \"Contoh\""), "main", (-60, -30), Evidence::Inside),
             person("P-0003", None, "main", (-900, -900), Evidence::Rule),
             person("~07070707ffff", None, "archive", (-5, -5), Evidence::Inside),
         ];
-        Answer { value: Inside { at: at(0), people }, through: 88_121, behind: 3 }
+        Answer { value: PeopleInside { at: at(0), people }, through: 88_121, behind: 3 }
     }
 
     #[test]
     fn everybody_stands_in_their_zone_with_a_box_to_tick() {
-        let page = page(&place(), &inside(), None);
+        let page = page(&site(), &inside(), None);
         let (archive, main) = (page.find("<h2>archive").unwrap(), page.find("<h2>main").unwrap());
         assert!(archive < main);
         assert_eq!(page.matches("<td class=\"box\"><i></i></td>").count(), 4);
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn names_are_escaped_and_the_page_needs_nothing_else() {
-        let page = page(&place(), &inside(), Some("<b>"));
+        let page = page(&site(), &inside(), Some("<b>"));
         assert!(page.contains("Budi &lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &quot;Contoh&quot;"));
         assert!(page.contains("Dinas &lt;Contoh&gt; &amp; Co") && page.contains("regency – &lt;b&gt;"));
         for forbidden in ["<script", "http:", "https:", "url(", "@import", "src=", "href=", "<b>"] {
@@ -250,15 +250,15 @@ mod tests {
 
     #[test]
     fn nobody_inside_is_said_so() {
-        let nobody = Answer { value: Inside { at: at(0), people: Vec::new() }, through: 0, behind: 0 };
-        assert!(page(&place(), &nobody, None).contains("Nobody is inside"));
+        let nobody = Answer { value: PeopleInside { at: at(0), people: Vec::new() }, through: 0, behind: 0 };
+        assert!(page(&site(), &nobody, None).contains("Nobody is inside"));
     }
 
     #[test]
     fn the_table_has_a_row_for_each_and_no_formulas() {
         let mut inside = inside().value;
         inside.people[0].name = Some("=HYPERLINK(1)".into());
-        let table = String::from_utf8(csv(&place(), &inside).unwrap()).unwrap();
+        let table = String::from_utf8(csv(&site(), &inside).unwrap()).unwrap();
         let rows: Vec<&str> = table.split("\r\n").collect();
         assert_eq!(rows[0], "\u{feff}zone,person,name,opd,since_earliest,since_latest,evidence,event");
         assert_eq!(
@@ -284,8 +284,8 @@ mod tests {
             }
         }
         people.push(person("~0707070707070707", None, "main", (-900, -900), Evidence::Rule));
-        let inside = Answer { value: Inside { at: at(0), people }, through: 88_121, behind: 0 };
-        let page = page(&place(), &inside, None);
+        let inside = Answer { value: PeopleInside { at: at(0), people }, through: 88_121, behind: 0 };
+        let page = page(&site(), &inside, None);
         assert!(["Ayu Contoh", "archive", "hall-north"].iter().all(|shown| page.contains(shown)));
         if let Ok(path) = std::env::var("MUSTER_PAGE") {
             std::fs::write(path, page).unwrap();

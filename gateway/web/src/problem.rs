@@ -3,23 +3,29 @@
 use axum::http::header::{ACCEPT, ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use protocol::api::{ProblemDetails, TokenRole};
 
-/// A refusal: the status, a stable name, and what was wrong and what to do.
+/// A refusal: the status, and its problem document.
 #[derive(Debug)]
-pub(super) struct ProblemDetails {
+pub(super) struct Refusal {
     status: StatusCode,
-    name: &'static str,
-    title: &'static str,
-    detail: String,
-    /// The JSON path of the field that is wrong.
-    field: Option<String>,
+    document: Box<ProblemDetails>,
     header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
-impl ProblemDetails {
-    fn new(status: StatusCode, name: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, name, title, detail: detail.into(), field: None, header: None }
+/// Most names that a refusal lists of what there is.
+const KNOWN_MAX: usize = 50;
+
+impl Refusal {
+    fn new(status: StatusCode, name: &str, title: &str, detail: impl Into<String>) -> Self {
+        let document = ProblemDetails {
+            kind: format!("{}{name}", ProblemDetails::KIND_PREFIX),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            ..ProblemDetails::default()
+        };
+        Self { status, document: Box::new(document), header: None }
     }
 
     fn with(mut self, name: HeaderName, value: &'static str) -> Self {
@@ -29,14 +35,20 @@ impl ProblemDetails {
 
     /// Names the field that is wrong by its JSON path.
     pub(super) fn at(mut self, path: String) -> Self {
-        self.field = Some(path);
+        self.document.field = Some(path);
+        self
+    }
+
+    /// Lists what there is, or the first of it.
+    fn listing(mut self, known: impl IntoIterator<Item = String>) -> Self {
+        self.document.known = known.into_iter().take(KNOWN_MAX).collect();
         self
     }
 
     /// The wrong field and the detail.
     #[cfg(test)]
-    pub(super) fn place(&self) -> (Option<&str>, &str) {
-        (self.field.as_deref(), &self.detail)
+    pub(super) fn field_and_detail(&self) -> (Option<&str>, &str) {
+        (self.document.field.as_deref(), &self.document.detail)
     }
 
     pub(super) fn not_found(path: &str) -> Self {
@@ -51,14 +63,47 @@ impl ProblemDetails {
         Self { header: allow.map(|allow| Box::new((ALLOW, allow))), ..problem }
     }
 
-    pub(super) fn no_such_door(door: &str) -> Self {
+    pub(super) fn unknown_door(door: &str, known: impl IntoIterator<Item = String>) -> Self {
         let detail = format!("there is no door {}; /api/v1/status lists the doors", shown(door));
-        Self::new(StatusCode::NOT_FOUND, "no-such-door", "No such door", detail)
+        Self::new(StatusCode::NOT_FOUND, "unknown-door", "No such door", detail).listing(known)
+    }
+
+    pub(super) fn unknown_zone(zone: &str, known: impl IntoIterator<Item = String>) -> Self {
+        let detail = format!("there is no zone {}; /api/v1/status lists the zones", shown(zone));
+        Self::new(StatusCode::NOT_FOUND, "unknown-zone", "No such zone", detail).listing(known)
+    }
+
+    pub(super) fn unknown_opd(opd: &str, known: impl IntoIterator<Item = String>) -> Self {
+        let detail = format!("{} is no OPD of anybody in the directory", shown(opd));
+        Self::new(StatusCode::NOT_FOUND, "unknown-opd", "No such OPD", detail).listing(known)
+    }
+
+    pub(super) fn not_utf8() -> Self {
+        let detail = "the path is not UTF-8 once what is escaped in it is read; escape every byte of UTF-8 as %XX";
+        Self::new(StatusCode::BAD_REQUEST, "bad-path", "Bad path", detail)
+    }
+
+    pub(super) fn out_of_order(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "out-of-order", "The end comes before the beginning", detail)
+    }
+
+    pub(super) fn beyond_the_end(after: u64, last: u64) -> Self {
+        let detail = format!("after is {after}, but the last number there is is {last}; begin again at 0");
+        Self::new(StatusCode::CONFLICT, "beyond-the-end", "Nothing is as new as that", detail)
+    }
+
+    pub(super) fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "not-available", "That is not to be had", detail)
+    }
+
+    pub(super) fn purpose_needed() -> Self {
+        let detail = "purpose is missing: who asks for one person's events says why, in 1 to 200 characters";
+        Self::new(StatusCode::FORBIDDEN, "purpose-needed", "A purpose is needed", detail)
     }
 
     pub(super) fn no_such_person() -> Self {
         let detail = "there is no such person in the directory; /api/v1/people lists them";
-        Self::new(StatusCode::NOT_FOUND, "no-such-person", "No such person", detail)
+        Self::new(StatusCode::NOT_FOUND, "unknown-person", "No such person", detail)
     }
 
     pub(super) fn unknown_person() -> Self {
@@ -73,10 +118,10 @@ impl ProblemDetails {
 
     pub(super) fn rebuilding(through: u64, of: u64) -> Self {
         let detail = format!(
-            "the ledgers are being made anew from the log, which takes a while: they are at event {through} of {of}; \
+            "the ledgers are being rebuilt from the log, which takes a while: they are at event {through} of {of}; \
              doors are not concerned"
         );
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "rebuilding", "The ledgers are being made anew", detail)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "rebuilding", "The ledgers are being rebuilt", detail)
             .with(RETRY_AFTER, "10")
     }
 
@@ -86,17 +131,17 @@ impl ProblemDetails {
             .with(RETRY_AFTER, "5")
     }
 
-    pub(super) fn look_not_recorded() -> Self {
+    pub(super) fn not_recorded() -> Self {
         let detail = "whoever asks for personal data is recorded, and that is not possible now, so nothing is shown and \
                       nothing was changed; check the disk, the reason is in the gateway's own log";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "look-not-recorded", "The request cannot be recorded", detail)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-recorded", "The request cannot be recorded", detail)
             .with(RETRY_AFTER, "5")
     }
 
     pub(super) fn outcome_not_recorded() -> Self {
         let detail = "that it was asked for is recorded, what became of it is not: look whether it was changed; check the \
                       disk, the reason is in the gateway's own log";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "look-not-recorded", "The outcome cannot be recorded", detail)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-recorded", "The outcome cannot be recorded", detail)
             .with(RETRY_AFTER, "5")
     }
 
@@ -182,19 +227,21 @@ impl ProblemDetails {
             .with(WWW_AUTHENTICATE, "Bearer realm=\"gapura\", error=\"invalid_token\"")
     }
 
-    pub(super) fn forbidden(detail: String) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", "Not for this access token", detail)
-            .with(WWW_AUTHENTICATE, "Bearer realm=\"gapura\", error=\"insufficient_scope\"")
+    /// `roles` are those that may, where the token's may not.
+    pub(super) fn forbidden(detail: String, roles: &[TokenRole]) -> Self {
+        let mut refusal = Self::new(StatusCode::FORBIDDEN, "forbidden", "Not for this access token", detail);
+        refusal.document.roles = roles.iter().map(|role| role.as_str().to_owned()).collect();
+        refusal.with(WWW_AUTHENTICATE, "Bearer realm=\"gapura\", error=\"insufficient_scope\"")
     }
 
-    pub(super) fn too_many_words(retry_after_s: u64) -> Self {
-        let detail = format!("too many words of this helper within a minute; try again in {retry_after_s} s");
-        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-words", "Too many requests", detail);
+    pub(super) fn too_many_assists(retry_after_s: u64) -> Self {
+        let detail = format!("too many requests of this helper within a minute; try again in {retry_after_s} s");
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-assists", "Too many requests", detail);
         Self { header: Some(Box::new((RETRY_AFTER, HeaderValue::from(retry_after_s)))), ..problem }
     }
 
     pub(super) fn not_kept() -> Self {
-        let detail = "nothing was kept and no door was opened; say it again, and see /readyz if that happens often";
+        let detail = "nothing was kept and no door was opened; send it again, and see /readyz if that happens often";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-kept", "The log cannot take it", detail).with(RETRY_AFTER, "1")
     }
 
@@ -223,19 +270,11 @@ impl ProblemDetails {
     }
 }
 
-impl IntoResponse for ProblemDetails {
+impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let mut body = json!({
-            "type": format!("urn:gapura:problem:{}", self.name),
-            "title": self.title,
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-        });
-        if let (Some(field), Some(members)) = (self.field, body.as_object_mut()) {
-            members.insert("field".into(), field.into());
-        }
-        let mut response =
-            (self.status, [(CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response();
+        // Texts and numbers: that cannot fail.
+        let body = serde_json::to_vec(&*self.document).unwrap_or_default();
+        let mut response = (self.status, [(CONTENT_TYPE, "application/problem+json")], body).into_response();
         if let Some((name, value)) = self.header.map(|header| *header) {
             response.headers_mut().insert(name, value);
         }

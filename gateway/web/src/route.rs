@@ -28,7 +28,7 @@ pub(super) enum Route {
     attendance,
     attendance_summary,
     contacts,
-    privacy_looks,
+    privacy_audit,
     privacy_people,
     privacy_restriction,
     privacy_retention,
@@ -91,7 +91,7 @@ pub(super) const RULES: [Rule; 24] = [
     Rule::open("/api/v1/attendance", Route::attendance).only(ATTENDANCE).personal().heavy(),
     Rule::open("/api/v1/attendance/summary", Route::attendance_summary).only(VIEWERS).heavy(),
     Rule::open("/api/v1/contacts", Route::contacts).only(TRACERS).personal().heavy(),
-    Rule::open("/api/v1/privacy/looks", Route::privacy_looks).only(PRIVACY_OFFICERS).personal().heavy(),
+    Rule::open("/api/v1/privacy/audit", Route::privacy_audit).only(PRIVACY_OFFICERS).personal().heavy(),
     Rule::open("/api/v1/privacy/people/{id}", Route::privacy_people)
         .only(PRIVACY_OFFICERS)
         .personal()
@@ -158,7 +158,7 @@ impl Rule {
 }
 
 impl Route {
-    /// The route as it stands in the record of looks.
+    /// The route as it stands in the audit trail.
     pub(super) fn word(self) -> String {
         format!("{self:?}").replace('_', "-")
     }

@@ -1,9 +1,10 @@
-//! Search in the log: events that fit, page by page. Whose they are, the views know; what these do not know yet is looked for in the
+//! Search in the log: events that fit, page by page. Whose they are, the ledgers know; what these do not know yet is looked for in the
 //! log itself.
 
 use std::time::{Duration, Instant as Moment};
 
-use protocol::{Event, Instant, Outcome, Subject};
+use protocol::api::{EventsQuery, PAGE_ROWS};
+use protocol::{Event, Subject};
 
 use access::shadow::Events;
 
@@ -16,34 +17,15 @@ const PAGE_EVENTS_MAX: u64 = 200_000;
 /// How long one page may take.
 const PAGE_TIME: Duration = Duration::from_secs(4);
 
-/// Which events.
-#[derive(Clone, Default)]
-pub(super) struct EventsRequest {
-    /// Those that tell of this person: who stood at the door, by id or `~` and the hash of the credential.
-    pub(super) person: Option<String>,
-    pub(super) door: Option<String>,
-    pub(super) zone: Option<String>,
-    /// Not decided before.
-    pub(super) from: Option<Instant>,
-    /// Decided before.
-    pub(super) to: Option<Instant>,
-    pub(super) outcome: Option<Outcome>,
-    pub(super) reason: Option<String>,
-    /// Those that come after this number.
-    pub(super) after: u64,
-    /// At most so many.
-    pub(super) limit: usize,
-}
-
-/// What the views know of somebody's events.
+/// What the ledgers know of somebody's events.
 pub(super) struct Indexed {
     /// Their numbers, in order.
     pub(super) numbers: Vec<u64>,
-    /// Number of the last event that the views reflect.
+    /// Number of the last event that the ledgers reflect.
     pub(super) through: u64,
 }
 
-/// What the views know of the events of a person (first) behind a number (second); `None` where they cannot tell.
+/// What the ledgers know of the events of a person (first) behind a number (second); `None` where they cannot tell.
 pub(super) type Index<'a> = dyn Fn(&str, u64) -> Option<Indexed> + 'a;
 
 /// A page of events.
@@ -56,75 +38,115 @@ pub(super) struct Found {
     pub(super) more: bool,
 }
 
-impl EventsRequest {
-    /// Goes through the log until the page is full, the log ends, or it was enough for one request.
-    pub(super) fn search(&self, log: &Events<'_>, index: &Index<'_>) -> Result<Found, String> {
-        let started = Moment::now();
-        let mut last = self.after;
-        if let Some(from) = self.from {
-            last = last.max(log.first_since(from)?.saturating_sub(1));
-        }
-        let mut events = Vec::new();
-        if let Some(Indexed { numbers, through }) = self.indexed_person().and_then(|person| index(person, last)) {
-            for number in numbers.into_iter().take_while(|number| *number <= through) {
-                let read = (log.read)(number.saturating_sub(1), 1)?;
-                if read.iter().any(|event| self.to.is_some_and(|to| event.decided_at >= to)) {
-                    return Ok(Found { events, last, more: false });
-                }
-                last = number;
-                events.extend(read.into_iter().filter(|event| event.number == number && self.admits(event)));
-                if events.len() == self.limit || started.elapsed() > PAGE_TIME {
-                    return Ok(Found { events, last, more: last < log.newest });
-                }
+/// How far a page may still go.
+struct Page<'a> {
+    request: &'a EventsQuery,
+    limit: usize,
+    started: Moment,
+    found: Found,
+}
+
+/// Goes through the log until the page is full, the log ends, or it was enough for one request.
+pub(super) fn search(request: &EventsQuery, log: &Events<'_>, index: &Index<'_>) -> Result<Found, String> {
+    let mut last = request.after.unwrap_or(0);
+    if let Some(from) = request.from {
+        last = last.max(log.first_since(from)?.saturating_sub(1));
+    }
+    let found = Found { events: Vec::new(), last, more: false };
+    let limit = request.limit.unwrap_or(PAGE_ROWS);
+    let mut page = Page { request, limit, started: Moment::now(), found };
+    let indexed = indexed_person(request).and_then(|person| index(person, last));
+    let ended = match indexed {
+        Some(indexed) => page.add_indexed(log, indexed)?,
+        None => false,
+    };
+    if !ended {
+        page.add_scanned(log)?;
+    }
+    Ok(page.found)
+}
+
+impl Page<'_> {
+    /// Adds what the ledgers know of; whether the page is over with that.
+    fn add_indexed(&mut self, log: &Events<'_>, Indexed { numbers, through }: Indexed) -> Result<bool, String> {
+        for number in numbers.into_iter().take_while(|number| *number <= through) {
+            let read = (log.read)(number.saturating_sub(1), 1)?;
+            if read.iter().any(|event| self.is_over(event)) {
+                return Ok(true);
             }
-            last = last.max(through);
+            self.found.last = number;
+            let fits = |event: &Event| event.number == number && admits(self.request, event);
+            self.found.events.extend(read.into_iter().filter(fits));
+            if self.is_full() || self.started.elapsed() > PAGE_TIME {
+                self.found.more = self.found.last < log.newest;
+                return Ok(true);
+            }
         }
-        let first = last;
+        self.found.last = self.found.last.max(through);
+        Ok(false)
+    }
+
+    /// Adds what is found by reading on in the log.
+    fn add_scanned(&mut self, log: &Events<'_>) -> Result<(), String> {
+        let first = self.found.last;
         loop {
             // Without a filter, no more is read than is shown.
-            let room = self.limit.saturating_sub(events.len());
-            let read = (log.read)(last, if self.filters() { READ_EVENTS } else { room.min(READ_EVENTS) })?;
+            let room = self.limit.saturating_sub(self.found.events.len());
+            let read_max = if filters(self.request) { READ_EVENTS } else { room.min(READ_EVENTS) };
+            let read = (log.read)(self.found.last, read_max)?;
             if read.is_empty() {
-                return Ok(Found { events, last, more: false });
+                return Ok(());
             }
             for event in read {
-                if self.to.is_some_and(|to| event.decided_at >= to) {
-                    return Ok(Found { events, last, more: false });
+                if self.is_over(&event) {
+                    return Ok(());
                 }
-                last = event.number;
-                if self.admits(&event) {
-                    events.push(event);
+                self.found.last = event.number;
+                if admits(self.request, &event) {
+                    self.found.events.push(event);
                 }
-                if events.len() == self.limit {
-                    return Ok(Found { events, last, more: last < log.newest });
+                if self.is_full() {
+                    self.found.more = self.found.last < log.newest;
+                    return Ok(());
                 }
             }
-            if last.saturating_sub(first) >= PAGE_EVENTS_MAX || started.elapsed() > PAGE_TIME {
-                return Ok(Found { events, last, more: last < log.newest });
+            let gone_through = self.found.last.saturating_sub(first);
+            if gone_through >= PAGE_EVENTS_MAX || self.started.elapsed() > PAGE_TIME {
+                self.found.more = self.found.last < log.newest;
+                return Ok(());
             }
         }
     }
 
-    /// Whose events are asked for, where the views know all of them: a credential's are filed under whoever carried it, and no
-    /// person of the directory has a colon in the id.
-    fn indexed_person(&self) -> Option<&str> {
-        self.person.as_deref().filter(|person| !person.contains(['~', ':']))
+    /// Whether the event, and all that come after it, were decided too late.
+    fn is_over(&self, event: &Event) -> bool {
+        self.request.to.is_some_and(|to| event.decided_at >= to)
     }
 
-    fn filters(&self) -> bool {
-        let Self { person, door, zone, outcome, reason, .. } = self;
-        person.is_some() || door.is_some() || zone.is_some() || outcome.is_some() || reason.is_some()
+    fn is_full(&self) -> bool {
+        self.found.events.len() == self.limit
     }
+}
 
-    fn admits(&self, event: &Event) -> bool {
-        let verdict = &event.verdict;
-        let is = |wanted: &Option<String>, found: Option<&str>| wanted.is_none() || wanted.as_deref() == found;
-        is(&self.door, Some(event.door.as_str()))
-            && is(&self.zone, verdict.zone.as_deref())
-            && is(&self.reason, Some(&verdict.reason))
-            && self.outcome.is_none_or(|outcome| outcome == verdict.outcome)
-            && self.person.as_deref().is_none_or(|person| tells_of(event, person))
-    }
+/// Whose events are asked for, where the ledgers know all of them: a credential's are filed under whoever carried it, and no
+/// person of the directory has a colon in the id.
+fn indexed_person(request: &EventsQuery) -> Option<&str> {
+    request.person.as_deref().filter(|person| !person.contains(['~', ':']))
+}
+
+fn filters(request: &EventsQuery) -> bool {
+    let EventsQuery { person, door, zone, outcome, reason, .. } = request;
+    person.is_some() || door.is_some() || zone.is_some() || outcome.is_some() || reason.is_some()
+}
+
+fn admits(request: &EventsQuery, event: &Event) -> bool {
+    let verdict = &event.verdict;
+    let is = |wanted: &Option<String>, found: Option<&str>| wanted.is_none() || wanted.as_deref() == found;
+    request.door.as_ref().is_none_or(|door| *door == event.door)
+        && is(&request.zone, verdict.zone.as_deref())
+        && is(&request.reason, Some(&verdict.reason))
+        && request.outcome.is_none_or(|outcome| outcome == verdict.outcome)
+        && request.person.as_deref().is_none_or(|person| tells_of(event, person))
 }
 
 fn tells_of(event: &Event, person: &str) -> bool {
@@ -142,6 +164,8 @@ fn tells_of(event: &Event, person: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+
+    use protocol::{Instant, Outcome};
 
     use super::*;
     use base::testing;
@@ -163,14 +187,14 @@ mod tests {
         event
     }
 
-    fn search(newest: u64, request: &EventsRequest) -> (Vec<u64>, u64, bool) {
+    fn search(newest: u64, request: &EventsQuery) -> (Vec<u64>, u64, bool) {
         let read = |after: u64, limit: usize| Ok((after + 1..=newest).take(limit).map(event).collect::<Vec<_>>());
-        let found = request.search(&Events { newest, read: &read }, &|_, _| None).unwrap();
+        let found = super::search(request, &Events { newest, read: &read }, &|_, _| None).unwrap();
         (found.events.iter().map(|event| event.number).collect(), found.last, found.more)
     }
 
     /// The same with views that reflect the log up to `through`, and how many events were read.
-    fn search_indexed(newest: u64, through: u64, request: &EventsRequest) -> (Vec<u64>, u64, bool, usize) {
+    fn search_indexed(newest: u64, through: u64, request: &EventsQuery) -> (Vec<u64>, u64, bool, usize) {
         let events_read = Cell::new(0);
         let read = |after: u64, limit: usize| {
             let events: Vec<Event> = (after + 1..=newest).take(limit).map(event).collect();
@@ -183,31 +207,31 @@ mod tests {
                 (after + 1..=newest).filter(|number| event(*number).verdict.person.as_deref() == Some(person));
             Some(Indexed { numbers: numbers.collect(), through })
         };
-        let found = request.search(&Events { newest, read: &read }, &index).unwrap();
+        let found = super::search(request, &Events { newest, read: &read }, &index).unwrap();
         let numbers = found.events.iter().map(|event| event.number).collect();
         (numbers, found.last, found.more, events_read.get())
     }
 
-    fn request(limit: usize) -> EventsRequest {
-        EventsRequest { limit, ..EventsRequest::default() }
+    fn request(limit: usize) -> EventsQuery {
+        EventsQuery { limit: Some(limit), ..EventsQuery::default() }
     }
 
     #[test]
     fn every_filter_lets_through_what_fits() {
-        let person = |person: &str| EventsRequest { person: Some(person.into()), ..request(99) };
+        let person = |person: &str| EventsQuery { person: Some(person.into()), ..request(99) };
         for (request, numbers) in [
             (request(99), (1..=30).collect::<Vec<_>>()),
             (person("P-1"), vec![1, 6, 11, 16, 21, 26]),
             (person("~07070707070707070707070707070707"), (1..=30).collect()),
             (person("~0707"), vec![]),
             (person("P"), vec![]),
-            (EventsRequest { door: Some("main-in".into()), ..person("P-2") }, vec![2, 7, 12, 17, 22, 27]),
-            (EventsRequest { door: Some("east".into()), ..request(99) }, vec![]),
-            (EventsRequest { zone: Some("main".into()), ..person("P-2") }, vec![7, 17, 27]),
-            (EventsRequest { outcome: Some(Outcome::Denied), ..request(99) }, vec![10, 20, 30]),
-            (EventsRequest { reason: Some("status-red".into()), after: 10, ..request(99) }, vec![20, 30]),
-            (EventsRequest { from: Some(at(5)), to: Some(at(8)), ..request(99) }, vec![5, 6, 7]),
-            (EventsRequest { from: Some(at(5)), after: 6, to: Some(at(9)), ..request(99) }, vec![7, 8]),
+            (EventsQuery { door: Some("main-in".parse().unwrap()), ..person("P-2") }, vec![2, 7, 12, 17, 22, 27]),
+            (EventsQuery { door: Some("east".parse().unwrap()), ..request(99) }, vec![]),
+            (EventsQuery { zone: Some("main".into()), ..person("P-2") }, vec![7, 17, 27]),
+            (EventsQuery { outcome: Some(Outcome::Denied), ..request(99) }, vec![10, 20, 30]),
+            (EventsQuery { reason: Some("status-red".into()), after: Some(10), ..request(99) }, vec![20, 30]),
+            (EventsQuery { from: Some(at(5)), to: Some(at(8)), ..request(99) }, vec![5, 6, 7]),
+            (EventsQuery { from: Some(at(5)), after: Some(6), to: Some(at(9)), ..request(99) }, vec![7, 8]),
         ] {
             assert_eq!(search(30, &request).0, numbers);
             for through in [0, 7, 22, 30] {
@@ -218,10 +242,10 @@ mod tests {
 
     #[test]
     fn events_of_a_person_are_read_and_no_others() {
-        let person = EventsRequest { person: Some("P-3".into()), ..request(300) };
+        let person = EventsQuery { person: Some("P-3".into()), ..request(300) };
         let (mut after, mut found) = (0, Vec::new());
         loop {
-            let page = EventsRequest { after, ..person.clone() };
+            let page = EventsQuery { after: Some(after), ..person.clone() };
             let (numbers, last, more, read) = search_indexed(10_000, 10_000, &page);
             assert_eq!(read, numbers.len());
             found.extend(numbers);
@@ -231,7 +255,7 @@ mod tests {
             }
         }
         assert_eq!((found, after), ((1..=10_000).filter(|number| number % 5 == 3).collect(), 10_000));
-        let nobody = EventsRequest { person: Some("nobody".into()), ..request(1) };
+        let nobody = EventsQuery { person: Some("nobody".into()), ..request(1) };
         assert_eq!(search_indexed(1_000_000, 1_000_000, &nobody), (vec![], 1_000_000, false, 0));
     }
 
@@ -240,7 +264,7 @@ mod tests {
         let (mut after, mut found, mut pages) = (0, Vec::new(), 0);
         loop {
             let (numbers, last, more) =
-                search(10_000, &EventsRequest { after, person: Some("P-3".into()), ..request(300) });
+                search(10_000, &EventsQuery { after: Some(after), person: Some("P-3".into()), ..request(300) });
             found.extend(numbers);
             (after, pages) = (last, pages + 1);
             if !more {
@@ -255,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_page_that_finds_little_ends_too() {
-        let nobody = EventsRequest { person: Some("nobody".into()), ..request(1) };
+        let nobody = EventsQuery { person: Some("nobody".into()), ..request(1) };
         let (numbers, last, more) = search(PAGE_EVENTS_MAX * 2, &nobody);
         assert!(numbers.is_empty() && more && (1..PAGE_EVENTS_MAX * 2).contains(&last));
     }
@@ -267,7 +291,7 @@ mod tests {
             event.verdict.person = None;
             Ok(if after == 0 { vec![event] } else { Vec::new() })
         };
-        let request = EventsRequest { person: Some("P-1".into()), ..request(9) };
-        assert!(request.search(&Events { newest: 1, read: &read }, &|_, _| None).unwrap().events.is_empty());
+        let request = EventsQuery { person: Some("P-1".into()), ..request(9) };
+        assert!(super::search(&request, &Events { newest: 1, read: &read }, &|_, _| None).unwrap().events.is_empty());
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use protocol::Outcome;
+use protocol::{Event, Outcome, ScanId, Subject};
 
-use super::{Forwarded, LoggedEvent, LoggedSubject, Report};
+use super::{Forwarded, Report};
 use crate::load::ledger::AckedScan;
 use crate::load::mix::Kind;
 
@@ -36,7 +36,7 @@ struct Stored {
 
 impl Audit {
     /// Takes the next event of the log.
-    pub fn event(&mut self, event: &LoggedEvent) {
+    pub fn event(&mut self, event: &Event) {
         self.report.stored += 1;
         if event.number != self.last_number + 1 {
             self.report.out_of_order += 1;
@@ -45,16 +45,17 @@ impl Audit {
         }
         self.last_number = event.number;
         self.numbers.insert(event.number);
-        let door = self.door(&event.door);
-        let (epoch, seq) = match event.subject {
-            LoggedSubject::Scan { epoch, seq } | LoggedSubject::Malformed { epoch: Some(epoch), seq: Some(seq) } => {
-                (epoch, seq)
-            }
-            LoggedSubject::Malformed { .. } => {
-                *self.unidentified.entry(door).or_default() += 1;
-                return;
-            }
-            LoggedSubject::Assist {} => return,
+        let door = self.door(event.door.as_str());
+        let ScanId { epoch, seq } = match &event.subject {
+            Subject::Scan(scan) => scan.id,
+            Subject::Malformed(malformed) => match malformed.id {
+                Some(id) => id,
+                None => {
+                    *self.unidentified.entry(door).or_default() += 1;
+                    return;
+                }
+            },
+            Subject::Assist(_) => return,
         };
         let stored = Stored { number: event.number, outcome: event.verdict.outcome };
         let first = self.stored.entry((door, epoch, seq)).or_insert(stored).number;
@@ -184,20 +185,53 @@ impl Audit {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{LoggedVerdict, audit};
+    use protocol::{
+        AssistAction, AssistRecord, ClockQuality, CredentialHash, Direction, Instant, MalformedScan, ScanRecord, Text,
+        Verdict, Via,
+    };
+
+    use super::super::audit;
     use super::*;
 
-    fn event(number: u64, seq: u64) -> LoggedEvent {
-        LoggedEvent {
-            number,
-            door: "d1".into(),
-            subject: LoggedSubject::Scan { epoch: 1, seq },
-            verdict: LoggedVerdict { outcome: Outcome::Granted },
-        }
+    fn of(number: u64, subject: Subject) -> Event {
+        let at = Instant::from_unix_ms(1_795_390_264_000);
+        let verdict = Verdict::own(Outcome::Granted, "staff", Text::default());
+        let door = "d1".parse().unwrap();
+        Event { number, door, received_at: at, decided_at: at, subject, verdict, sealed: None }
     }
 
-    fn garbage(number: u64) -> LoggedEvent {
-        LoggedEvent { subject: LoggedSubject::Malformed { epoch: None, seq: None }, ..event(number, 0) }
+    fn event(number: u64, seq: u64) -> Event {
+        let scan = ScanRecord {
+            id: ScanId { epoch: 1, seq },
+            scanned_at: Instant::from_unix_ms(1_795_390_264_000),
+            direction: Direction::In,
+            credential: CredentialHash([7; 16]),
+            clock: ClockQuality::Good,
+            kind: None,
+            pass: None,
+        };
+        of(number, Subject::Scan(scan))
+    }
+
+    fn garbage(number: u64) -> Event {
+        of(number, Subject::Malformed(MalformedScan { id: None, payload_bytes: 9, payload_head: Vec::new() }))
+    }
+
+    fn assist(number: u64) -> Event {
+        let assist = AssistRecord {
+            action: AssistAction::Admit,
+            helper: "Contoh".into(),
+            reason: "forgot".into(),
+            person: None,
+            answers: None,
+            direction: Direction::In,
+            device: "lobby".parse().unwrap(),
+            via: Via::Http,
+            id: None,
+            credential: None,
+            pass: None,
+        };
+        of(number, Subject::Assist(assist))
     }
 
     fn acked(seq: u64) -> AckedScan<'static> {
@@ -236,12 +270,11 @@ mod tests {
     }
 
     #[test]
-    fn a_helpers_word_is_an_event_and_no_scan() {
-        let word = |number| LoggedEvent { subject: LoggedSubject::Assist {}, ..event(number, 0) };
-        let report = audit([acked(1)], [event(1, 1), word(2), word(3)], upstream(&[1, 2, 3]));
+    fn an_assist_request_is_an_event_and_no_scan() {
+        let report = audit([acked(1)], [event(1, 1), assist(2), assist(3)], upstream(&[1, 2, 3]));
         assert!(report.is_clean(), "{report}");
         assert_eq!(report.stored, 3);
-        assert!(!audit([acked(1)], [event(1, 1), word(2)], upstream(&[1])).is_clean());
+        assert!(!audit([acked(1)], [event(1, 1), assist(2)], upstream(&[1])).is_clean());
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use protocol::Event;
 
-use super::{Audit, Forwarded, LoggedEvent, Report, events_of_gateway, lines};
+use super::{Audit, Forwarded, Report, events_of_gateway, lines};
 use crate::api::GatewayApi;
 use crate::load::ledger::AckedScan;
 
@@ -44,7 +45,7 @@ impl AuditArgs {
     pub async fn run(&self) -> Result<Report> {
         let mut audit = Audit::default();
         if let Some(path) = &self.events {
-            lines(path, |event: LoggedEvent| audit.event(&event))?;
+            lines(path, |event: Event| audit.event(&event))?;
         }
         if let Some(url) = &self.gateway {
             let gateway = GatewayApi::new(url, self.token.as_deref(), self.ca.as_deref())?;

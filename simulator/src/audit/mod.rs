@@ -6,55 +6,13 @@ mod sources;
 
 use std::fmt;
 
-use protocol::Outcome;
+use protocol::Event;
 use serde::{Deserialize, Serialize};
 
 pub use check::Audit;
 pub use sources::{events_of_gateway, lines};
 
 use crate::load::ledger::AckedScan;
-
-/// An event of the gateway's log, as far as the audit reads it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct LoggedEvent {
-    /// Its number.
-    pub number: u64,
-    /// Its door.
-    pub door: String,
-    /// What was received.
-    pub subject: LoggedSubject,
-    /// What was decided.
-    pub verdict: LoggedVerdict,
-}
-
-/// What an event was made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LoggedSubject {
-    /// A scan.
-    Scan {
-        /// Its epoch.
-        epoch: u32,
-        /// Its sequence number.
-        seq: u64,
-    },
-    /// A payload that was no scan; both numbers are there, or none.
-    Malformed {
-        /// Its epoch.
-        epoch: Option<u32>,
-        /// Its sequence number.
-        seq: Option<u64>,
-    },
-    /// A helper's word, which is no scan.
-    Assist {},
-}
-
-/// What was decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub struct LoggedVerdict {
-    /// What the door was answered.
-    pub outcome: Outcome,
-}
 
 /// A line of the upstream's ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -107,7 +65,7 @@ const EXAMPLES_MAX: usize = 20;
 /// Compares the three records. Without a ledger, nothing is said of the way upstream.
 pub fn audit<'a>(
     acked: impl IntoIterator<Item = AckedScan<'a>>,
-    events: impl IntoIterator<Item = LoggedEvent>,
+    events: impl IntoIterator<Item = Event>,
     ledger: Option<impl IntoIterator<Item = Forwarded>>,
 ) -> Report {
     let mut audit = Audit::default();

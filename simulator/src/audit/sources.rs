@@ -67,7 +67,9 @@ pub async fn events_of_gateway(gateway: &GatewayApi, audit: &mut Audit) -> Resul
 mod tests {
     use std::io::Write;
 
-    use super::super::{Forwarded, LoggedEvent, LoggedSubject};
+    use protocol::{Event, ScanId, Subject};
+
+    use super::super::Forwarded;
     use super::*;
 
     fn read<T: DeserializeOwned>(content: &[u8]) -> Result<Vec<T>> {
@@ -80,25 +82,25 @@ mod tests {
 
     #[test]
     fn events_are_read_as_the_gateway_writes_them() {
-        let events: Vec<LoggedEvent> = read(
-            br#"{"number":1,"door":"a","received_at":"2026-01-01T00:00:00Z","subject":{"scan":{"epoch":1,"seq":2,"direction":"in"}},"verdict":{"outcome":"granted","open":true}}
-{"number":2,"door":"a","subject":{"malformed":{"epoch":3,"seq":4,"payload_bytes":9}},"verdict":{"outcome":"denied"}}
-
-{"number":3,"door":"a","subject":{"malformed":{"payload_bytes":9}},"verdict":{"outcome":"denied"}}
-{"number":4,"door":"a","subject":{"assist":{"action":"admit","device":"lobby","answers":{"epoch":1,"seq":2,"event":1}}},"verdict":{"outcome":"granted"}}
-"#,
-        )
-        .unwrap();
-        let subjects: Vec<LoggedSubject> = events.iter().map(|event| event.subject).collect();
-        assert_eq!(
-            subjects,
-            [
-                LoggedSubject::Scan { epoch: 1, seq: 2 },
-                LoggedSubject::Malformed { epoch: Some(3), seq: Some(4) },
-                LoggedSubject::Malformed { epoch: None, seq: None },
-                LoggedSubject::Assist {}
-            ]
-        );
+        let at = r#""received_at":"2026-01-01T00:00:00Z","decided_at":"2026-01-01T00:00:00Z""#;
+        let verdict = r#""verdict":{"outcome":"granted","open":true,"reason":"staff","text":{"id":"","en":""},"mode":"enforce","policies":[]}"#;
+        let scan = r#"{"scan":{"epoch":1,"seq":2,"scanned_at":"2026-01-01T00:00:00Z","direction":"in","credential":"07070707070707070707070707070707","clock":"good"}}"#;
+        let assist = r#"{"assist":{"action":"admit","helper":"Contoh","reason":"forgot","direction":"in","device":"lobby","via":"mqtt","answers":{"epoch":1,"seq":2,"event":1}}}"#;
+        let line = |number: u8, subject: &str| {
+            format!("{{\"number\":{number},\"door\":\"a\",{at},\"subject\":{subject},{verdict}}}\n")
+        };
+        let log = [
+            line(1, scan),
+            line(2, r#"{"malformed":{"epoch":3,"seq":4,"payload_bytes":9}}"#),
+            "\n".into(),
+            line(3, r#"{"malformed":{"payload_bytes":9}}"#),
+            line(4, assist),
+        ];
+        let events: Vec<Event> = read(log.concat().as_bytes()).unwrap();
+        let ids: Vec<Option<ScanId>> = events.iter().map(Event::scan_id).collect();
+        let id = |epoch, seq| Some(ScanId { epoch, seq });
+        assert_eq!(ids, [id(1, 2), id(3, 4), None, None]);
+        assert!(matches!(events[2].subject, Subject::Malformed(_)) && matches!(events[3].subject, Subject::Assist(_)));
     }
 
     #[test]

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use protocol::Instant as Moment;
+use protocol::api::{AttendanceQuery, AttendanceTable, Contacts, ContactsQuery, Generations, Scope, ZonePresence};
 use serde::de::DeserializeOwned;
 use tokio::task::{block_in_place, spawn_blocking};
 use tokio::time::{Instant, sleep};
 
-use super::answers::{AttendanceAnswer, ContactsAnswer, PresenceAnswer};
 use super::compare::attendance::TrueAttendance;
 use super::compare::contacts::{self, Question, THRESHOLD_MINUTES};
 use super::regency::Regency;
 use super::summary::Answered;
-use crate::api::{GatewayApi, Ledger};
+use crate::api::{GatewayApi, Ledger, asked};
 
 /// How long the ledgers may take to take the month in.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(600);
@@ -26,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub async fn ask(api: &GatewayApi, regency: &Regency, queries: u32) -> Result<Answered> {
     let mut answered = Answered::default();
     let start = Instant::now();
-    let presence: PresenceAnswer = up_to_date(api, "/api/v1/presence").await?;
+    let presence: ZonePresence = up_to_date(api, "/api/v1/presence").await?;
     answered.still_inside = presence.zones.iter().map(|zone| zone.people + zone.weak).max().unwrap_or(0);
     answered.catch_up_seconds = start.elapsed().as_secs_f64();
     eprintln!("asking who came when");
@@ -41,9 +41,10 @@ async fn attendance(api: &GatewayApi, regency: &Regency, answered: &mut Answered
     let truth = spawn_blocking(move || TrueAttendance::of(&known)).await?;
     for day in 0..regency.month.len() {
         let date = regency.month.date(day).context("a day without a date")?;
-        let path = format!("/api/v1/attendance?from={date}&to={date}&format=json");
+        let query = AttendanceQuery { from: Some(date), to: Some(date), ..AttendanceQuery::default() };
+        let path = asked("/api/v1/attendance", &query)?;
         let start = Instant::now();
-        let answer: AttendanceAnswer = up_to_date(api, &path).await?;
+        let answer: AttendanceTable = up_to_date(api, &path).await?;
         answered.question_seconds += start.elapsed().as_secs_f64();
         block_in_place(|| answered.attendance.day(regency, &truth, day, &answer.rows));
     }
@@ -60,7 +61,7 @@ async fn contacts_of_some(api: &GatewayApi, regency: &Regency, queries: u32, ans
     .await?;
     for (question, truth) in questions.iter().zip(&truth) {
         let start = Instant::now();
-        let answer: ContactsAnswer = up_to_date(api, &contacts_path(regency, question)).await?;
+        let answer: Contacts = up_to_date(api, &asked("/api/v1/contacts", &contacts_query(regency, question))?).await?;
         answered.question_seconds += start.elapsed().as_secs_f64();
         answered.queries += 1;
         answered.contacts.answer(regency, truth, &answer.contacts);
@@ -68,13 +69,17 @@ async fn contacts_of_some(api: &GatewayApi, regency: &Regency, queries: u32, ans
     Ok(())
 }
 
-fn contacts_path(regency: &Regency, question: &Question) -> String {
-    let (from, to) = (Moment::from_unix_ms(question.period.0), Moment::from_unix_ms(question.period.1));
-    let person = regency.person_id(question.person);
-    format!(
-        "/api/v1/contacts?person={person}&from={from}&to={to}&minutes={THRESHOLD_MINUTES}&scope=innermost\
-         &generations=1&format=json&purpose=simulation"
-    )
+fn contacts_query(regency: &Regency, question: &Question) -> ContactsQuery {
+    ContactsQuery {
+        person: regency.person_id(question.person),
+        from: Moment::from_unix_ms(question.period.0),
+        to: Moment::from_unix_ms(question.period.1),
+        minutes: u32::try_from(THRESHOLD_MINUTES).ok(),
+        scope: Some(Scope::Innermost),
+        generations: Some(Generations::First),
+        format: None,
+        purpose: "simulation".into(),
+    }
 }
 
 /// The answer of ledgers that have taken everything in.
@@ -144,8 +149,9 @@ mod tests {
                     let at = |ms| Moment::from_unix_ms(ms).to_string();
                     json!({
                         "person": self.regency.person_id(person), "name": "Contoh", "day": date, "late_scan": true,
-                        "first_in": at(truth.first_in.at_ms), "last_out": at(truth.last_out.at_ms),
+                        "first_in": at(truth.first_in.at_ms), "last_out": at(truth.last_out.at_ms), "sessions": [],
                         "worked_minutes": truth.known_minutes, "missing_exit": false, "missing_entry": false,
+                        "worked_minutes_by_rule": 0, "closed_by_rule": false, "doubtful_clock": false,
                     })
                 })
                 .collect();
@@ -161,9 +167,15 @@ mod tests {
             let row = |(person, together): (&u32, &contacts::Together)| {
                 let minutes = together.most_ms / 60_000;
                 let id = self.regency.person_id(*person);
-                json!({ "generation": 1, "person": id, "grade": "certain", "minutes_min": minutes, "minutes_max": minutes })
+                json!({
+                    "generation": 1, "of": asked["person"], "person": id, "grade": "certain", "minutes_min": minutes,
+                    "minutes_max": minutes, "reached_at": asked["from"], "encounters": [],
+                })
             };
-            json!({ "person": asked["person"], "contacts": met.map(row).collect::<Vec<_>>() })
+            let contacts: Vec<Value> = met.map(row).collect();
+            json!({
+                "person": asked["person"], "from": asked["from"], "to": asked["to"], "minutes": 15, "contacts": contacts,
+            })
         }
     }
 

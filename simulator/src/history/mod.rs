@@ -14,7 +14,6 @@ pub mod movement;
 pub mod regency;
 pub mod slips;
 
-pub mod answers;
 pub mod ask;
 pub mod compare;
 pub mod summary;

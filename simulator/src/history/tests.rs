@@ -9,9 +9,9 @@ use jiff::tz::TimeZone;
 use ledgers::{
     self, Attendance, Contact, ContactQuery, Passage as Scanned, Person, Rules, Session, Stay as Stayed, WorkingHours,
 };
+use protocol::api::{self, AttendanceRow};
 use protocol::{Direction, Instant};
 
-use super::answers::{AttendanceRow, ContactRow};
 use super::compare::attendance::{AttendanceCheck, TrueAttendance};
 use super::compare::contacts::{ContactsCheck, questions, truth};
 use super::month::TIME_ZONE;
@@ -91,7 +91,7 @@ fn compared(
     for (question, truth) in questions.iter().zip(truth(regency, &questions)) {
         let (from, to) = (Instant::from_unix_ms(question.period.0), Instant::from_unix_ms(question.period.1));
         let query = ContactQuery::new(Person::new(&regency.person_id(question.person)), from, to);
-        let rows: Vec<ContactRow> = contacts_of(&query).iter().map(as_answered).collect();
+        let rows: Vec<api::Contact> = contacts_of(&query).iter().map(as_answered).collect();
         contacts.answer(regency, &truth, &rows);
     }
     (attendance, contacts)

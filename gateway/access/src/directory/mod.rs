@@ -16,6 +16,6 @@ pub use person::{FieldError, PersonError, PersonRecord};
 pub use store::{Put, credentials_of, list_people, names_of, put_person, read_person, remove_person};
 
 pub(super) use file::{Tables, decode, encode, in_memory, open_to_write, unreadable};
-pub(super) use person::is_id;
+pub(super) use person::{check, is_id};
 pub(super) use record::Record;
 pub(super) use store::{Change, change_in, each_person};

@@ -1,11 +1,9 @@
 //! One person as the outside writes them: in an NDJSON line, over HTTP, in an export. Here they are checked.
 
-use std::fmt;
-
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+pub use protocol::api::PersonRecord;
 use protocol::{CredentialHash, HealthStatus, Instant, Language, PersonClass};
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::record::Record;
@@ -13,65 +11,16 @@ use crate::CredentialKey;
 use crate::credential::{ID_NUMBER, normal_id_number};
 use base::file_error::FileError;
 
-const NAME_BYTES_MAX: usize = 128;
-const OPD_BYTES_MAX: usize = 64;
-const HOST_BYTES_MAX: usize = 64;
+const NAME_CHARS_MAX: usize = 128;
+const OPD_CHARS_MAX: usize = 64;
+const HOST_CHARS_MAX: usize = 64;
 const GROUPS_MAX: usize = 16;
 const GROUP_BYTES_MAX: usize = 32;
 const CREDENTIALS_MAX: usize = 32;
-const BADGE_BYTES_MAX: usize = 256;
+const BADGE_CHARS_MAX: usize = 256;
 const ID_NUMBER_BYTES_MAX: usize = 64;
 /// What a credential's hash is written behind.
 const HASH: &str = "b3:";
-
-/// One person as JSON. Only `id` and `class` are needed; what is absent is not known.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PersonRecord {
-    /// 1 to 64 of letters, digits, `.`, `_` and `-`.
-    pub id: String,
-    /// For people to read; up to 128 bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// `asn`, `non-asn` or `visitor`.
-    pub class: String,
-    /// The office, up to 64 bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub opd: Option<String>,
-    /// Short words, for policies.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub groups: Vec<String>,
-    /// `green`, `yellow`, `red` or `black`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<String>,
-    /// Since when the status holds: RFC 3339, or a date, whose beginning is meant.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status_since: Option<String>,
-    /// When the status ends: RFC 3339, or a date, whose end is meant.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status_until: Option<String>,
-    /// When the visit, or the contract, begins; as `status_since`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub valid_from: Option<String>,
-    /// When the visit, or the contract, ends; as `status_until`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub valid_until: Option<String>,
-    /// Whom or what a visitor visits: a person's id or an office; up to 64 bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub host: Option<String>,
-    /// `id` or `en`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub language: Option<String>,
-    /// Badges' codes, up to 256 bytes each. Kept as keyed hashes only, so they never come back.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub badges: Vec<String>,
-    /// What a helper may type instead of a badge: letters and digits. Comes back as its hash, `b3:…`, which is taken too.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id_number: Option<String>,
-    /// Badges' hashes, `b3:` and 32 hexadecimal digits, as an export with the same key has them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub credentials: Vec<String>,
-}
 
 /// A person cannot be put into the directory.
 #[derive(Debug, Error)]
@@ -79,6 +28,9 @@ pub enum PersonError {
     /// A field is wrong. The reason repeats nothing of it.
     #[error(transparent)]
     Field(#[from] FieldError),
+    /// Something ends before it begins.
+    #[error(transparent)]
+    Order(FieldError),
     /// A credential is somebody else's.
     #[error(transparent)]
     Taken(FieldError),
@@ -104,135 +56,127 @@ enum Day {
     Ends,
 }
 
-impl PersonRecord {
-    /// The person as the file keeps them.
-    pub(crate) fn check(&self, key: &CredentialKey, time_zone: &TimeZone) -> Result<Record, FieldError> {
-        if !is_id(&self.id) {
-            return Err(wrong("id", "must be 1 to 64 of letters, digits, '.', '_' and '-'"));
-        }
-        let moment = |field, text: &Option<String>, day| moment(field, text, day, time_zone);
-        let class = PersonClass::ALL.into_iter().find(|class| class.as_str() == self.class.trim());
-        let record = Record {
-            name: text("name", &self.name, NAME_BYTES_MAX)?,
-            class: class.ok_or_else(|| wrong("class", "must be asn, non-asn or visitor"))?,
-            opd: text("opd", &self.opd, OPD_BYTES_MAX)?.unwrap_or_default(),
-            groups: self.checked_groups()?,
-            status: one_of("status", &self.status, "green, yellow, red, black", |word| {
-                HealthStatus::ALL.into_iter().find(|status| status.as_str() == word)
-            })?,
-            status_since: moment("status_since", &self.status_since, Day::Begins)?,
-            status_until: moment("status_until", &self.status_until, Day::Ends)?,
-            valid_from: moment("valid_from", &self.valid_from, Day::Begins)?,
-            valid_until: moment("valid_until", &self.valid_until, Day::Ends)?,
-            host: text("host", &self.host, HOST_BYTES_MAX)?,
-            language: one_of("language", &self.language, "id, en", |word| {
-                Language::ALL.into_iter().find(|language| language.as_str() == word)
-            })?,
-            credentials: self.checked_credentials(key)?,
-            id_number: self.checked_id_number(key)?,
-        };
-        for (field, from, until) in [
-            ("status_until", record.status_since, record.status_until),
-            ("valid_until", record.valid_from, record.valid_until),
-        ] {
-            if from.zip(until).is_some_and(|(from, until)| until < from) {
-                return Err(wrong(field, "must not lie before it begins"));
-            }
-        }
-        Ok(record)
+/// The person as the file keeps them.
+pub(crate) fn check(person: &PersonRecord, key: &CredentialKey, time_zone: &TimeZone) -> Result<Record, PersonError> {
+    if !is_id(&person.id) {
+        return Err(wrong("id", "must be 1 to 64 of letters, digits, '.', '_' and '-'").into());
     }
-
-    /// The person whom the file keeps as `record`.
-    pub(crate) fn of(id: &str, record: &Record) -> Self {
-        let moment = |moment: Option<Instant>| moment.map(|moment| moment.to_string());
-        Self {
-            id: id.into(),
-            name: record.name.clone(),
-            class: record.class.as_str().into(),
-            opd: Some(record.opd.clone()).filter(|opd| !opd.is_empty()),
-            groups: record.groups.clone().unwrap_or_default(),
-            status: record.status.map(|status| status.as_str().into()),
-            status_since: moment(record.status_since),
-            status_until: moment(record.status_until),
-            valid_from: moment(record.valid_from),
-            valid_until: moment(record.valid_until),
-            host: record.host.clone(),
-            language: record.language.map(|language| language.as_str().into()),
-            badges: Vec::new(),
-            id_number: record.id_number.as_ref().map(written),
-            credentials: record.credentials.iter().map(written).collect(),
+    let moment = |field, text: &Option<String>, day| moment(field, text, day, time_zone);
+    let class = PersonClass::ALL.into_iter().find(|class| class.as_str() == person.class.trim());
+    let record = Record {
+        name: text("name", &person.name, NAME_CHARS_MAX)?,
+        class: class.ok_or_else(|| wrong("class", "must be asn, non-asn or visitor"))?,
+        opd: text("opd", &person.opd, OPD_CHARS_MAX)?.unwrap_or_default(),
+        groups: checked_groups(person)?,
+        status: one_of("status", &person.status, "green, yellow, red, black", |word| {
+            HealthStatus::ALL.into_iter().find(|status| status.as_str() == word)
+        })?,
+        status_since: moment("status_since", &person.status_since, Day::Begins)?,
+        status_until: moment("status_until", &person.status_until, Day::Ends)?,
+        valid_from: moment("valid_from", &person.valid_from, Day::Begins)?,
+        valid_until: moment("valid_until", &person.valid_until, Day::Ends)?,
+        host: text("host", &person.host, HOST_CHARS_MAX)?,
+        language: one_of("language", &person.language, "id, en", |word| {
+            Language::ALL.into_iter().find(|language| language.as_str() == word)
+        })?,
+        credentials: checked_credentials(person, key)?,
+        id_number: checked_id_number(person, key)?,
+    };
+    for (field, from, until) in [
+        ("status_until", record.status_since, record.status_until),
+        ("valid_until", record.valid_from, record.valid_until),
+    ] {
+        if from.zip(until).is_some_and(|(from, until)| until < from) {
+            return Err(PersonError::Order(wrong(field, "must not lie before it begins")));
         }
     }
+    Ok(record)
+}
 
-    /// Which field gave this credential to `record`.
-    pub(crate) fn field_of(&self, record: &Record, credential: &CredentialHash) -> &'static str {
-        match record.id_number {
-            Some(id_number) if id_number == *credential => "id_number",
-            _ if self.badges.is_empty() => "credentials",
-            _ => "badges",
-        }
-    }
-
-    fn checked_groups(&self) -> Result<Option<Vec<String>>, FieldError> {
-        let mut groups: Vec<String> = words(&self.groups).map(Into::into).collect();
-        groups.sort_unstable();
-        groups.dedup();
-        let good = |group: &String| {
-            let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
-            group.len() <= GROUP_BYTES_MAX && group.bytes().all(allowed)
-        };
-        if groups.len() > GROUPS_MAX || !groups.iter().all(good) {
-            let reason = format!("may be {GROUPS_MAX} words of 1 to {GROUP_BYTES_MAX} of a-z, 0-9, '_' and '-'");
-            return Err(wrong("groups", reason));
-        }
-        Ok(Some(groups).filter(|groups| !groups.is_empty()))
-    }
-
-    fn checked_credentials(&self, key: &CredentialKey) -> Result<Vec<CredentialHash>, FieldError> {
-        let mut credentials = Vec::with_capacity(self.badges.len() + self.credentials.len());
-        for badge in words(&self.badges) {
-            if badge.len() > BADGE_BYTES_MAX {
-                return Err(wrong("badges", format!("a badge's code may have {BADGE_BYTES_MAX} bytes")));
-            }
-            credentials.push(key.hash(badge));
-        }
-        for hash in words(&self.credentials) {
-            let form = "must be b3: and 32 hexadecimal digits, as an export has them";
-            credentials.push(read_hash(hash).ok_or_else(|| wrong("credentials", form))?);
-        }
-        credentials.sort_unstable();
-        credentials.dedup();
-        if credentials.len() > CREDENTIALS_MAX {
-            let field = if self.badges.is_empty() { "credentials" } else { "badges" };
-            return Err(wrong(field, format!("may be {CREDENTIALS_MAX} for one person")));
-        }
-        Ok(credentials)
-    }
-
-    fn checked_id_number(&self, key: &CredentialKey) -> Result<Option<CredentialHash>, FieldError> {
-        let Some(number) = filled(&self.id_number) else { return Ok(None) };
-        if number.starts_with(HASH) {
-            let hash = read_hash(number);
-            return hash
-                .map(Some)
-                .ok_or_else(|| wrong("id_number", "is no hash of an export: b3: and 32 hexadecimal digits"));
-        }
-        let prefix = number.split_at_checked(ID_NUMBER.len());
-        let bare = prefix.filter(|(prefix, _)| prefix.eq_ignore_ascii_case(ID_NUMBER)).map_or(number, |(_, bare)| bare);
-        let bare = normal_id_number(bare);
-        if !(1..=ID_NUMBER_BYTES_MAX).contains(&bare.len()) || !bare.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            let reason =
-                format!("must be 1 to {ID_NUMBER_BYTES_MAX} letters and digits; spaces, dots and dashes do not count");
-            return Err(wrong("id_number", reason));
-        }
-        Ok(Some(key.hash(&format!("{ID_NUMBER}{bare}"))))
+/// The person whom the file keeps as `record`.
+pub(crate) fn shown(id: &str, record: &Record) -> PersonRecord {
+    let moment = |moment: Option<Instant>| moment.map(|moment| moment.to_string());
+    PersonRecord {
+        id: id.into(),
+        name: record.name.clone(),
+        class: record.class.as_str().into(),
+        opd: Some(record.opd.clone()).filter(|opd| !opd.is_empty()),
+        groups: record.groups.clone().unwrap_or_default(),
+        status: record.status.map(|status| status.as_str().into()),
+        status_since: moment(record.status_since),
+        status_until: moment(record.status_until),
+        valid_from: moment(record.valid_from),
+        valid_until: moment(record.valid_until),
+        host: record.host.clone(),
+        language: record.language.map(|language| language.as_str().into()),
+        badges: Vec::new(),
+        id_number: record.id_number.as_ref().map(written),
+        credentials: record.credentials.iter().map(written).collect(),
     }
 }
 
-impl fmt::Debug for PersonRecord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PersonRecord(…)")
+/// Which field gave this credential to `record`.
+pub(crate) fn field_of(person: &PersonRecord, record: &Record, credential: &CredentialHash) -> &'static str {
+    match record.id_number {
+        Some(id_number) if id_number == *credential => "id_number",
+        _ if person.badges.is_empty() => "credentials",
+        _ => "badges",
     }
+}
+
+fn checked_groups(person: &PersonRecord) -> Result<Option<Vec<String>>, FieldError> {
+    let mut groups: Vec<String> = words(&person.groups).map(Into::into).collect();
+    groups.sort_unstable();
+    groups.dedup();
+    let good = |group: &String| {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
+        group.len() <= GROUP_BYTES_MAX && group.bytes().all(allowed)
+    };
+    if groups.len() > GROUPS_MAX || !groups.iter().all(good) {
+        let reason = format!("may be {GROUPS_MAX} words of 1 to {GROUP_BYTES_MAX} of a-z, 0-9, '_' and '-'");
+        return Err(wrong("groups", reason));
+    }
+    Ok(Some(groups).filter(|groups| !groups.is_empty()))
+}
+
+fn checked_credentials(person: &PersonRecord, key: &CredentialKey) -> Result<Vec<CredentialHash>, FieldError> {
+    let mut credentials = Vec::with_capacity(person.badges.len() + person.credentials.len());
+    for badge in words(&person.badges) {
+        if badge.chars().count() > BADGE_CHARS_MAX {
+            return Err(wrong("badges", format!("a badge's code may have {BADGE_CHARS_MAX} characters")));
+        }
+        credentials.push(key.hash(badge));
+    }
+    for hash in words(&person.credentials) {
+        let form = "must be b3: and 32 hexadecimal digits, as an export has them";
+        credentials.push(read_hash(hash).ok_or_else(|| wrong("credentials", form))?);
+    }
+    credentials.sort_unstable();
+    credentials.dedup();
+    if credentials.len() > CREDENTIALS_MAX {
+        let field = if person.badges.is_empty() { "credentials" } else { "badges" };
+        return Err(wrong(field, format!("may be {CREDENTIALS_MAX} for one person")));
+    }
+    Ok(credentials)
+}
+
+fn checked_id_number(person: &PersonRecord, key: &CredentialKey) -> Result<Option<CredentialHash>, FieldError> {
+    let Some(number) = filled(&person.id_number) else { return Ok(None) };
+    if number.starts_with(HASH) {
+        let hash = read_hash(number);
+        return hash
+            .map(Some)
+            .ok_or_else(|| wrong("id_number", "is no hash of an export: b3: and 32 hexadecimal digits"));
+    }
+    let prefix = number.split_at_checked(ID_NUMBER.len());
+    let bare = prefix.filter(|(prefix, _)| prefix.eq_ignore_ascii_case(ID_NUMBER)).map_or(number, |(_, bare)| bare);
+    let bare = normal_id_number(bare);
+    if !(1..=ID_NUMBER_BYTES_MAX).contains(&bare.len()) || !bare.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        let reason =
+            format!("must be 1 to {ID_NUMBER_BYTES_MAX} letters and digits; spaces, dots and dashes do not count");
+        return Err(wrong("id_number", reason));
+    }
+    Ok(Some(key.hash(&format!("{ID_NUMBER}{bare}"))))
 }
 
 /// Whether this can be a person's id.
@@ -254,9 +198,9 @@ fn words(list: &[String]) -> impl Iterator<Item = &str> {
     list.iter().map(|word| word.trim()).filter(|word| !word.is_empty())
 }
 
-fn text(field: &'static str, text: &Option<String>, bytes_max: usize) -> Result<Option<String>, FieldError> {
+fn text(field: &'static str, text: &Option<String>, chars_max: usize) -> Result<Option<String>, FieldError> {
     match filled(text) {
-        Some(text) if text.len() > bytes_max => Err(wrong(field, format!("may have {bytes_max} bytes"))),
+        Some(text) if text.chars().count() > chars_max => Err(wrong(field, format!("may have {chars_max} characters"))),
         text => Ok(text.map(Into::into)),
     }
 }

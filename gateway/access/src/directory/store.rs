@@ -9,7 +9,7 @@ use protocol::{CredentialHash, Instant};
 use redb::{Database, WriteTransaction};
 
 use super::file::{self, PEOPLE, Tables};
-use super::person::{FieldError, PersonError, PersonRecord};
+use super::person::{FieldError, PersonError, PersonRecord, check, field_of, shown};
 use crate::CredentialKey;
 use base::file_error::FileError;
 
@@ -35,7 +35,7 @@ pub fn put_person(
     person: &PersonRecord,
     now: Instant,
 ) -> Result<Put, PersonError> {
-    let record = person.check(key, time_zone)?;
+    let record = check(person, key, time_zone)?;
     let id = person.id.as_str();
     let bytes = file::encode(path, &record)?;
     change(path, |tables| {
@@ -46,7 +46,7 @@ pub fn put_person(
         for credential in record.all_credentials() {
             if let Some(owner) = tables.owner(&credential)?.filter(|owner| owner != id) {
                 let reason = format!("belongs to {owner}; take it from there first");
-                let field = person.field_of(&record, &credential);
+                let field = field_of(person, &record, &credential);
                 return Err(PersonError::Taken(FieldError { field, reason }));
             }
         }
@@ -83,7 +83,7 @@ pub fn read_person(path: &Path, id: &str) -> Result<Option<PersonRecord>, FileEr
     let Some(database) = file::open_to_read(path)? else { return Ok(None) };
     let Some(people) = file::table(path, &database, PEOPLE)? else { return Ok(None) };
     let Some(bytes) = people.get(id).map_err(|error| file::unreadable(path, &error.into()))? else { return Ok(None) };
-    Ok(Some(PersonRecord::of(id, &file::decode(path, bytes.value())?)))
+    Ok(Some(shown(id, &file::decode(path, bytes.value())?)))
 }
 
 /// The credentials of the person with this id, as hashes; none where there is no such person.
@@ -146,7 +146,7 @@ pub(crate) fn each_person<E: From<FileError>>(
     let from = after.map_or(Bound::Unbounded, Bound::Excluded);
     for entry in people.range::<&str>((from, Bound::Unbounded)).map_err(failed)? {
         let (id, bytes) = entry.map_err(failed)?;
-        if !take(PersonRecord::of(id.value(), &file::decode(path, bytes.value())?))? {
+        if !take(shown(id.value(), &file::decode(path, bytes.value())?))? {
             break;
         }
     }

@@ -8,7 +8,7 @@ use serde_json::error::Category;
 
 use super::RowError;
 use crate::CredentialKey;
-use crate::directory::{PersonRecord, is_id};
+use crate::directory::{PersonError, PersonRecord, check, is_id};
 use base::spreadsheet::unguarded;
 
 const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -132,8 +132,12 @@ impl Rows {
     }
 
     fn take(&mut self, line: u64, person: &PersonRecord, key: &CredentialKey, time_zone: &TimeZone) {
-        let record =
-            person.check(key, time_zone).map_err(|error| (self.column(error.field).unwrap_or(ALL), error.reason));
+        let record = check(person, key, time_zone).map_err(|error| match error {
+            PersonError::Field(error) | PersonError::Order(error) | PersonError::Taken(error) => {
+                (self.column(error.field).unwrap_or(ALL), error.reason)
+            }
+            PersonError::Directory(error) => (ALL, error.to_string()),
+        });
         let encoded = record.and_then(|record| minicbor::to_vec(record).map_err(|error| (ALL, error.to_string())));
         match encoded {
             Ok(record) => self.good.push(Row { line, id: person.id.trim().into(), record: record.into() }),

@@ -143,7 +143,7 @@ fn every_mistake_is_named_with_its_line_and_column_and_nothing_is_imported() {
         ("P-4,Secret,asn,,SECRET-9,green,2026-12-31T16:00:00".to_owned(), "status_until", "+08:00"),
         (format!("P-4,Secret{},asn,,SECRET-9,,", long(123)), "name", "128 bytes"),
         (format!("P-4,Secret,asn,{},SECRET-9,,", long(65)), "opd", "64 bytes"),
-        (format!("P-4,Secret,asn,,SECRET-9;{},,", long(257)), "badge", "256 bytes"),
+        (format!("P-4,Secret,asn,,SECRET-9;{},,", long(257)), "badge", "256 characters"),
         ("P-4,Secret,asn,,SECRET-2,,".to_owned(), "badge", "also on line 2"),
         ("P-4,Secret,asn,,SECRET-9,".to_owned(), "(all)", "7 fields"),
         ("P-4,Secret,asn,,SECRET-9,,,".to_owned(), "(all)", "7 fields"),

@@ -24,7 +24,7 @@ use self::memo::Memo;
 use self::reads::Reads;
 use self::request::Names;
 use self::texts::Texts;
-use base::status::{PolicyRow, PolicySetRow};
+use protocol::api::{PolicyRow, PolicySetRow};
 
 /// A policy set that is in force, or could be.
 pub struct Policy {

@@ -4,7 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use protocol::{Assist, Decision, DoorId, Via};
+use protocol::api::{AssistOutcome, AssistRefusal};
+use protocol::{Assist, DoorId, Via};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
@@ -43,29 +44,6 @@ pub struct AssistRoute {
     pub answer_timeout: Duration,
 }
 
-/// A request that is on disk.
-#[derive(Clone, Debug)]
-pub struct AssistOutcome {
-    /// The answer to it.
-    pub decision: Decision,
-    /// Whether the door's reader was connected and has been told.
-    pub door_told: bool,
-}
-
-/// Why a request was not kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AssistError {
-    /// There is no such door.
-    UnknownDoor,
-    /// Too many requests of this helper within a minute.
-    TooMany {
-        /// When there will be room.
-        retry_after: Duration,
-    },
-    /// The log cannot take it now.
-    Unavailable,
-}
-
 impl AssistSubmitter {
     /// Lets `per_minute_max` requests of each helper through within any minute.
     pub fn new(per_minute_max: u32, route: AssistRoute) -> Self {
@@ -77,18 +55,18 @@ impl AssistSubmitter {
     ///
     /// # Errors
     /// When it was not kept; then no door has heard of it.
-    pub async fn submit(&self, door: DoorId, assist: Assist, token: DoorId) -> Result<AssistOutcome, AssistError> {
+    pub async fn submit(&self, door: DoorId, assist: Assist, token: DoorId) -> Result<AssistOutcome, AssistRefusal> {
         let AssistRoute { scans, registry, door_settings, clock, metrics, answer_timeout } = &self.route;
         let refuse = |reason, why| {
             metrics.refuse_assist(reason);
             Err(why)
         };
         if door_settings(&door).is_none() {
-            return refuse("unknown_door", AssistError::UnknownDoor);
+            return refuse("unknown_door", AssistRefusal::UnknownDoor);
         }
         let request = AssistRequest { assist, device: token, via: Via::Http };
         if let Err(retry_after) = self.rate.take(&request, Instant::now()) {
-            return refuse("rate", AssistError::TooMany { retry_after });
+            return refuse("rate", AssistRefusal::TooMany { retry_after_s: retry_after.as_secs().saturating_add(1) });
         }
         let (answers, mut inbox) = mpsc::channel(2);
         let arrival = Arrival::assist(door, request, clock.now(), ReplyTo { answers, ticket: 0 });
@@ -103,7 +81,7 @@ impl AssistSubmitter {
                 let door_told = for_door && registry.tell(&door, decision.to_json().into());
                 Ok(AssistOutcome { decision: *decision, door_told })
             }
-            _ => refuse("unavailable", AssistError::Unavailable),
+            _ => refuse("unavailable", AssistRefusal::Unavailable),
         }
     }
 }

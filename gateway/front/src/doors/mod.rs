@@ -54,7 +54,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use self::assists::{AssistError, AssistOutcome, AssistRoute, AssistSubmitter};
+pub use self::assists::{AssistRoute, AssistSubmitter};
 pub use self::config::Config;
 pub use self::context::FrontContext;
 pub use self::door_record::DoorPresence;

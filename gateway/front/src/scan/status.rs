@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use access::Occupancy;
-use base::status::{Percentiles, ScanFigures};
 use hdrhistogram::Histogram as Latencies;
+use protocol::api::{Percentiles, ScanStatus};
 use protocol::{DoorId, Event, Instant, Subject};
 
 use super::state::State;
@@ -94,12 +94,12 @@ impl SpineStatus {
     }
 
     /// Rates and latencies as of `now`; `waiting` scans are in the queue.
-    pub fn scans(&self, waiting: usize, now: Instant) -> ScanFigures {
+    pub fn scans(&self, waiting: usize, now: Instant) -> ScanStatus {
         self.with(|inner| {
             let second = now.unix_ms().div_euclid(1000);
             let recent = inner.seconds.iter().filter(|(at, _)| *at < second && *at >= second - RATE_SECONDS as i64);
             let per_second = recent.map(|(_, count)| *count).sum::<u64>() as f64 / RATE_SECONDS as f64;
-            ScanFigures { kept: inner.kept, per_second, latency_ms: inner.percentiles(now), waiting: waiting as u64 }
+            ScanStatus { kept: inner.kept, per_second, latency_ms: inner.percentiles(now), waiting: waiting as u64 }
         })
     }
 

@@ -157,7 +157,7 @@ proptest! {
         let query = ContactQuery {
             threshold_minutes: threshold,
             scope: if around { Scope::Around } else { Scope::Innermost },
-            depth: Depth::Second,
+            generations: Generations::Second,
             ..ContactQuery::new(person(0), begin, plus_ms(begin, length * MINUTE_MS))
         };
         let found: BTreeMap<(u8, String, String), Met> = contacts(&query, &everybody, &rules).into_iter().map(|contact| {

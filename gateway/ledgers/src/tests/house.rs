@@ -382,7 +382,7 @@ pub fn compare(views: &Views, past: &Past, rules: &Rules, ask: &Question) -> Res
         let query = ContactQuery {
             threshold_minutes: ask.threshold,
             scope: if ask.around { Scope::Around } else { Scope::Innermost },
-            depth: if ask.second { Depth::Second } else { Depth::First },
+            generations: if ask.second { Generations::Second } else { Generations::First },
             ..ContactQuery::new(who, past.at(ask.from), past.at(ask.from + ask.length))
         };
         prop_assert_eq!(answered(|| views.contacts(&query, now)), contacts(&query, &everybody, rules));

@@ -1,6 +1,7 @@
 //! What the gateway's own types write is what the tables read.
 
 use jiff::civil::date;
+use protocol::api;
 use protocol::{
     AssistAction, AssistRecord, ClockQuality, CredentialHash, Direction, Event, Instant, MalformedScan, Mode, Outcome,
     ScanId, ScanRecord, Sealed, Subject, Text, Verdict, Via,
@@ -9,7 +10,8 @@ use serde_json::json;
 
 use super::{Canned, Fake};
 use ledgers::{
-    Attendance, Bounds, Contact, Encounter, Evidence, Flags, Grade, Occupancy, OpdSummary, Person, Presence, Present,
+    Attendance, AttendanceFlags, AttendanceSession, Bounds, Contact, Encounter, Evidence, Grade, Occupancy, Person,
+    Present,
 };
 
 fn at(text: &str) -> Instant {
@@ -24,7 +26,7 @@ fn text() -> Text {
 fn views_are_read() {
     let (came, left) = (at("2026-11-22T23:30:00Z"), at("2026-11-23T08:00:00Z"));
     let person = Person::new("C-0001");
-    let session = Presence { from: came, from_seen: true, to: left, evidence: Evidence::Inside };
+    let session = AttendanceSession { from: came, from_seen: true, to: left, evidence: Evidence::Inside };
     let attendance = Attendance {
         person: person.clone(),
         day: date(2026, 11, 23),
@@ -37,7 +39,7 @@ fn views_are_read() {
         worked_minutes_by_rule: 510,
         late_minutes: None,
         early_minutes: None,
-        flags: Flags::default(),
+        flags: AttendanceFlags::default(),
     };
     let encounter = Encounter {
         from: came,
@@ -62,13 +64,15 @@ fn views_are_read() {
     let since = Bounds { earliest: came, latest: came };
     let present = Present { person, zone: "hall".into(), since, evidence: Evidence::Rule, event: None };
     let occupancy = Occupancy { zone: "hall".into(), capacity: None, people: 1, weak: 0 };
-    let total = OpdSummary { staff: 4, came: 1, ..OpdSummary::default() };
+    let total = api::OpdSummary { staff: 4, came: 1, ..api::OpdSummary::default() };
     let body = |body: serde_json::Value| Canned::json(&body.to_string());
     let gateway = Fake::new([
-        body(json!({ "from": "2026-11-23", "to": "2026-11-23", "rows": [attendance] })),
-        body(json!({ "person": "C-0001", "from": came, "to": left, "minutes": 15, "contacts": [contact] })),
-        body(json!({ "at": came, "people": [present] })),
-        body(json!({ "at": came, "zones": [occupancy] })),
+        body(json!({ "from": "2026-11-23", "to": "2026-11-23", "rows": [attendance.into_row(None, None)] })),
+        body(
+            json!({ "person": "C-0001", "from": came, "to": left, "minutes": 15, "contacts": [api::Contact::from(contact)] }),
+        ),
+        body(json!({ "at": came, "people": [present.into_person_inside(None, None)] })),
+        body(json!({ "at": came, "zones": [api::ZoneOccupancy::from(occupancy)] })),
         body(json!({ "days": [{ "day": "2026-11-23", "opds": [total], "total": total }] })),
     ]);
     for (line, row) in [

@@ -2,10 +2,10 @@
 
 use super::{Canned, Fake};
 
-const SCANNED: &str = r#"{"number":9,"door":"main-in","received_at":"2026-11-22T23:31:04Z","decided_at":"2026-11-22T23:31:04Z","subject":{"scan":{"epoch":1,"seq":4,"scanned_at":"2026-11-22T23:31:03Z","direction":"in","credential":"00","clock":"good"}},"verdict":{"outcome":"recorded","open":true,"reason":"granted","mode":"observe","would_be":"denied","person":"C-0001","policies":[],"zone":"main"}}"#;
-const ERASED: &str = r#"{"number":10,"door":"main-out","decided_at":"2026-11-22T23:32:00Z","subject":{"scan":{"direction":"out"}},"verdict":{"outcome":"recorded","reason":"exit"},"erased":true}"#;
-const SAID: &str = r#"{"number":11,"door":"main-in","decided_at":"2026-11-22T23:33:00Z","subject":{"assist":{"action":"admit","direction":"in","person":"C-0002"}},"verdict":{"outcome":"granted","reason":"helper"}}"#;
-const MALFORMED: &str = r#"{"number":12,"door":"main-in","decided_at":"2026-11-22T23:34:00Z","subject":{"malformed":{"payload_bytes":3}},"verdict":{"outcome":"denied","reason":"malformed"}}"#;
+const SCANNED: &str = r#"{"number":9,"door":"main-in","received_at":"2026-11-22T23:31:04Z","decided_at":"2026-11-22T23:31:04Z","subject":{"scan":{"epoch":1,"seq":4,"scanned_at":"2026-11-22T23:31:03Z","direction":"in","credential":"00000000000000000000000000000000","clock":"good"}},"verdict":{"outcome":"recorded","open":true,"reason":"granted","text":{"id":"","en":""},"mode":"observe","would_be":"denied","person":"C-0001","policies":[],"zone":"main"}}"#;
+const ERASED: &str = r#"{"number":10,"door":"main-out","received_at":"2026-11-22T23:32:00Z","decided_at":"2026-11-22T23:32:00Z","subject":{"scan":{"epoch":1,"seq":5,"scanned_at":"2026-11-22T23:32:00Z","direction":"out","credential":"00000000000000000000000000000000","clock":"good"}},"verdict":{"outcome":"recorded","open":true,"reason":"exit","text":{"id":"","en":""},"mode":"enforce","policies":[]},"erased":true}"#;
+const ASSISTED: &str = r#"{"number":11,"door":"main-in","received_at":"2026-11-22T23:33:00Z","decided_at":"2026-11-22T23:33:00Z","subject":{"assist":{"action":"admit","helper":"Contoh","reason":"forgot","direction":"in","person":"C-0002","device":"desk","via":"http"}},"verdict":{"outcome":"granted","open":true,"reason":"helper","text":{"id":"","en":""},"mode":"enforce","policies":[]}}"#;
+const MALFORMED: &str = r#"{"number":12,"door":"main-in","received_at":"2026-11-22T23:34:00Z","decided_at":"2026-11-22T23:34:00Z","subject":{"malformed":{"payload_bytes":3}},"verdict":{"outcome":"denied","open":false,"reason":"malformed","text":{"id":"","en":""},"mode":"enforce","policies":[]}}"#;
 
 fn page(lines: &[&str], last: u64, more: bool) -> Canned {
     let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
@@ -14,8 +14,11 @@ fn page(lines: &[&str], last: u64, more: bool) -> Canned {
 
 #[test]
 fn pages_make_one_table() {
-    let gateway =
-        Fake::new([page(&[SCANNED], 9, true), page(&[], 9_000, true), page(&[ERASED, SAID, MALFORMED], 9_012, false)]);
+    let gateway = Fake::new([
+        page(&[SCANNED], 9, true),
+        page(&[], 9_000, true),
+        page(&[ERASED, ASSISTED, MALFORMED], 9_012, false),
+    ]);
     assert_eq!(
         gateway.gapura("events --after 3").well(),
         "\
@@ -45,7 +48,7 @@ fn filters_are_asked_for_and_lines_passed_through_as_they_are() {
                 --outcome denied --reason no-badge --purpose a_case --json";
     assert_eq!(gateway.gapura(line).well(), format!("{SCANNED}\n"));
     let asked = "GET /api/v1/events?person=C-0001&door=main-in&zone=main&from=2026-11-22T16%3A00%3A00.000Z\
-                 &to=2026-11-23T01%3A00%3A00.000Z&outcome=denied&reason=no-badge&purpose=a+case&after=0&limit=1000";
+                 &to=2026-11-23T01%3A00%3A00.000Z&outcome=denied&reason=no-badge&after=0&limit=1000&purpose=a+case";
     assert_eq!(gateway.asked(), [asked]);
 }
 

@@ -123,6 +123,13 @@ impl Canned {
         Self { status: StatusCode::from_u16(status).unwrap(), headers: Vec::new(), body }
     }
 
+    /// What a token of another role than these is answered.
+    fn forbidden(detail: &str, roles: &[&str]) -> Self {
+        let title = "Not for this access token";
+        let body = serde_json::json!({ "title": title, "status": 403, "detail": detail, "roles": roles }).to_string();
+        Self { status: StatusCode::FORBIDDEN, headers: Vec::new(), body }
+    }
+
     fn with(mut self, name: &'static str, value: &str) -> Self {
         self.headers.push((HeaderName::from_static(name), value.into()));
         self

@@ -14,7 +14,7 @@ fn audit_records_are_shown_with_those_that_were_refused() {
         r#"{"number":6,"at":"2026-11-23T01:02:00Z","token":"dpo","role":"privacy-officer","what":"privacy-delete","query":"","status":100}"#,
         "\n"
     );
-    let page = |more: &str| Canned::json(lines).with("gapura-last-look", "6").with("gapura-more", more);
+    let page = |more: &str| Canned::json(lines).with("gapura-last-record", "6").with("gapura-more", more);
     let gateway = Fake::new([page("true"), Canned::json("").with("gapura-more", "false"), Canned::json(lines)]);
     let line = "privacy audit --token desk --person C-0001 --from 2026-11-23 --to 2026-11-23 --after 3";
     assert_eq!(
@@ -28,7 +28,7 @@ RECORD  TIME                 TOKEN   ROLE             WHAT             PERSON  P
 3 records
 "
     );
-    let asked = "GET /api/v1/privacy/looks?token=desk&person=C-0001&from=2026-11-22T16%3A00%3A00.000Z\
+    let asked = "GET /api/v1/privacy/audit?token=desk&person=C-0001&from=2026-11-22T16%3A00%3A00.000Z\
                  &to=2026-11-23T16%3A00%3A00.000Z";
     assert_eq!(gateway.asked(), [format!("{asked}&after=3&limit=1000"), format!("{asked}&after=6&limit=997")]);
     assert_eq!(gateway.gapura("privacy audit --json").well(), lines);
@@ -37,7 +37,7 @@ RECORD  TIME                 TOKEN   ROLE             WHAT             PERSON  P
 #[test]
 fn everything_about_a_person_is_an_overview_or_a_file() {
     let everything = r#"{"person":"C-0001","directory":{"class":"asn","valid_from":"2026-01-01T00:00:00Z","groups":["a","b"]},
-        "restriction":null,"events":[{},{}],"attendance":[{}],"looks":[]}"#;
+        "restriction":null,"events":[{},{}],"attendance":[{}],"audit":[]}"#;
     let gateway = Fake::new([Canned::json(everything), Canned::json(everything)]);
     assert_eq!(
         gateway.gapura("privacy export C-0001 --purpose her_request").well(),
@@ -49,7 +49,7 @@ directory groups              a, b
 restriction                   none
 events                        2 records
 attendance                    1 record
-looks                         0 records
+audit                         0 records
 
 the whole: with --out FILE, or --json
 "
@@ -82,7 +82,7 @@ fn a_restriction_is_set_and_lifted() {
 
 #[test]
 fn an_erasure_wants_the_id_typed_again() {
-    let erased = r#"{"person":"C-0001","keys_destroyed":3,"views_rows":40,"directory_removed":true}"#;
+    let erased = r#"{"person":"C-0001","keys_destroyed":3,"ledger_rows":40,"directory_removed":true}"#;
     let gateway = Fake::new([Canned::json(erased)]);
     let line = "privacy erase C-0001 --purpose her_request";
     let told = gateway.gapura_typing(line, Some("C-0002\n"));
@@ -95,7 +95,7 @@ fn an_erasure_wants_the_id_typed_again() {
     assert_eq!(told.ended, Ok(()));
     assert_eq!(
         told.out,
-        "C-0001: erased\nkeys destroyed                3\nviews rows                    40\ndirectory removed             yes\n"
+        "C-0001: erased\nkeys destroyed                3\nledger rows                   40\ndirectory removed             yes\n"
     );
     assert_eq!(gateway.asked(), ["DELETE /api/v1/privacy/people/C-0001?purpose=her+request"]);
 }
@@ -121,18 +121,18 @@ fn no_other_path_is_reached_by_an_id() {
 
 #[test]
 fn retention_shows_days_and_the_last_run() {
-    let purposes = r#"{"purposes":[{"purpose":"events","days":90},{"purpose":"looks","days":730}],"last_run":"#;
+    let purposes = r#"{"purposes":[{"purpose":"events","days":90},{"purpose":"audit","days":730}],"last_run":"#;
     let never = Canned::json(&format!("{purposes}null}}"));
     let ran =
-        Canned::json(&format!(r#"{purposes}{{"at":"2026-11-23T01:00:00Z","removed":{{"events":7,"looks":0}}}}}}"#));
+        Canned::json(&format!(r#"{purposes}{{"at":"2026-11-23T01:00:00Z","removed":{{"events":7,"audit":0}}}}}}"#));
     let gateway = Fake::new([never, ran]);
-    let table = "KEPT FOR  DAYS\nevents      90\nlooks      730\n\n";
+    let table = "KEPT FOR  DAYS\nevents      90\naudit      730\n\n";
     assert_eq!(gateway.gapura("privacy retention").well(), format!("{table}nothing was deleted yet\n"));
     assert_eq!(
         gateway.gapura("privacy retention").well(),
         format!(
             "{table}last run at                   2026-11-23 09:00:00 +08:00\n\
-             last run removed events       7\nlast run removed looks        0\n"
+             last run removed events       7\nlast run removed audit        0\n"
         )
     );
     assert_eq!(gateway.asked(), ["GET /api/v1/privacy/retention"; 2]);

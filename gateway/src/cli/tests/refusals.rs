@@ -12,13 +12,13 @@ fn a_refusal_is_one_line_with_what_to_do() {
     for (line, canned, told) in [
         (
             "presence --people",
-            Canned::problem(403, "Not for this access token", detail),
+            Canned::forbidden(detail, &["operator", "admin"]),
             "403 Forbidden: Not for this access token: the token desk has the role viewer, which may not do this; it takes a \
              token with the role operator or admin, as `gapura token add NAME --role operator` makes one",
         ),
         (
             "presence",
-            Canned::problem(403, "Not for this access token", detail),
+            Canned::forbidden(detail, &["viewer", "operator", "attendance", "tracer", "privacy-officer", "admin"]),
             "403 Forbidden: Not for this access token: the token desk has the role viewer, which may not do this; it takes a \
              token with the role viewer, operator, attendance, tracer, privacy-officer or admin, as `gapura token add NAME \
              --role viewer` makes one",

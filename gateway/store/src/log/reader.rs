@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::segment::{Seal, Segment};
 use super::store::{CHECKPOINTS, CURSORS, QUARANTINE, SEGMENTS, Store, damaged, folder_of, reading};
 use super::{LogError, Quarantined};
-use base::status::{LogFigures, Problem, Severity};
+use protocol::api::{LogStatus, Problem, Severity};
 
 /// Segments that a long walk looks at in one transaction.
 pub(super) const WALK_SEGMENTS: usize = 64;
@@ -277,8 +277,8 @@ impl LogReader {
     }
 
     /// What IT sees of the log. A figure that the system does not give is 0.
-    pub fn figures(&self) -> LogFigures {
-        LogFigures {
+    pub fn figures(&self) -> LogStatus {
+        LogStatus {
             last_event: self.last_event(),
             file_bytes: std::fs::metadata(&self.store.path).map_or(0, |file| file.len()),
             disk_free_bytes: disk_free_bytes(&self.store.path).unwrap_or(0),
@@ -295,8 +295,8 @@ impl LogReader {
     /// What is wrong with the log, the worst first.
     pub fn problems(&self, now: Instant) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let mut add = |severity, what, message: String, since| {
-            problems.push(Problem { severity, what, message, since });
+        let mut add = |severity, what: &str, message: String, since| {
+            problems.push(Problem { severity, what: what.into(), message, since });
         };
         if let Some(since) = self.store.failing_since.get() {
             let message = "commits to the log fail; check the disk and its free space";

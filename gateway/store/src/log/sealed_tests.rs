@@ -7,7 +7,7 @@ use super::segment::{Seal, seal};
 use super::store::SEGMENTS;
 use super::{Commit, Config, Log, LogError, LogReader, Metrics};
 use crate::vault::{Vault, VaultError};
-use base::status::Severity;
+use protocol::api::Severity;
 
 const CREDENTIAL: CredentialHash = CredentialHash(*b"CREDENTIAL-HASH-");
 const PASS: CredentialHash = CredentialHash(*b"HASH-OF-THE-PASS");
@@ -208,7 +208,7 @@ fn a_log_whose_vault_was_lost_works_and_says_so() {
     drop(log);
     let is_said = |reader: &LogReader| {
         let problems = reader.problems(clock().now());
-        problems.iter().any(|problem| (problem.severity, problem.what) == (Severity::Warning, "vault"))
+        problems.iter().any(|problem| (problem.severity, problem.what.as_str()) == (Severity::Warning, "vault"))
     };
     disk.vault = Vault::in_memory().unwrap();
     let (mut log, reader) = disk.open().unwrap();

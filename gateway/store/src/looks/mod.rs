@@ -27,8 +27,8 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 use self::store::Store;
-use base::status::{Problem, Severity};
 use base::tokens::TokenRole;
+use protocol::api::{Problem, Severity};
 
 /// Longest query that is kept, in characters; what is longer is cut.
 pub const QUERY_CHARS_MAX: usize = 512;
@@ -224,7 +224,15 @@ impl Looks {
     pub fn problem(&self) -> Option<Problem> {
         let (since, error) = self.store.failing()?;
         let message = format!("nothing personal is shown over HTTP, because looks cannot be recorded: {error}");
-        Some(Problem { severity: Severity::Warning, what: "looks", message, since })
+        Some(Problem { severity: Severity::Warning, what: "looks".into(), message, since })
+    }
+
+    /// Number of the newest look, also when it has expired since; 0 where there was none yet. Blocks.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn last(&self) -> Result<u64, LooksError> {
+        self.store.last()
     }
 
     /// Looks that come after the number `after`, at most `limit` of them. Blocks.

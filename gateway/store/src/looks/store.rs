@@ -154,6 +154,15 @@ impl Store {
         Ok(Ok(number))
     }
 
+    pub(super) fn last(&self) -> Result<u64, LooksError> {
+        self.noticing(|| {
+            let transaction = self.begin_read()?;
+            let expired = transaction.open_table(EXPIRED).map_err(database)?;
+            let table = transaction.open_table(LOOKS).map_err(database)?;
+            Ok(tail(&table, &expired)?.number)
+        })
+    }
+
     pub(super) fn list(&self, filter: &Filter, after: u64, limit: usize) -> Result<Page, LooksError> {
         self.noticing(|| {
             let transaction = self.begin_read()?;

@@ -1,221 +1,404 @@
-//! What is said of each operation: what it is for, its parameters, its answer.
+//! What is said of each operation: what it is for, its parameters, its body, its answers.
+
+use protocol::api;
+
+use super::schema::{Kind, Parameters, Schemas, no_parameters, of, parameters};
 
 /// One method of one path.
 pub(super) struct Operation {
     pub(super) method: &'static str,
     pub(super) path: &'static str,
+    /// What generated clients call it.
+    pub(super) id: &'static str,
+    pub(super) tag: &'static str,
     pub(super) summary: &'static str,
-    pub(super) parameters: &'static [Parameter],
+    pub(super) description: &'static str,
+    pub(super) parameters: Parameters,
     /// What its body is, where it has one.
-    pub(super) body: Option<&'static str>,
-    /// The status of a good answer, what it is, and its types.
-    pub(super) answer: (&'static str, &'static str, &'static [&'static str]),
+    pub(super) body: Option<(&'static str, Schemas)>,
+    /// The good answers.
+    pub(super) answers: &'static [Answer],
     /// How it may be refused, beside how all are.
-    pub(super) refusals: &'static [(&'static str, &'static str)],
+    pub(super) refusals: &'static [(u16, &'static str)],
 }
 
-/// A parameter of the query.
-pub(super) struct Parameter {
+/// A good answer.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) description: &'static str,
+    /// Its types; none where it has no body.
+    pub(super) content: &'static [(&'static str, Kind)],
+    pub(super) headers: &'static [Header],
+}
+
+/// A header of an answer.
+#[derive(Clone, Copy)]
+pub(super) struct Header {
     pub(super) name: &'static str,
     pub(super) description: &'static str,
-    pub(super) schema: Schema,
-    pub(super) required: bool,
+    pub(super) schema: Schemas,
 }
 
-/// What a parameter may be.
-#[derive(Clone, Copy)]
-pub(super) enum Schema {
-    Text,
-    Day,
-    Moment,
-    /// From the first to the second.
-    Whole(u64, u64),
-    OneOf(&'static [&'static str]),
-    Switch,
+/// Every tag, with what it stands for.
+pub(super) const TAGS: [(&str, &str); 9] = [
+    (HEALTH, "How the gateway is, for people and monitoring"),
+    (PAGE, "The status page"),
+    (EVENTS, "What the log holds"),
+    (DOORS, "What is done at a door"),
+    (DIRECTORY, "The people who are known"),
+    (POLICY, "What decides"),
+    (PRESENCE, "Who is where"),
+    (ATTENDANCE, "Who came to work when"),
+    (PRIVACY, "Contacts, a person's rights, and the audit trail"),
+];
+
+const HEALTH: &str = "health";
+const PAGE: &str = "page";
+const EVENTS: &str = "events";
+const DOORS: &str = "doors";
+const DIRECTORY: &str = "directory";
+const POLICY: &str = "policy";
+const PRESENCE: &str = "presence";
+const ATTENDANCE: &str = "attendance";
+const PRIVACY: &str = "privacy";
+
+const CSV: (&str, Kind) = ("text/csv", Kind::Text);
+const NO_PERSON: (u16, &str) = (404, "Nobody of this id is known");
+const NO_DOOR_OR_ZONE: (u16, &str) = (404, "No such door, or zone: which, and which there are");
+const PAGE_CONFLICT: (u16, &str) = (409, "`to` does not come after `from`, or `after` is beyond the end");
+const DAYS_CONFLICT: (u16, &str) =
+    (409, "`to` is before `from`, there are more than 92 days between them, or `from` is before what is kept");
+
+const THROUGH: Header =
+    Header { name: api::THROUGH, description: "Number of the last event that the answer reflects", schema: of::<u64> };
+const BEHIND: Header = Header {
+    name: api::BEHIND,
+    description: "How many events of the log the answer does not reflect yet",
+    schema: of::<u64>,
+};
+const MORE: Header = Header { name: api::MORE, description: "Whether there may be another page", schema: of::<bool> };
+const OF_LEDGERS: &[Header] = &[THROUGH, BEHIND];
+
+const fn last(name: &'static str, description: &'static str) -> Header {
+    Header { name, description, schema: of::<u64> }
 }
-
-const JSON: &[&str] = &["application/json"];
-const LINES: &[&str] = &["application/x-ndjson"];
-const NO_PERSON: (&str, &str) = ("404", "Nobody of this id is known");
-
-const PURPOSE: Parameter = may("purpose", "Why you look, 1 to 200 characters; recorded", Schema::Text);
-const PURPOSE_NEEDED: Parameter = Parameter { required: true, ..PURPOSE };
-const PERSON: Parameter = may("person", "A person's id, or ~ and the hash of an unknown credential", Schema::Text);
-const FROM_DAY: Parameter = may("from", "The first day in the site's time zone; today if absent", Schema::Day);
-const TO_DAY: Parameter = may("to", "The last day, at most 92 days in all; `from` if absent", Schema::Day);
-const FROM: Parameter = may("from", "Not before this moment", Schema::Moment);
-const TO: Parameter = may("to", "Before this moment", Schema::Moment);
-const LIMIT: Parameter = may("limit", "Most rows of the answer; 1000 if absent", Schema::Whole(1, 10_000));
-const AFTER: Parameter =
-    may("after", "Behind this number: where the page before has ended; 0 if absent", Schema::Whole(0, u64::MAX));
 
 /// Every operation.
 pub(super) const OPERATIONS: [Operation; 28] = [
-    get("/", "The status page", &[], &["text/html"]),
-    get("/page.css", "Its style", &[], &["text/css"]),
-    get("/page.js", "Its script", &[], &["text/javascript"]),
-    get("/icon.svg", "Its icon", &[], &["image/svg+xml"]),
-    get("/livez", "Whether the process runs", &[], &["text/plain"]),
+    get("/", "showPage", PAGE, "The status page", &[good(&[("text/html", Kind::Text)])]),
+    get("/page.css", "showPageStyle", PAGE, "Its style", &[good(&[("text/css", Kind::Text)])]),
+    get("/page.js", "showPageScript", PAGE, "Its script", &[good(&[("text/javascript", Kind::Text)])]),
+    get("/icon.svg", "showPageIcon", PAGE, "Its icon", &[good(&[("image/svg+xml", Kind::Text)])]),
+    get("/livez", "checkLiveness", HEALTH, "Whether the process runs", &[good(&[("text/plain", Kind::Text)])]),
+    Operation {
+        description: "503 with the reasons where it does not. JSON with `Accept: application/json`, else a line for each \
+                      problem.",
+        parameters: parameters::<api::ReadinessQuery>,
+        ..get("/readyz", "checkReadiness", HEALTH, "Whether the gateway does its work", &[good(READINESS)])
+    },
     get(
-        "/readyz",
-        "Whether the gateway does its work: 503 with the reasons where it does not",
-        &[may("verbose", "Warnings too", Schema::Switch)],
-        &["text/plain", "application/json"],
+        "/metrics",
+        "readMetrics",
+        HEALTH,
+        "Every metric, in OpenMetrics",
+        &[good(&[("application/openmetrics-text", Kind::Text)])],
     ),
-    get("/metrics", "Every metric, in OpenMetrics", &[], &["application/openmetrics-text"]),
-    get("/api/openapi.json", "This document", &[], JSON),
-    get("/api/v1/status", "The whole gateway at this moment", &[], JSON),
     get(
-        "/api/v1/events",
-        "Events that fit, a page at a time: `gapura-last-event` is where the next one goes on, `gapura-more` whether there \
-         may be one. A page may be empty and have more behind it. `purpose` is needed with `person`",
-        &[
-            PERSON,
-            may("door", "At this door", Schema::Text),
-            may("zone", "At doors into this zone", Schema::Text),
-            FROM,
-            TO,
-            may(
-                "outcome",
-                "What the door was answered",
-                Schema::OneOf(&["granted", "denied", "assist", "recorded", "unavailable"]),
-            ),
-            may("reason", "Why, as a stable word", Schema::Text),
-            AFTER,
-            LIMIT,
-            PURPOSE,
+        "/api/openapi.json",
+        "readApiDescription",
+        HEALTH,
+        "This document",
+        &[good(&[("application/json", Kind::AnyObject)])],
+    ),
+    get(
+        "/api/v1/status",
+        "readStatus",
+        HEALTH,
+        "The whole gateway at this moment",
+        &[good(&[("application/json", Kind::Json(of::<api::SiteStatus>))])],
+    ),
+    Operation {
+        description: "A page at a time: where the page has ended, and whether there may be another, stands in the headers, and \
+                      with `format=json` in the body too. A page may be empty and have more behind it.",
+        parameters: parameters::<api::EventsQuery>,
+        refusals: &[NO_DOOR_OR_ZONE, PAGE_CONFLICT],
+        ..get(
+            "/api/v1/events",
+            "listEvents",
+            EVENTS,
+            "Events that fit",
+            &[Answer {
+                headers: &[
+                    last(api::LAST_EVENT, "Number of the last event that was looked at: `after` of the next page"),
+                    MORE,
+                ],
+                ..good(&[
+                    ("application/x-ndjson", Kind::Lines(of::<protocol::Event>)),
+                    ("application/json", Kind::Json(of::<api::EventPage>)),
+                ])
+            }],
+        )
+    },
+    Operation {
+        body: Some(("What the helper does, and why", of::<protocol::Assist>)),
+        refusals: &[
+            (404, "No such door"),
+            (409, "`epoch` without `seq`, or the other way round"),
+            (429, "Too many requests of this helper"),
         ],
-        LINES,
-    ),
-    Operation {
-        body: Some("What the helper says"),
-        refusals: &[("404", "No such door"), ("429", "Too many words of this helper")],
-        ..operation("POST", "/api/v1/doors/{door}/assist", "A helper's word: somebody is let through, or not")
-    },
-    get(
-        "/api/v1/people",
-        "The directory's people by id; `gapura-last-person` is where the next page goes on",
-        &[may("after", "Behind this id", Schema::Text), LIMIT],
-        LINES,
-    ),
-    Operation { refusals: &[NO_PERSON], ..get("/api/v1/people/{id}", "A person in the directory", &[], JSON) },
-    Operation {
-        body: Some("The person, in the fields that GET shows"),
-        refusals: &[("409", "A credential is somebody else's")],
-        ..operation("PUT", "/api/v1/people/{id}", "Puts a person into the directory, or changes one; 201 for a new one")
+        ..operation(
+            "POST",
+            "/api/v1/doors/{door}/assist",
+            "submitAssist",
+            DOORS,
+            "Lets a person through by hand, or not, on the record",
+            &[good(&[("application/json", Kind::Json(of::<api::AssistOutcome>))])],
+        )
     },
     Operation {
-        answer: NOTHING,
-        refusals: &[NO_PERSON],
-        ..operation("DELETE", "/api/v1/people/{id}", "Takes a person out of the directory; the log still tells of them")
+        parameters: parameters::<api::PeopleQuery>,
+        ..get(
+            "/api/v1/people",
+            "listPeople",
+            DIRECTORY,
+            "The directory's people by id, a page at a time",
+            &[Answer {
+                headers: &[Header {
+                    name: api::LAST_PERSON,
+                    description: "Id of the last of them, empty where there is none: `after` of the next page",
+                    schema: of::<String>,
+                }],
+                ..good(&[
+                    ("application/x-ndjson", Kind::Lines(of::<api::PersonRecord>)),
+                    ("application/json", Kind::Json(of::<api::PeoplePage>)),
+                ])
+            }],
+        )
     },
-    get("/api/v1/policy", "The policy set in force, and its candidate", &[], JSON),
+    Operation {
+        refusals: &[(404, "No such person in the directory")],
+        ..get("/api/v1/people/{id}", "readPerson", DIRECTORY, "A person in the directory", &[good(PERSON)])
+    },
+    Operation {
+        description: "In force when it is answered.",
+        body: Some(("The person", of::<api::PersonRecord>)),
+        refusals: &[(409, "A credential is somebody else's, or something ends before it begins")],
+        ..operation(
+            "PUT",
+            "/api/v1/people/{id}",
+            "putPerson",
+            DIRECTORY,
+            "Puts a person into the directory, or changes one",
+            &[
+                Answer { description: "Was there already; as kept", ..good(PERSON) },
+                Answer { status: 201, description: "Is new; as kept", ..good(PERSON) },
+            ],
+        )
+    },
+    Operation {
+        description: "The log still tells of them.",
+        refusals: &[(404, "No such person in the directory")],
+        ..operation(
+            "DELETE",
+            "/api/v1/people/{id}",
+            "removePerson",
+            DIRECTORY,
+            "Takes a person out of the directory",
+            NOTHING,
+        )
+    },
     get(
-        "/api/v1/policy/shadow",
-        "What the candidate would have changed",
-        &[may("since", "Since this moment; seven days if absent", Schema::Moment)],
-        JSON,
-    ),
-    get("/api/v1/presence", "How full each zone is", &[], JSON),
-    get(
-        "/api/v1/presence/people",
-        "Everybody who may be inside; in HTML, the list for an evacuation, to print",
-        &[
-            may("zone", "In this zone and the zones in it", Schema::Text),
-            may("format", "json if absent", Schema::OneOf(&["json", "csv", "html"])),
-            PURPOSE,
-        ],
-        &["application/json", "text/csv", "text/html"],
+        "/api/v1/policy",
+        "readPolicy",
+        POLICY,
+        "The policy set in force, and its candidate",
+        &[good(&[("application/json", Kind::Json(of::<api::PolicyStatus>))])],
     ),
     Operation {
-        refusals: &[NO_PERSON],
+        parameters: parameters::<api::ShadowQuery>,
+        ..get(
+            "/api/v1/policy/shadow",
+            "compareCandidate",
+            POLICY,
+            "What the candidate would have changed",
+            &[good(&[("application/json", Kind::Json(of::<api::ShadowReport>))])],
+        )
+    },
+    get(
+        "/api/v1/presence",
+        "readPresence",
+        PRESENCE,
+        "How full each zone is",
+        &[of_ledgers(&[("application/json", Kind::Json(of::<api::ZonePresence>))])],
+    ),
+    Operation {
+        description: "In HTML, the list for an evacuation, to print.",
+        parameters: parameters::<api::PeopleInsideQuery>,
+        refusals: &[(404, "No such zone: which, and which there are")],
+        ..get(
+            "/api/v1/presence/people",
+            "listPeopleInside",
+            PRESENCE,
+            "Everybody who may be inside",
+            &[of_ledgers(&[("application/json", Kind::Json(of::<api::PeopleInside>)), CSV, ("text/html", Kind::Text)])],
+        )
+    },
+    Operation {
+        parameters: parameters::<api::AttendanceQuery>,
+        refusals: &[(404, "Nobody of this id, or no such OPD, is known"), DAYS_CONFLICT],
         ..get(
             "/api/v1/attendance",
+            "listAttendance",
+            ATTENDANCE,
             "Who came to work when, by day and person",
-            &[
-                FROM_DAY,
-                TO_DAY,
-                PERSON,
-                may("opd", "Those of this OPD", Schema::Text),
-                may("format", "json if absent", Schema::OneOf(&["json", "ndjson", "csv"])),
-                PURPOSE,
-            ],
-            &["application/json", "application/x-ndjson", "text/csv"],
+            &[of_ledgers(&[
+                ("application/json", Kind::Json(of::<api::AttendanceTable>)),
+                ("application/x-ndjson", Kind::Lines(of::<api::AttendanceRow>)),
+                CSV,
+            ])],
         )
     },
-    get("/api/v1/attendance/summary", "The same added up by day and OPD, without names", &[FROM_DAY, TO_DAY], JSON),
     Operation {
-        refusals: &[NO_PERSON],
+        parameters: parameters::<api::SummaryQuery>,
+        refusals: &[DAYS_CONFLICT],
+        ..get(
+            "/api/v1/attendance/summary",
+            "summarizeAttendance",
+            ATTENDANCE,
+            "The same added up by day and OPD, without names",
+            &[of_ledgers(&[("application/json", Kind::Json(of::<api::AttendanceSummary>))])],
+        )
+    },
+    Operation {
+        parameters: parameters::<api::ContactsQuery>,
+        refusals: &[
+            NO_PERSON,
+            (
+                409,
+                "`to` does not come after `from`, `from` is before what is kept, the person's data are restricted, or there \
+                 are too many contacts to follow",
+            ),
+        ],
         ..get(
             "/api/v1/contacts",
+            "traceContacts",
+            PRIVACY,
             "Who shared a zone with a person, when, and how many minutes at least and at most",
-            &[
-                Parameter { required: true, ..PERSON },
-                Parameter { required: true, ..FROM },
-                Parameter { required: true, ..TO },
-                may(
-                    "minutes",
-                    "How many minutes within 24 hours make a contact; as configured if absent",
-                    Schema::Whole(1, 1_440),
-                ),
-                may("scope", "Which zones count; innermost if absent", Schema::OneOf(&["innermost", "around"])),
-                may("generations", "How far to go; 1 if absent", Schema::OneOf(&["1", "2"])),
-                may("format", "json if absent", Schema::OneOf(&["json", "csv", "svg"])),
-                PURPOSE_NEEDED,
-            ],
-            &["application/json", "text/csv", "image/svg+xml"],
+            &[of_ledgers(&[("application/json", Kind::Json(of::<api::Contacts>)), CSV, ("image/svg+xml", Kind::Text)])],
         )
     },
-    get(
-        "/api/v1/privacy/looks",
-        "Who has asked for whose data, when and why; `gapura-last-look` is where the next page goes on, `gapura-more` whether \
-         there may be one. Status 100 is a change that was about to be made; `erased`: whose and why cannot be told any \
-         more; `broken`: the record was changed by somebody",
-        &[may("token", "By the token of this name", Schema::Text), PERSON, FROM, TO, AFTER, LIMIT, PURPOSE],
-        LINES,
-    ),
     Operation {
-        refusals: &[NO_PERSON],
-        ..get("/api/v1/privacy/people/{id}", "Everything that is kept about a person", &[PURPOSE_NEEDED], JSON)
+        description: "A page at a time, as with events. Status 100 is a change that was about to be made; `erased`: whose and why \
+                      cannot be told any more; `broken`: the trail was changed by somebody.",
+        parameters: parameters::<api::AuditQuery>,
+        refusals: &[PAGE_CONFLICT],
+        ..get(
+            "/api/v1/privacy/audit",
+            "listAuditRecords",
+            PRIVACY,
+            "Who has asked for whose data, when and why",
+            &[Answer {
+                headers: &[
+                    last(api::LAST_RECORD, "Number of the last record that was looked at: `after` of the next page"),
+                    MORE,
+                ],
+                ..good(&[
+                    ("application/x-ndjson", Kind::Lines(of::<api::AuditRecord>)),
+                    ("application/json", Kind::Json(of::<api::AuditPage>)),
+                ])
+            }],
+        )
     },
     Operation {
-        parameters: &[PURPOSE_NEEDED, may("force", "Also while the person is inside", Schema::Switch)],
-        refusals: &[NO_PERSON, ("409", "The person is inside")],
+        parameters: parameters::<api::ExportQuery>,
+        refusals: &[NO_PERSON],
+        ..get(
+            "/api/v1/privacy/people/{id}",
+            "exportPerson",
+            PRIVACY,
+            "Everything that is kept about a person",
+            &[of_ledgers(&[("application/json", Kind::Json(of::<api::PersonExport>))])],
+        )
+    },
+    Operation {
+        description: "Destroys the keys of everything that tells of them.",
+        parameters: parameters::<api::EraseQuery>,
+        refusals: &[NO_PERSON, (409, "The person is inside")],
         ..operation(
             "DELETE",
             "/api/v1/privacy/people/{id}",
-            "Erases a person: destroys the keys of everything that tells of them",
+            "erasePerson",
+            PRIVACY,
+            "Erases a person",
+            &[good(&[("application/json", Kind::Json(of::<api::ErasedPerson>))])],
         )
     },
     Operation {
-        body: Some("`reason`: why, 1 to 200 characters"),
+        body: Some(("Why", of::<api::RestrictionRequest>)),
         refusals: &[NO_PERSON],
-        ..operation("PUT", "/api/v1/privacy/people/{id}/restriction", "Restricts what is done with a person's data")
+        ..operation(
+            "PUT",
+            "/api/v1/privacy/people/{id}/restriction",
+            "restrictPerson",
+            PRIVACY,
+            "Restricts what is done with a person's data",
+            &[good(&[("application/json", Kind::Json(of::<api::Restriction>))])],
+        )
     },
     Operation {
-        answer: NOTHING,
         refusals: &[NO_PERSON],
-        ..operation("DELETE", "/api/v1/privacy/people/{id}/restriction", "Lifts the restriction")
+        ..operation(
+            "DELETE",
+            "/api/v1/privacy/people/{id}/restriction",
+            "liftRestriction",
+            PRIVACY,
+            "Lifts the restriction",
+            NOTHING,
+        )
     },
-    get("/api/v1/privacy/retention", "For how long what is kept, and what was last taken away", &[], JSON),
+    get(
+        "/api/v1/privacy/retention",
+        "readRetention",
+        PRIVACY,
+        "For how long what is kept, and what was last taken away",
+        &[good(&[("application/json", Kind::Json(of::<api::Retention>))])],
+    ),
 ];
 
-const NOTHING: (&str, &str, &[&str]) = ("204", "Done", &[]);
+const PERSON: &[(&str, Kind)] = &[("application/json", Kind::Json(of::<api::PersonRecord>))];
 
-const fn operation(method: &'static str, path: &'static str, summary: &'static str) -> Operation {
-    Operation { method, path, summary, parameters: &[], body: None, answer: ("200", "Done", JSON), refusals: &[] }
+/// Also where it is refused because the gateway is not ready.
+pub(super) const READINESS: &[(&str, Kind)] =
+    &[("text/plain", Kind::Text), ("application/json", Kind::Json(of::<api::Readiness>))];
+
+const NOTHING: &[Answer] = &[Answer { status: 204, description: "Done", content: &[], headers: &[] }];
+
+const fn operation(
+    method: &'static str,
+    path: &'static str,
+    id: &'static str,
+    tag: &'static str,
+    summary: &'static str,
+    answers: &'static [Answer],
+) -> Operation {
+    let parameters: Parameters = no_parameters;
+    Operation { method, path, id, tag, summary, description: "", parameters, body: None, answers, refusals: &[] }
 }
 
 const fn get(
     path: &'static str,
+    id: &'static str,
+    tag: &'static str,
     summary: &'static str,
-    parameters: &'static [Parameter],
-    types: &'static [&'static str],
+    answers: &'static [Answer],
 ) -> Operation {
-    let answer = ("200", "What was asked for", types);
-    Operation { parameters, answer, ..operation("GET", path, summary) }
+    operation("GET", path, id, tag, summary, answers)
 }
 
-const fn may(name: &'static str, description: &'static str, schema: Schema) -> Parameter {
-    Parameter { name, description, schema, required: false }
+const fn good(content: &'static [(&'static str, Kind)]) -> Answer {
+    Answer { status: 200, description: "What was asked for", content, headers: &[] }
+}
+
+const fn of_ledgers(content: &'static [(&'static str, Kind)]) -> Answer {
+    Answer { headers: OF_LEDGERS, ..good(content) }
 }

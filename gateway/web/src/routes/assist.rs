@@ -1,48 +1,68 @@
-//! A helper's word: somebody is let through, or not, by hand.
+//! Assist requests: somebody is let through, or not, by hand.
 
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use protocol::api::AssistRefusal;
 use protocol::{Assist, DoorId, Fault};
 
-use super::{body, parameters};
-use crate::front::{Bearer, Front};
-use crate::problem::ProblemDetails;
+use super::level::Level;
+use super::{body, doors, parameters};
+use crate::AssistSubmission;
+use crate::bearer::Bearer;
+use crate::problem::Refusal;
+use crate::request_slots::Permit;
 use crate::route::Route;
-use crate::{NotSaid, Word};
+use crate::service::Service;
 
-pub(super) async fn assist(
-    State(front): State<Arc<Front>>,
+pub(super) async fn submit(
+    State(service): State<Arc<Service>>,
     Extension(Bearer(token)): Extension<Bearer>,
-    Path(door): Path<String>,
+    Extension(permit): Extension<Permit>,
+    Level(door): Level,
     uri: Uri,
     bytes: Bytes,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
-    let door: DoorId = door.parse().map_err(|_| ProblemDetails::no_such_door(&door))?;
+    let door: DoorId = match door.parse() {
+        Ok(door) => door,
+        Err(_) => return Err(unknown(&service, permit, door).await),
+    };
     if !token.may_act_at(&door) {
         return Err({
             let detail = format!("the token {} is not for the door {}", token.name, door);
-            front.forbid(&token, Route::assist, detail)
+            service.forbid(&token, Route::assist, detail, &[])
         });
     }
-    let assist = body::json::<Assist>(&bytes)?.check().map_err(|error| {
-        let problem = ProblemDetails::bad_body(error.message);
-        if error.fault == Fault::UnsupportedVersion { problem.at("v".into()) } else { problem }
-    })?;
-    let word = Word { door: door.clone(), assist, token: token.name.clone() };
-    match (front.sources.say)(word).await {
-        Ok(said) => {
-            let event = said.decision.event;
-            tracing::info!(target: "access", route = "assist", token = %token.name, %door, event, "a helper has spoken");
-            Ok(Json(said).into_response())
-        }
-        Err(NotSaid::UnknownDoor) => Err(ProblemDetails::no_such_door(door.as_str())),
-        Err(NotSaid::TooMany { retry_after_s }) => Err(ProblemDetails::too_many_words(retry_after_s)),
-        Err(NotSaid::Unavailable) => Err(ProblemDetails::not_kept()),
+    let assist = body::json::<Assist>(&bytes)?;
+    if assist.epoch.is_some() != assist.seq.is_some() {
+        return Err(Refusal::conflict("epoch and seq come together or not at all").at("seq".into()));
     }
+    let assist = assist.check().map_err(|error| {
+        let refusal = Refusal::bad_body(error.message);
+        if error.fault == Fault::UnsupportedVersion { refusal.at("v".into()) } else { refusal }
+    })?;
+    let submission = AssistSubmission { door: door.clone(), assist, token: token.name.clone() };
+    match (service.sources.assist)(submission).await {
+        Ok(outcome) => {
+            let event = outcome.decision.event;
+            let token = token.name.as_str();
+            tracing::info!(target: "access", route = "assist", token, %door, event, "an assist request was decided");
+            Ok(Json(outcome).into_response())
+        }
+        Err(AssistRefusal::UnknownDoor) => Err(unknown(&service, permit, door.to_string()).await),
+        Err(AssistRefusal::TooMany { retry_after_s }) => Err(Refusal::too_many_assists(retry_after_s)),
+        Err(AssistRefusal::Unavailable) => Err(Refusal::not_kept()),
+    }
+}
+
+/// There is no such door: which there are.
+async fn unknown(service: &Arc<Service>, permit: Permit, door: String) -> Refusal {
+    let service = Arc::clone(service);
+    let known = super::aside(permit, move || doors::names(&(service.sources.status)())).await;
+    known.map_or_else(|refusal| refusal, |known| Refusal::unknown_door(&door, known))
 }

@@ -9,38 +9,28 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use jiff::civil::Date;
-use serde::Serialize;
+use ledgers::Part;
+use protocol::api::{AttendanceFormat, AttendanceQuery, AttendanceRow, AttendanceSummary, SummaryQuery};
 
 use super::{aside, ledger, lines, parameters, query};
-use crate::front::{Front, Permit};
-use crate::problem::ProblemDetails;
-use crate::{Answer, AttendanceRequest, DaySummary, Document, LedgerError, Named, pieces};
-use ledgers::{Attendance, OpdSummary, Part};
-
-#[derive(Clone, Copy)]
-enum Format {
-    Json,
-    Lines,
-    Csv,
-}
+use crate::problem::Refusal;
+use crate::request_slots::Permit;
+use crate::service::Service;
+use crate::{Answer, AttendanceRequest, Document, LedgerError, pieces};
 
 pub(super) async fn attendance(
-    State(front): State<Arc<Front>>,
+    State(service): State<Arc<Service>>,
     Extension(permit): Extension<Permit>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
-    let known = ["from", "to", "person", "opd", "format", "purpose"];
-    let [from, to, person, opd, format, purpose] = parameters(&uri, &known)?.try_into().unwrap_or_default();
-    let formats = [("json", Format::Json), ("ndjson", Format::Lines), ("csv", Format::Csv)];
-    let format = query::choice("format", format, &formats)?.unwrap_or(Format::Json);
-    query::purpose_allowed(purpose)?;
-    let person = query::person(person)?;
+) -> Result<Response, Refusal> {
+    let AttendanceQuery { from, to, person, opd, format, .. } = read(&uri)?;
     let sending = permit.clone();
     let (first, mut sheets) = aside(permit, move || {
-        let (from, to) = query::days(from, to, today(&front))?;
-        let mut sheets = Sheets::new(front, format, &AttendanceRequest { from, to, person, opd });
+        let (from, to) = query::days(from, to, today(&service))?;
+        let request = AttendanceRequest { from, to, person, opd };
+        let mut sheets = Sheets::new(service, format.unwrap_or_default(), &request);
         let first = sheets.next()?;
-        Ok::<_, ProblemDetails>((first, sheets))
+        Ok::<_, Refusal>((first, sheets))
     })
     .await??;
     let Document { content_type, bytes } = first.value;
@@ -60,26 +50,42 @@ pub(super) async fn attendance(
 }
 
 pub(super) async fn summary(
-    State(front): State<Arc<Front>>,
+    State(service): State<Arc<Service>>,
     Extension(permit): Extension<Permit>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     let [from, to] = parameters(&uri, &["from", "to"])?.try_into().unwrap_or_default();
+    let SummaryQuery { from, to } = SummaryQuery { from: query::day("from", from)?, to: query::day("to", to)? };
     aside(permit, move || {
-        let (from, to) = query::days(from, to, today(&front))?;
-        let days = front.sources.ledgers.summary(from, to)?;
-        Ok(ledger(days.map(|days| {
-            let days: Vec<Day<'_>> = days.iter().map(Day::of).collect();
-            Json(Days { days }).into_response()
-        })))
+        let (from, to) = query::days(from, to, today(&service))?;
+        let days = service.sources.ledgers.summary(from, to)?;
+        Ok(ledger(days.map(|days| Json(AttendanceSummary { days }).into_response())))
     })
     .await?
 }
 
+/// Longest name of an OPD in a query, in characters.
+const OPD_CHARS_MAX: usize = 64;
+
+fn read(uri: &Uri) -> Result<AttendanceQuery, Refusal> {
+    let known = ["from", "to", "person", "opd", "format", "purpose"];
+    let [from, to, person, opd, format, purpose] = parameters(uri, &known)?.try_into().unwrap_or_default();
+    let formats =
+        [("json", AttendanceFormat::Json), ("ndjson", AttendanceFormat::Ndjson), ("csv", AttendanceFormat::Csv)];
+    Ok(AttendanceQuery {
+        from: query::day("from", from)?,
+        to: query::day("to", to)?,
+        person: query::person(person)?,
+        opd: query::name("opd", opd, "an OPD's name", OPD_CHARS_MAX)?,
+        format: query::choice("format", format, &formats)?,
+        purpose: query::purpose(purpose)?,
+    })
+}
+
 /// Everybody's working days, in pieces of one document.
 struct Sheets {
-    front: Arc<Front>,
-    format: Format,
+    service: Arc<Service>,
+    format: AttendanceFormat,
     from: Date,
     to: Date,
     parts: std::vec::IntoIter<AttendanceRequest>,
@@ -89,9 +95,9 @@ struct Sheets {
 }
 
 impl Sheets {
-    fn new(front: Arc<Front>, format: Format, request: &AttendanceRequest) -> Self {
+    fn new(service: Arc<Service>, format: AttendanceFormat, request: &AttendanceRequest) -> Self {
         let AttendanceRequest { from, to, .. } = *request;
-        Self { front, format, from, to, parts: request.parts().into_iter(), is_new: true, has_rows: false }
+        Self { service, format, from, to, parts: request.parts().into_iter(), is_new: true, has_rows: false }
     }
 
     fn is_complete(&self) -> bool {
@@ -101,18 +107,18 @@ impl Sheets {
     /// The next piece of the document.
     fn next(&mut self) -> Result<Answer<Document>, LedgerError> {
         let request = self.parts.next().ok_or_else(|| LedgerError::Unavailable("no day is left".into()))?;
-        let ledgers = &self.front.sources.ledgers;
+        let ledgers = &self.service.sources.ledgers;
         let is_first = std::mem::replace(&mut self.is_new, false);
         let (content_type, answer) = match self.format {
-            Format::Csv => {
+            AttendanceFormat::Csv => {
                 let part = if is_first { Part::First } else { Part::Further };
                 return ledgers.attendance_csv(&request, part);
             }
-            Format::Lines => {
+            AttendanceFormat::Ndjson => {
                 let answer = ledgers.attendance(&request)?;
                 ("application/x-ndjson", lines(&answer.value).map(|lines| answer.map(|_| lines)))
             }
-            Format::Json => {
+            AttendanceFormat::Json => {
                 let answer = ledgers.attendance(&request)?;
                 let rows = self.json(is_first, &answer.value);
                 ("application/json", rows.map(|rows| answer.map(|_| rows)))
@@ -123,7 +129,7 @@ impl Sheets {
     }
 
     /// `{"from":…,"to":…,"rows":[…]}`, or what comes next of it.
-    fn json(&mut self, is_first: bool, rows: &[Named<Attendance>]) -> Result<Vec<u8>, serde_json::Error> {
+    fn json(&mut self, is_first: bool, rows: &[AttendanceRow]) -> Result<Vec<u8>, serde_json::Error> {
         let mut text = Vec::new();
         if is_first {
             text.extend_from_slice(
@@ -143,39 +149,8 @@ impl Sheets {
     }
 }
 
-#[derive(Serialize)]
-struct Days<'a> {
-    days: Vec<Day<'a>>,
-}
-
-/// A day as it stands in the answer.
-#[derive(Serialize)]
-struct Day<'a> {
-    day: Date,
-    opds: Vec<Row<'a>>,
-    total: Row<'a>,
-}
-
-#[derive(Serialize)]
-struct Row<'a> {
-    #[serde(flatten)]
-    summary: &'a OpdSummary,
-    /// To one decimal place.
-    adoption_percent: f64,
-}
-
-impl<'a> Day<'a> {
-    fn of(day: &'a DaySummary) -> Self {
-        let row = |summary: &'a OpdSummary| Row {
-            summary,
-            adoption_percent: (summary.adoption_percent() * 10.0).round() / 10.0,
-        };
-        Self { day: day.day, opds: day.opds.iter().map(row).collect(), total: row(&day.total) }
-    }
-}
-
 /// The site's day.
-fn today(front: &Front) -> Date {
-    let now = front.sources.clock.now();
-    front.sources.ledgers.place().time_zone.to_datetime(now.timestamp()).date()
+fn today(service: &Service) -> Date {
+    let now = service.sources.clock.now();
+    service.sources.ledgers.site().time_zone.to_datetime(now.timestamp()).date()
 }

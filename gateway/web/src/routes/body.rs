@@ -2,26 +2,31 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::problem::ProblemDetails;
+use crate::problem::Refusal;
 
 /// Reads one JSON document.
-pub(super) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ProblemDetails> {
+pub(super) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let (path, cause) = (error.path().to_string(), error.inner());
-        let place = format!("line {} column {}", cause.line(), cause.column());
-        if cause.is_data() {
-            ProblemDetails::bad_body(format!("{}, see {place}", expected(&cause.to_string()))).at(path)
-        } else {
-            ProblemDetails::bad_body(format!("not one JSON document in UTF-8, see {place}"))
+        let position = format!("line {} column {}", cause.line(), cause.column());
+        if !cause.is_data() {
+            return Refusal::bad_body(format!("not one JSON document in UTF-8, see {position}"));
         }
+        let message = cause.to_string();
+        let refusal = Refusal::bad_body(format!("{}, see {position}", expected(&message)));
+        // A name that is unknown here may be anything, even a badge: it is not repeated.
+        if message.starts_with("unknown field") { refusal } else { refusal.at(path) }
     })?;
-    reader.end().map_err(|_| ProblemDetails::bad_body("something follows the JSON document; send one"))?;
+    reader.end().map_err(|_| Refusal::bad_body("something follows the JSON document; send one"))?;
     Ok(read)
 }
 
 /// The part of serde's message that comes from the program and not from the request.
 fn expected(message: &str) -> String {
+    if message.starts_with("unknown field") {
+        return "a field is not known here; see /api/openapi.json".to_owned();
+    }
     if let Some((_, expected)) = message.rsplit_once(", expected ") {
         let expected = expected.rsplit_once(" at line ").map_or(expected, |(expected, _)| expected);
         return format!("the value is not what is expected: {expected}");
@@ -59,7 +64,7 @@ mod tests {
             ("", None, "not one JSON"),
         ] {
             let problem = json::<Order>(text.as_bytes()).unwrap_err();
-            let (found, detail) = problem.place();
+            let (found, detail) = problem.field_and_detail();
             assert_eq!(found, field, "{text}");
             assert!(detail.contains(words) && !detail.contains("SECRET"), "{text}: {detail}");
         }

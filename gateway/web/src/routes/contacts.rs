@@ -6,55 +6,69 @@ use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use axum::{Extension, Json};
-use protocol::Instant;
-use serde::Serialize;
+use ledgers::{ContactQuery, Person};
+use protocol::api::{Contacts, ContactsFormat, ContactsQuery, Generations, Scope};
 
 use super::{aside, document, ledger, parameters, query};
-use crate::ContactsForm;
-use crate::front::{Front, Permit};
-use crate::problem::ProblemDetails;
-use ledgers::{Contact, ContactQuery, Depth, Person, Scope};
+use crate::ContactsDocument;
+use crate::problem::Refusal;
+use crate::request_slots::Permit;
+use crate::service::Service;
 
 pub(super) async fn contacts(
-    State(front): State<Arc<Front>>,
+    State(service): State<Arc<Service>>,
     Extension(permit): Extension<Permit>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
-    let known = ["person", "from", "to", "minutes", "scope", "generations", "format", "purpose"];
-    let [person, from, to, minutes, scope, generations, format, purpose] =
-        parameters(&uri, &known)?.try_into().unwrap_or_default();
-    query::purpose_needed(purpose)?;
-    let person = query::needed("person", query::person(person)?, "a person's id")?;
-    let moment = "a moment like 2026-11-23T07:31:04+08:00";
-    let from = query::needed("from", query::moment("from", from)?, moment)?;
-    let to = query::needed("to", query::moment("to", to)?, moment)?;
-    query::in_order(Some(from), Some(to))?;
-    let minutes = query::number("minutes", minutes, 1..=1_440)?;
-    let scopes = [("innermost", Scope::Innermost), ("around", Scope::Around)];
-    let scope = query::choice("scope", scope, &scopes)?.unwrap_or_default();
-    let depths = [("1", Depth::First), ("2", Depth::Second)];
-    let depth = query::choice("generations", generations, &depths)?.unwrap_or_default();
-    let formats = [("json", None), ("csv", Some(ContactsForm::Csv)), ("svg", Some(ContactsForm::Svg))];
-    let form = query::choice("format", format, &formats)?.flatten();
-
+) -> Result<Response, Refusal> {
+    let request = read(&uri)?;
     aside(permit, move || {
-        let ledgers = &front.sources.ledgers;
-        let threshold_minutes = minutes.unwrap_or_else(|| ledgers.place().contact_minutes);
-        let query = ContactQuery { person: Person::new(&person), from, to, threshold_minutes, scope, depth };
-        if let Some(form) = form {
-            return Ok(document(ledgers.contacts_document(&query, form)?));
+        let ledgers = &service.sources.ledgers;
+        let minutes = request.minutes.unwrap_or_else(|| ledgers.site().contact_minutes);
+        let query = ContactQuery {
+            person: Person::new(&request.person),
+            from: request.from,
+            to: request.to,
+            threshold_minutes: minutes,
+            scope: request.scope.unwrap_or_default(),
+            generations: request.generations.unwrap_or_default(),
+        };
+        match request.format.unwrap_or_default() {
+            ContactsFormat::Csv => Ok(document(ledgers.contacts_document(&query, ContactsDocument::Csv)?)),
+            ContactsFormat::Svg => Ok(document(ledgers.contacts_document(&query, ContactsDocument::Svg)?)),
+            ContactsFormat::Json => {
+                let ContactsQuery { person, from, to, .. } = request;
+                let contacts = ledgers.contacts(&query)?;
+                Ok(ledger(contacts.map(|contacts| Json(Contacts { person, from, to, minutes, contacts }))))
+            }
         }
-        let contacts = ledgers.contacts(&query)?;
-        Ok(ledger(contacts.map(|contacts| Json(Contacts { person, from, to, minutes: threshold_minutes, contacts }))))
     })
     .await?
 }
 
-#[derive(Serialize)]
-struct Contacts {
-    person: String,
-    from: Instant,
-    to: Instant,
-    minutes: u32,
-    contacts: Vec<Contact>,
+fn read(uri: &Uri) -> Result<ContactsQuery, Refusal> {
+    let known = ["person", "from", "to", "minutes", "scope", "generations", "format", "purpose"];
+    let [person, from, to, minutes, scope, generations, format, purpose] =
+        parameters(uri, &known)?.try_into().unwrap_or_default();
+    let purpose = query::purpose_needed(purpose)?;
+    let moment = "a moment like 2026-11-23T07:31:04+08:00";
+    let request = ContactsQuery {
+        person: query::needed("person", query::person(person)?, "a person's id")?,
+        from: query::needed("from", query::moment("from", from)?, moment)?,
+        to: query::needed("to", query::moment("to", to)?, moment)?,
+        minutes: query::number("minutes", minutes, 1..=1_440)?,
+        scope: query::choice("scope", scope, &[("innermost", Scope::Innermost), ("around", Scope::Around)])?,
+        generations: query::choice(
+            "generations",
+            generations,
+            &[("1", Generations::First), ("2", Generations::Second)],
+        )?,
+        format: query::choice(
+            "format",
+            format,
+            &[("json", ContactsFormat::Json), ("csv", ContactsFormat::Csv), ("svg", ContactsFormat::Svg)],
+        )?,
+        purpose,
+    };
+    query::in_order(Some(request.from), Some(request.to))?;
+    Ok(request)
 }

@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
+use access::shadow::Events;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::Uri;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use protocol::api::{self, EventPage, EventsQuery, PageFormat};
 use protocol::{DoorId, Outcome};
 
-use super::{aside, limited, lines, parameters, query};
-use crate::front::{Bearer, Front, Permit};
-use crate::problem::{ProblemDetails, shown};
-use crate::search::{EventsRequest, Indexed};
-use access::shadow::Events;
-
-/// The most events that one answer holds, and how many when the request does not say.
-const EVENTS: (usize, usize) = (10_000, 1_000);
+use super::page;
+use super::{aside, doors, parameters, query};
+use crate::bearer::Bearer;
+use crate::problem::{Refusal, shown};
+use crate::request_slots::Permit;
+use crate::search::{self, Indexed};
+use crate::service::Service;
 
 const OUTCOMES: [(&str, Outcome); 5] = [
     ("granted", Outcome::Granted),
@@ -26,66 +27,70 @@ const OUTCOMES: [(&str, Outcome); 5] = [
 ];
 
 pub(super) async fn events(
-    State(front): State<Arc<Front>>,
+    State(service): State<Arc<Service>>,
     Extension(permit): Extension<Permit>,
     Extension(Bearer(token)): Extension<Bearer>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     let request = read(&uri)?;
-    let (after, limit) = (request.after, request.limit);
+    let (after, limit) = (request.after.unwrap_or(0), request.limit);
+    let format = request.format.unwrap_or_default();
     let found = aside(permit, move || {
-        let log = Events { newest: (front.sources.last_event)(), read: &*front.sources.events };
-        let found = request.search(&log, &|person, after| {
-            let known = front.sources.ledgers.events_of(person, after).ok()?;
-            Some(Indexed { numbers: known.value, through: known.through })
-        })?;
-        lines(&found.events).map(|lines| (found, lines)).map_err(|error| error.to_string())
-    })
-    .await?;
-    match found {
-        Ok((found, lines)) => {
-            let (token, count, last) = (token.name.as_str(), found.events.len(), found.last);
-            tracing::info!(target: "access", route = "events", token, after, limit, count, last, "events were shown");
-            let headers = [
-                ("content-type", "application/x-ndjson".to_owned()),
-                ("gapura-last-event", last.to_string()),
-                ("gapura-more", found.more.to_string()),
-            ];
-            Ok((headers, lines).into_response())
+        if request.door.is_some() || request.zone.is_some() {
+            let door = request.door.as_ref().map(DoorId::as_str);
+            doors::must_be_known(&(service.sources.status)(), door, request.zone.as_deref())?;
         }
-        Err(error) => {
+        let log = Events { newest: (service.sources.last_event)(), read: &*service.sources.events };
+        if after > log.newest {
+            return Err(Refusal::beyond_the_end(after, log.newest));
+        }
+        let found = search::search(&request, &log, &|person, after| {
+            let known = service.sources.ledgers.events_of(person, after).ok()?;
+            Some(Indexed { numbers: known.value, through: known.through })
+        });
+        found.map_err(|error| {
             tracing::error!(error, after, limit, "the events that were asked for cannot be read");
-            Err(ProblemDetails::log_unreadable())
+            Refusal::log_unreadable()
+        })
+    })
+    .await??;
+    let (token, count, last) = (token.name.as_str(), found.events.len(), found.last);
+    tracing::info!(target: "access", route = "events", token, after, limit, count, last, "events were shown");
+    let headers = [(api::LAST_EVENT, last.to_string()), (api::MORE, found.more.to_string())];
+    match format {
+        PageFormat::Ndjson => page::lines(headers, &found.events),
+        PageFormat::Json => {
+            page::json(headers, &EventPage { events: found.events, last_event: last, more: found.more })
         }
     }
 }
 
-fn read(uri: &Uri) -> Result<EventsRequest, ProblemDetails> {
-    let known = ["person", "door", "zone", "from", "to", "outcome", "reason", "after", "limit", "purpose"];
-    let [person, door, zone, from, to, outcome, reason, after, limit, purpose] =
+fn read(uri: &Uri) -> Result<EventsQuery, Refusal> {
+    let known = ["person", "door", "zone", "from", "to", "outcome", "reason", "after", "limit", "format", "purpose"];
+    let [person, door, zone, from, to, outcome, reason, after, limit, format, purpose] =
         parameters(uri, &known)?.try_into().unwrap_or_default();
     let person = query::person(person)?;
-    match person {
-        Some(_) => query::purpose_needed(purpose)?,
-        None => query::purpose_allowed(purpose)?,
-    }
-    if let Some(door) = &door
-        && door.parse::<DoorId>().is_err()
-    {
-        let detail = format!("door is {}, allowed is a door's name like main-in", shown(door));
-        return Err(ProblemDetails::bad_query(detail));
-    }
-    let (from, to) = (query::moment("from", from)?, query::moment("to", to)?);
-    query::in_order(from, to)?;
-    Ok(EventsRequest {
+    let purpose = query::purpose(purpose)?;
+    let door = door.map(|door| {
+        door.parse::<DoorId>()
+            .map_err(|_| Refusal::bad_query(format!("door is {}, allowed is a door's name like main-in", shown(&door))))
+    });
+    let request = EventsQuery {
         person,
-        door,
-        zone,
-        from,
-        to,
+        door: door.transpose()?,
+        zone: query::name("zone", zone, "a zone's name", query::NAME_CHARS_MAX)?,
+        from: query::moment("from", from)?,
+        to: query::moment("to", to)?,
         outcome: query::choice("outcome", outcome, &OUTCOMES)?,
-        reason,
+        reason: query::name("reason", reason, "a stable word", query::NAME_CHARS_MAX)?,
         after: query::after(after, "an event's")?,
-        limit: limited(limit, EVENTS)?,
-    })
+        limit: query::number("limit", limit, 1..=api::PAGE_ROWS_MAX)?,
+        format: query::choice("format", format, &page::FORMATS)?,
+        purpose,
+    };
+    if request.person.is_some() && request.purpose.is_none() {
+        return Err(Refusal::purpose_needed());
+    }
+    query::in_order(request.from, request.to)?;
+    Ok(request)
 }

@@ -8,82 +8,81 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use prometheus_client::encoding::text::encode;
-use serde_json::json;
+use protocol::api::{Problem, Readiness, ReadinessQuery, Severity};
 
 use super::{aside, parameters};
-use crate::front::{Front, Permit};
 use crate::openapi;
-use crate::problem::{ProblemDetails, shown};
-use base::status::{Problem, Severity};
+use crate::problem::{Refusal, shown};
+use crate::request_slots::Permit;
+use crate::service::Service;
 
-pub(super) async fn livez(uri: Uri) -> Result<Response, ProblemDetails> {
+pub(super) async fn livez(uri: Uri) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
     Ok(plain(StatusCode::OK, "ok\n"))
 }
 
 pub(super) async fn readyz(
-    State(front): State<Arc<Front>>,
+    State(service): State<Arc<Service>>,
     Extension(permit): Extension<Permit>,
     uri: Uri,
     headers: HeaderMap,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     let [verbose] = parameters(&uri, &["verbose"])?.try_into().unwrap_or_default();
-    let verbose = switch("verbose", verbose.as_deref())?;
-    let problems = aside(permit, move || (front.sources.ready)()).await?;
+    let ReadinessQuery { verbose } = ReadinessQuery { verbose: switch("verbose", verbose.as_deref())? };
+    let problems = aside(permit, move || (service.sources.ready)()).await?;
 
     let ready = problems.iter().all(|problem| problem.severity != Severity::Critical);
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok(if wants_json(&headers) {
-        (code, Json(json!({ "ready": ready, "problems": problems }))).into_response()
+        (code, Json(Readiness { ready, problems })).into_response()
     } else {
-        plain(code, &readiness(ready, verbose, &problems))
+        plain(code, &readiness(ready, verbose.unwrap_or(false), &problems))
     })
 }
 
 pub(super) async fn metrics(
-    State(front): State<Arc<Front>>,
+    State(service): State<Arc<Service>>,
     Extension(permit): Extension<Permit>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
     let text = aside(permit, move || {
         let mut text = String::new();
-        encode(&mut text, &front.sources.metrics).map(|()| text)
+        encode(&mut text, &service.sources.metrics).map(|()| text)
     })
     .await?
     .map_err(|error| {
         tracing::error!(%error, "the metrics cannot be written");
-        ProblemDetails::internal()
+        Refusal::internal()
     })?;
     Ok(([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response())
 }
 
 pub(super) async fn status(
-    State(front): State<Arc<Front>>,
+    State(service): State<Arc<Service>>,
     Extension(permit): Extension<Permit>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
-    let json = aside(permit, move || serde_json::to_vec(&(front.sources.status)())).await?.map_err(|error| {
+    let json = aside(permit, move || serde_json::to_vec(&(service.sources.status)())).await?.map_err(|error| {
         tracing::error!(%error, "the status cannot be written");
-        ProblemDetails::internal()
+        Refusal::internal()
     })?;
     Ok(([(CONTENT_TYPE, "application/json")], json).into_response())
 }
 
-pub(super) async fn openapi(uri: Uri) -> Result<Response, ProblemDetails> {
+pub(super) async fn openapi(uri: Uri) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
     Ok(([(CONTENT_TYPE, "application/json")], openapi::document()).into_response())
 }
 
 /// A parameter that is given or not: `?verbose`, `?verbose=true`, `?verbose=false`.
-pub(super) fn switch(name: &str, value: Option<&str>) -> Result<bool, ProblemDetails> {
+pub(super) fn switch(name: &str, value: Option<&str>) -> Result<Option<bool>, Refusal> {
     match value {
-        None | Some("false" | "0") => Ok(false),
-        Some("" | "true" | "1") => Ok(true),
-        Some(other) => {
-            Err(ProblemDetails::bad_query(format!("{name} is {}, allowed are true and false", shown(other))))
-        }
+        None => Ok(None),
+        Some("false" | "0") => Ok(Some(false)),
+        Some("" | "true" | "1") => Ok(Some(true)),
+        Some(other) => Err(Refusal::bad_query(format!("{name} is {}, allowed are true and false", shown(other)))),
     }
 }
 

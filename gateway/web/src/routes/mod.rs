@@ -4,8 +4,11 @@ mod assist;
 mod attendance;
 mod body;
 mod contacts;
+mod doors;
 mod events;
 mod health;
+mod level;
+mod page;
 mod people;
 mod policy;
 mod presence;
@@ -22,12 +25,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use serde::Serialize;
 
-use super::front::{self, Front, Permit};
-use super::problem::{ProblemDetails, shown};
+use super::problem::{Refusal, shown};
+use super::request_slots::Permit;
+use super::service::{self, Service};
 use super::{Answer, Document, LedgerError};
 
-/// The front around every route, and around what is no route. Each route has its rule in `super::route::RULES`.
-pub(super) fn router(front: Arc<Front>) -> Router {
+/// The service around every route, and around what is no route. Each route has its rule in `super::route::RULES`.
+pub(super) fn router(service: Arc<Service>) -> Router {
     Router::new()
         .route("/", get(|| asset("text/html; charset=utf-8", include_str!("../page.html"))))
         .route("/page.css", get(|| asset("text/css; charset=utf-8", include_str!("../page.css"))))
@@ -39,7 +43,7 @@ pub(super) fn router(front: Arc<Front>) -> Router {
         .route("/api/openapi.json", get(health::openapi))
         .route("/api/v1/status", get(health::status))
         .route("/api/v1/events", get(events::events))
-        .route("/api/v1/doors/{door}/assist", post(assist::assist))
+        .route("/api/v1/doors/{door}/assist", post(assist::submit))
         .route("/api/v1/people", get(people::list))
         .route("/api/v1/people/{id}", get(people::show).put(people::put).delete(people::remove))
         .route("/api/v1/policy", get(policy::policy))
@@ -49,24 +53,21 @@ pub(super) fn router(front: Arc<Front>) -> Router {
         .route("/api/v1/attendance", get(attendance::attendance))
         .route("/api/v1/attendance/summary", get(attendance::summary))
         .route("/api/v1/contacts", get(contacts::contacts))
-        .route("/api/v1/privacy/looks", get(privacy::looks))
+        .route("/api/v1/privacy/audit", get(privacy::audit))
         .route("/api/v1/privacy/people/{id}", get(privacy::export).delete(privacy::erase))
         .route("/api/v1/privacy/people/{id}/restriction", put(privacy::restrict).delete(privacy::lift))
         .route("/api/v1/privacy/retention", get(privacy::retention))
-        .fallback(|request: Request| async move { ProblemDetails::not_found(request.uri().path()) })
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&front), front::pass))
-        .with_state(front)
+        .fallback(|request: Request| async move { Refusal::not_found(request.uri().path()) })
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&service), service::serve_request))
+        .with_state(service)
 }
 
 async fn asset(content_type: &'static str, text: &'static str) -> Response {
     ([(CONTENT_TYPE, content_type)], text).into_response()
 }
 
-/// Does what may block on a thread for that; it keeps the request's place until it is done, even if nobody waits.
-async fn aside<T: Send + 'static>(
-    permit: Permit,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, ProblemDetails> {
+/// Does what may block on a thread for that; it keeps the request's slot until it is done, even if nobody waits.
+async fn aside<T: Send + 'static>(permit: Permit, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
     let work = move || {
         let answer = work();
         drop(permit);
@@ -74,34 +75,25 @@ async fn aside<T: Send + 'static>(
     };
     tokio::task::spawn_blocking(work).await.map_err(|error| {
         tracing::error!(%error, "a request was not answered");
-        ProblemDetails::internal()
+        Refusal::internal()
     })
 }
 
 /// The values of the `known` query parameters, in that order.
-fn parameters(uri: &Uri, known: &[&str]) -> Result<Vec<Option<String>>, ProblemDetails> {
+fn parameters(uri: &Uri, known: &[&str]) -> Result<Vec<Option<String>>, Refusal> {
     let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
-        .map_err(|error| ProblemDetails::bad_query(format!("the query cannot be read: {error}")))?;
+        .map_err(|error| Refusal::bad_query(format!("the query cannot be read: {error}")))?;
     let mut values = vec![None; known.len()];
     for (name, value) in pairs {
-        let Some((_, place)) = known.iter().zip(&mut values).find(|(known, _)| **known == name) else {
+        let Some((_, slot)) = known.iter().zip(&mut values).find(|(known, _)| **known == name) else {
             let offer = if known.is_empty() { "none".into() } else { known.join(", ") };
-            return Err(ProblemDetails::bad_query(format!("{} is no parameter here; known: {offer}", shown(&name))));
+            return Err(Refusal::bad_query(format!("{} is no parameter here; known: {offer}", shown(&name))));
         };
-        if place.replace(value).is_some() {
-            return Err(ProblemDetails::bad_query(format!("{} is given twice", shown(&name))));
+        if slot.replace(value).is_some() {
+            return Err(Refusal::bad_query(format!("{} is given twice", shown(&name))));
         }
     }
     Ok(values)
-}
-
-/// How many rows an answer holds: what was asked for, up to the first of `most_and_default`, or else the second.
-fn limited(asked: Option<String>, (most, default): (usize, usize)) -> Result<usize, ProblemDetails> {
-    let Some(text) = asked else { return Ok(default) };
-    text.parse()
-        .ok()
-        .filter(|limit| (1..=most).contains(limit))
-        .ok_or_else(|| ProblemDetails::bad_query(format!("limit is {}, allowed are 1 to {most}", shown(&text))))
 }
 
 /// JSON, a row a line.
@@ -125,10 +117,12 @@ fn document(answer: Answer<Document>) -> Response {
     ledger(answer.map(|Document { content_type, bytes }| ([(CONTENT_TYPE, content_type)], bytes)))
 }
 
-impl From<LedgerError> for ProblemDetails {
+impl From<LedgerError> for Refusal {
     fn from(error: LedgerError) -> Self {
         match error {
-            LedgerError::Query { parameter, reason } => Self::bad_query(format!("{parameter} {reason}")),
+            LedgerError::Conflict { parameter, reason } => Self::conflict(format!("{parameter} {reason}")),
+            LedgerError::UnknownZone { zone, known } => Self::unknown_zone(&zone, known),
+            LedgerError::UnknownOpd { opd, known } => Self::unknown_opd(&opd, known),
             LedgerError::UnknownPerson => Self::unknown_person(),
             LedgerError::StillInside => Self::still_inside(),
             LedgerError::Rebuilding { through, of } => Self::rebuilding(through, of),

@@ -6,43 +6,39 @@ use axum::extract::State;
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use protocol::Instant;
+use protocol::api::ShadowQuery;
 
-use super::{aside, parameters};
-use crate::front::{Bearer, Front, Permit};
-use crate::problem::{ProblemDetails, shown};
+use super::{aside, parameters, query};
+use crate::bearer::Bearer;
+use crate::problem::Refusal;
+use crate::request_slots::Permit;
+use crate::service::Service;
 
 pub(super) async fn policy(
-    State(front): State<Arc<Front>>,
+    State(service): State<Arc<Service>>,
     Extension(permit): Extension<Permit>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
-    Ok(Json(aside(permit, move || (front.sources.policy)()).await?).into_response())
+    Ok(Json(aside(permit, move || (service.sources.policy)()).await?).into_response())
 }
 
 pub(super) async fn shadow(
-    State(front): State<Arc<Front>>,
+    State(service): State<Arc<Service>>,
     Extension(permit): Extension<Permit>,
     Extension(Bearer(token)): Extension<Bearer>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     let [since] = parameters(&uri, &["since"])?.try_into().unwrap_or_default();
-    let since = match since {
-        None => None,
-        Some(text) => Some(text.parse::<Instant>().map_err(|_| {
-            let detail = format!("since is {}, allowed is a moment like 2026-12-01T00:00:00Z", shown(&text));
-            ProblemDetails::bad_query(detail)
-        })?),
-    };
-    match aside(permit, move || (front.sources.shadow)(since)).await? {
+    let ShadowQuery { since } = ShadowQuery { since: query::moment("since", since)? };
+    match aside(permit, move || (service.sources.shadow)(since)).await? {
         Ok(report) => {
             tracing::info!(target: "access", route = "shadow", token = token.name.as_str(), "a report was shown");
             Ok(Json(report).into_response())
         }
         Err(error) => {
             tracing::error!(error, "the events for a report cannot be read");
-            Err(ProblemDetails::log_unreadable())
+            Err(Refusal::log_unreadable())
         }
     }
 }

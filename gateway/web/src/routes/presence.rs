@@ -7,52 +7,44 @@ use axum::http::Uri;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use protocol::api::{PeopleInsideFormat, PeopleInsideQuery};
 
 use super::{aside, ledger, parameters, query};
-use crate::front::{Front, Permit};
 use crate::muster;
-use crate::problem::ProblemDetails;
-
-#[derive(Clone, Copy)]
-enum Format {
-    Json,
-    Csv,
-    Html,
-}
+use crate::problem::Refusal;
+use crate::request_slots::Permit;
+use crate::service::Service;
 
 pub(super) async fn presence(
-    State(front): State<Arc<Front>>,
+    State(service): State<Arc<Service>>,
     Extension(permit): Extension<Permit>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
-    let occupied = aside(permit, move || front.sources.ledgers.presence()).await??;
-    Ok(ledger(occupied.map(Json)))
+    let zones = aside(permit, move || service.sources.ledgers.presence()).await??;
+    Ok(ledger(zones.map(Json)))
 }
 
 pub(super) async fn people(
-    State(front): State<Arc<Front>>,
+    State(service): State<Arc<Service>>,
     Extension(permit): Extension<Permit>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
-    let [zone, format, purpose] = parameters(&uri, &["zone", "format", "purpose"])?.try_into().unwrap_or_default();
-    let formats = [("json", Format::Json), ("csv", Format::Csv), ("html", Format::Html)];
-    let format = query::choice("format", format, &formats)?.unwrap_or(Format::Json);
-    query::purpose_allowed(purpose)?;
+) -> Result<Response, Refusal> {
+    let PeopleInsideQuery { zone, format, .. } = read(&uri)?;
     aside(permit, move || {
-        let inside = front.sources.ledgers.people(zone.as_deref())?;
-        let place = front.sources.ledgers.place();
-        match format {
-            Format::Json => Ok(ledger(inside.map(Json))),
-            Format::Csv => {
-                let table = muster::csv(&place, &inside.value).map_err(|error| {
+        let inside = service.sources.ledgers.people(zone.as_deref())?;
+        let site = service.sources.ledgers.site();
+        match format.unwrap_or_default() {
+            PeopleInsideFormat::Json => Ok(ledger(inside.map(Json))),
+            PeopleInsideFormat::Csv => {
+                let table = muster::csv(&site, &inside.value).map_err(|error| {
                     tracing::error!(%error, "a table cannot be written");
-                    ProblemDetails::internal()
+                    Refusal::internal()
                 })?;
                 Ok(ledger(inside.map(|_| ([(CONTENT_TYPE, muster::CSV)], table))))
             }
-            Format::Html => {
-                let page = muster::page(&place, &inside, zone.as_deref());
+            PeopleInsideFormat::Html => {
+                let page = muster::page(&site, &inside, zone.as_deref());
                 let headers = [
                     (CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
                     (CONTENT_SECURITY_POLICY, muster::policy()),
@@ -62,4 +54,15 @@ pub(super) async fn people(
         }
     })
     .await?
+}
+
+fn read(uri: &Uri) -> Result<PeopleInsideQuery, Refusal> {
+    let [zone, format, purpose] = parameters(uri, &["zone", "format", "purpose"])?.try_into().unwrap_or_default();
+    let formats =
+        [("json", PeopleInsideFormat::Json), ("csv", PeopleInsideFormat::Csv), ("html", PeopleInsideFormat::Html)];
+    Ok(PeopleInsideQuery {
+        zone: query::name("zone", zone, "a zone's name", query::NAME_CHARS_MAX)?,
+        format: query::choice("format", format, &formats)?,
+        purpose: query::purpose(purpose)?,
+    })
 }

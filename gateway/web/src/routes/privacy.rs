@@ -1,72 +1,89 @@
-//! A person's rights, and the record of who has looked.
+//! A person's rights, and the audit trail of who has asked for whose data.
 
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use protocol::api::{
+    self, AuditPage, AuditQuery, AuditRecord, EraseQuery, ErasedPerson, PERSON_CHARS_MAX, PURPOSE_CHARS_MAX,
+    PageFormat, PersonExport, Restriction, RestrictionRequest,
+};
+use store::looks::{Filter, Looks, LooksError, Row};
 
 use super::health::switch;
-use super::{aside, body, ledger, limited, lines, parameters, query};
-use crate::front::{Bearer, Front, Permit};
-use crate::problem::ProblemDetails;
-use crate::{Erasure, LedgerError, PersonFile, Restriction};
-use store::looks::{Filter, Looks, LooksError, PERSON_CHARS_MAX, PURPOSE_CHARS_MAX, Row};
+use super::level::Level;
+use super::{aside, body, ledger, page, parameters, query};
+use crate::bearer::Bearer;
+use crate::problem::Refusal;
+use crate::request_slots::Permit;
+use crate::service::Service;
+use crate::{LedgerError, PersonFile};
 
-/// The most looks that one answer holds, and how many when the request does not say.
-const LOOKS: (usize, usize) = (10_000, 1_000);
-
-pub(super) async fn looks(
-    State(front): State<Arc<Front>>,
+pub(super) async fn audit(
+    State(service): State<Arc<Service>>,
     Extension(permit): Extension<Permit>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
-    let known = ["token", "person", "from", "to", "after", "limit", "purpose"];
-    let [token, person, from, to, after, limit, purpose] = parameters(&uri, &known)?.try_into().unwrap_or_default();
-    query::purpose_allowed(purpose)?;
-    let (from, to) = (query::moment("from", from)?, query::moment("to", to)?);
-    query::in_order(from, to)?;
-    let filter = Filter { token, person: query::person(person)?, from, to };
-    let after = query::after(after, "a look's")?;
-    let limit = limited(limit, LOOKS)?;
-    let page = aside(permit, move || front.sources.looks.list(&filter, after, limit)).await??;
-    let lines = lines(&page.rows).map_err(|error| LedgerError::Unavailable(error.to_string()))?;
-    let headers = [
-        ("content-type", "application/x-ndjson".to_owned()),
-        ("gapura-last-look", page.last.to_string()),
-        ("gapura-more", page.more.to_string()),
-    ];
-    Ok((headers, lines).into_response())
+) -> Result<Response, Refusal> {
+    let AuditQuery { token, person, from, to, after, limit, format, .. } = read(&uri)?;
+    let filter = Filter { token, person, from, to };
+    let (after, limit) = (after.unwrap_or(0), limit.unwrap_or(api::PAGE_ROWS));
+    let found = aside(permit, move || {
+        let audit = &service.sources.audit;
+        let last = audit.last()?;
+        if after > last {
+            return Err(Refusal::beyond_the_end(after, last));
+        }
+        Ok(audit.list(&filter, after, limit)?)
+    })
+    .await??;
+    let (last_record, more) = (found.last, found.more);
+    let headers = [(api::LAST_RECORD, last_record.to_string()), (api::MORE, more.to_string())];
+    let records: Vec<AuditRecord> = found.rows.into_iter().map(record).collect();
+    match format.unwrap_or_default() {
+        PageFormat::Ndjson => page::lines(headers, &records),
+        PageFormat::Json => page::json(headers, &AuditPage { records, last_record, more }),
+    }
+}
+
+fn read(uri: &Uri) -> Result<AuditQuery, Refusal> {
+    let known = ["token", "person", "from", "to", "after", "limit", "format", "purpose"];
+    let [token, person, from, to, after, limit, format, purpose] =
+        parameters(uri, &known)?.try_into().unwrap_or_default();
+    let request = AuditQuery {
+        token: query::name("token", token, "a token's name", query::NAME_CHARS_MAX)?,
+        person: query::person(person)?,
+        from: query::moment("from", from)?,
+        to: query::moment("to", to)?,
+        after: query::after(after, "an audit record's")?,
+        limit: query::number("limit", limit, 1..=api::PAGE_ROWS_MAX)?,
+        format: query::choice("format", format, &page::FORMATS)?,
+        purpose: query::purpose(purpose)?,
+    };
+    query::in_order(request.from, request.to)?;
+    Ok(request)
 }
 
 /// Everything about one person.
 pub(super) async fn export(
-    State(front): State<Arc<Front>>,
+    State(service): State<Arc<Service>>,
     Extension(permit): Extension<Permit>,
-    Path(id): Path<String>,
+    Level(id): Level,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
-    #[derive(Serialize)]
-    struct Export {
-        person: String,
-        #[serde(flatten)]
-        file: PersonFile,
-        looks: Vec<Row>,
-    }
-
+) -> Result<Response, Refusal> {
     let [purpose] = parameters(&uri, &["purpose"])?.try_into().unwrap_or_default();
     query::purpose_needed(purpose)?;
     known_length(&id)?;
     aside(permit, move || {
-        let file = front.sources.ledgers.person(&id)?;
-        let looks = looks_at(&front.sources.looks, &id)?;
+        let file = service.sources.ledgers.person(&id)?;
+        let audit = audit_of(&service.sources.audit, &id)?;
         // Into bytes at once, as an answer may be large.
-        let export = file.map(|file| serde_json::to_vec(&Export { person: id, file, looks }));
+        let export = file.map(|PersonFile { directory, restriction, events, attendance }| {
+            serde_json::to_vec(&PersonExport { person: id, directory, restriction, events, attendance, audit })
+        });
         match export.value {
             Ok(_) => Ok(ledger(export.map(|json| ([(CONTENT_TYPE, "application/json")], json.unwrap_or_default())))),
             Err(error) => Err(LedgerError::Unavailable(error.to_string()).into()),
@@ -76,99 +93,91 @@ pub(super) async fn export(
 }
 
 pub(super) async fn erase(
-    State(front): State<Arc<Front>>,
+    State(service): State<Arc<Service>>,
     Extension(permit): Extension<Permit>,
-    Path(id): Path<String>,
+    Level(id): Level,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
-    #[derive(Serialize)]
-    struct Erased {
-        person: String,
-        #[serde(flatten)]
-        erasure: Erasure,
-    }
-
+) -> Result<Response, Refusal> {
     let [purpose, force] = parameters(&uri, &["purpose", "force"])?.try_into().unwrap_or_default();
-    query::purpose_needed(purpose)?;
-    let force = switch("force", force.as_deref())?;
+    let purpose = query::purpose_needed(purpose)?;
+    let EraseQuery { force, .. } = EraseQuery { purpose, force: switch("force", force.as_deref())? };
     known_length(&id)?;
     let erased = aside(permit, move || {
-        let erasure = front.sources.ledgers.erase(&id, force)?;
-        Ok::<_, LedgerError>(Erased { person: id, erasure })
+        let erasure = service.sources.ledgers.erase(&id, force.unwrap_or(false))?;
+        Ok::<_, LedgerError>(ErasedPerson { person: id, erasure })
     });
     Ok(Json(erased.await??).into_response())
 }
 
 pub(super) async fn restrict(
-    State(front): State<Arc<Front>>,
+    State(service): State<Arc<Service>>,
     Extension(permit): Extension<Permit>,
     Extension(Bearer(token)): Extension<Bearer>,
-    Path(id): Path<String>,
+    Level(id): Level,
     uri: Uri,
     bytes: Bytes,
-) -> Result<Response, ProblemDetails> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Wanted {
-        reason: String,
-    }
-
+) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
-    let Wanted { reason } = body::json(&bytes)?;
+    let RestrictionRequest { reason } = body::json(&bytes)?;
     if reason.trim().is_empty() || reason.chars().count() > PURPOSE_CHARS_MAX {
         let detail = format!("reason must be why the data are not to be used, 1 to {PURPOSE_CHARS_MAX} characters");
-        return Err(ProblemDetails::bad_body(detail).at("reason".into()));
+        return Err(Refusal::bad_body(detail).at("reason".into()));
     }
     known_length(&id)?;
-    let restriction = Restriction { reason, since: front.sources.clock.now(), by: token.name.to_string() };
-    let kept = aside(permit, move || front.sources.ledgers.restrict(&id, restriction)).await??;
+    let restriction = Restriction { reason, since: service.sources.clock.now(), by: token.name.to_string() };
+    let kept = aside(permit, move || service.sources.ledgers.restrict(&id, restriction)).await??;
     Ok(Json(kept).into_response())
 }
 
 pub(super) async fn lift(
-    State(front): State<Arc<Front>>,
+    State(service): State<Arc<Service>>,
     Extension(permit): Extension<Permit>,
-    Path(id): Path<String>,
+    Level(id): Level,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
     known_length(&id)?;
-    aside(permit, move || front.sources.ledgers.lift(&id)).await??;
+    aside(permit, move || service.sources.ledgers.lift(&id)).await??;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 pub(super) async fn retention(
-    State(front): State<Arc<Front>>,
+    State(service): State<Arc<Service>>,
     Extension(permit): Extension<Permit>,
     uri: Uri,
-) -> Result<Response, ProblemDetails> {
+) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
-    let retention = aside(permit, move || front.sources.ledgers.retention()).await??;
-    Ok(Json(json!(retention)).into_response())
+    let retention = aside(permit, move || service.sources.ledgers.retention()).await??;
+    Ok(Json(retention).into_response())
 }
 
-/// Every look at the person's data.
-fn looks_at(looks: &Looks, id: &str) -> Result<Vec<Row>, LooksError> {
+/// Every audit record about the person.
+fn audit_of(audit: &Looks, id: &str) -> Result<Vec<AuditRecord>, LooksError> {
     let filter = Filter { person: Some(id.to_owned()), ..Filter::default() };
-    let (mut rows, mut after) = (Vec::new(), 0);
+    let (mut records, mut after) = (Vec::new(), 0);
     loop {
-        let page = looks.list(&filter, after, usize::MAX)?;
-        rows.extend(page.rows);
+        let page = audit.list(&filter, after, usize::MAX)?;
+        records.extend(page.rows.into_iter().map(record));
         after = page.last;
         if !page.more {
-            return Ok(rows);
+            return Ok(records);
         }
     }
 }
 
-/// Nobody has an id that is longer than the record of looks keeps.
-fn known_length(id: &str) -> Result<(), ProblemDetails> {
-    if id.chars().count() > PERSON_CHARS_MAX { Err(ProblemDetails::unknown_person()) } else { Ok(()) }
+fn record(row: Row) -> AuditRecord {
+    let Row { number, at, token, role, what, query, purpose, person, status, erased, broken } = row;
+    AuditRecord { number, at, token, role, what, query, purpose, person, status, erased, broken }
 }
 
-impl From<LooksError> for ProblemDetails {
+/// Nobody has an id that is longer than the audit trail keeps.
+fn known_length(id: &str) -> Result<(), Refusal> {
+    if id.chars().count() > PERSON_CHARS_MAX { Err(Refusal::unknown_person()) } else { Ok(()) }
+}
+
+impl From<LooksError> for Refusal {
     fn from(error: LooksError) -> Self {
-        tracing::error!(error = &error as &dyn std::error::Error, "the record of looks cannot be read");
+        tracing::error!(error = &error as &dyn std::error::Error, "the audit trail cannot be read");
         Self::ledgers_unavailable()
     }
 }

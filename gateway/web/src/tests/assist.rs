@@ -1,25 +1,26 @@
-//! Tokens and their roles, request bodies, and a helper's word.
+//! Tokens and their roles, request bodies, and assist requests.
 
 use std::sync::Mutex;
 
 use protocol::Decision;
+use protocol::api::AssistOutcome;
 
-use super::super::{Said, Word};
+use super::super::AssistSubmission;
 use super::*;
 
 const WORD: &str = r#"{"v":1,"action":"admit","helper":"Contoh Satgas","reason":"forgot the badge"}"#;
 
-type Heard = Arc<Mutex<Vec<Word>>>;
+type Heard = Arc<Mutex<Vec<AssistSubmission>>>;
 
-/// A site whose gateway keeps every word.
+/// A site whose gateway decides every assist request.
 async fn listening(config: Config) -> (Site, Heard) {
     let heard = Heard::default();
     let hears = Arc::clone(&heard);
     let site = Site::with(config, |sources| {
-        sources.say = Arc::new(move |word| {
-            hears.lock().unwrap().push(word);
+        sources.assist = Arc::new(move |submission| {
+            hears.lock().unwrap().push(submission);
             let decision = Decision::of(&event(7)).unwrap();
-            Box::pin(async { Ok(Said { decision, door_told: true }) })
+            Box::pin(async { Ok(AssistOutcome { decision, door_told: true }) })
         });
     })
     .await;
@@ -143,7 +144,7 @@ async fn a_bad_document_is_refused_with_the_place_of_the_mistake() {
     let (site, heard) = listening(quick()).await;
     for (body, field, words) in [
         (WORD.replace("admit", "SECRET"), Some("action"), "`admit` or `refuse`"),
-        (WORD.replace("Contoh Satgas", ""), Some("helper"), "1 to 256 bytes"),
+        (WORD.replace("Contoh Satgas", ""), Some("helper"), "1 to 256 characters"),
         (WORD.replace("\"v\":1", "\"v\":9"), Some("v"), "version 1"),
         (WORD.replace("\"v\":1", "\"v\":1,\"id\":\"SECRET_\""), Some("id"), "1 to 64"),
         (WORD.replace("\"v\":1", "\"v\":1,\"seq\":-1"), Some("seq"), "u64"),
@@ -164,12 +165,12 @@ async fn a_bad_document_is_refused_with_the_place_of_the_mistake() {
 #[tokio::test]
 async fn a_word_that_is_not_kept_is_a_problem_that_says_what_to_do() {
     for (why, code, name, retry_after) in [
-        (NotSaid::Unavailable, 503, "not-kept", "1"),
-        (NotSaid::TooMany { retry_after_s: 17 }, 429, "too-many-words", "17"),
-        (NotSaid::UnknownDoor, 404, "no-such-door", ""),
+        (AssistRefusal::Unavailable, 503, "not-kept", "1"),
+        (AssistRefusal::TooMany { retry_after_s: 17 }, 429, "too-many-assists", "17"),
+        (AssistRefusal::UnknownDoor, 404, "unknown-door", ""),
     ] {
         let site = Site::with(quick(), |sources| {
-            sources.say = Arc::new(move |_| Box::pin(async move { Err(why) }));
+            sources.assist = Arc::new(move |_| Box::pin(async move { Err(why) }));
         })
         .await;
         let reply = site.say("main-in", HELPER, WORD).await;
@@ -178,5 +179,5 @@ async fn a_word_that_is_not_kept_is_a_problem_that_says_what_to_do() {
     }
     let site = Site::start().await;
     assert_eq!(site.say("Main In", HELPER, WORD).await.code, 400);
-    assert_eq!(site.say("Main", HELPER, WORD).await.problem().0, "no-such-door");
+    assert_eq!(site.say("Main", HELPER, WORD).await.problem().0, "unknown-door");
 }

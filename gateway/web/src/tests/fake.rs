@@ -3,15 +3,17 @@
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use ::ledgers::{ContactQuery, Part};
+use protocol::api::{
+    AttendanceDay, AttendanceFlags, AttendanceRow, Bounds, Contact, Encounter, Erasure, Evidence, Generations, Grade,
+    OpdSummary, PeopleInside, PersonInside, PersonRecord, Restriction, Retention, RetentionPurpose, Scope,
+    ZoneOccupancy, ZonePresence,
+};
+
 use super::super::{
-    Answer, AttendanceRequest, ContactsForm, DaySummary, Document, Erasure, Inside, LedgerError, Ledgers, Named,
-    Occupied, PersonFile, Place, Restriction, Retention, RetentionPurpose,
+    Answer, AttendanceRequest, ContactsDocument, Document, LedgerError, Ledgers, PersonFile, SiteCalendar,
 };
 use super::*;
-use ::ledgers::{
-    Attendance, Bounds, Contact, ContactQuery, Depth, Encounter, Evidence, Flags, Grade, Occupancy, OpdSummary, Part,
-    Person, Present, Scope,
-};
 
 /// The ledgers of P-1, who has left, and P-2, who is inside.
 #[derive(Default)]
@@ -37,13 +39,13 @@ fn told<T>(value: T) -> Result<Answer<T>, LedgerError> {
     Ok(Answer { value, through: 50, behind: 2 })
 }
 
-fn opd(opd: &str, staff: usize, came: usize) -> OpdSummary {
-    OpdSummary { opd: opd.into(), staff, came, ..OpdSummary::default() }
+fn opd(opd: &str, staff: u64, came: u64) -> OpdSummary {
+    OpdSummary { opd: opd.into(), staff, came, adoption_percent: Some(33.3), ..OpdSummary::default() }
 }
 
-fn day(request: &AttendanceRequest) -> Named<Attendance> {
-    let row = Attendance {
-        person: Person::new(request.person.as_deref().unwrap_or("P-1")),
+fn day(request: &AttendanceRequest) -> AttendanceRow {
+    AttendanceRow {
+        person: request.person.clone().unwrap_or("P-1".into()),
         day: request.from,
         shift_start: None,
         shift_end: None,
@@ -54,39 +56,49 @@ fn day(request: &AttendanceRequest) -> Named<Attendance> {
         worked_minutes_by_rule: 480,
         late_minutes: None,
         early_minutes: None,
-        flags: Flags { missing_exit: true, ..Flags::default() },
-    };
-    Named { row, name: Some("Budi Contoh".into()), opd: request.opd.clone() }
+        flags: AttendanceFlags { missing_exit: true, ..AttendanceFlags::default() },
+        name: Some("Budi Contoh".into()),
+        opd: request.opd.clone(),
+    }
 }
 
 impl Ledgers for Fake {
-    fn place(&self) -> Place {
+    fn site(&self) -> SiteCalendar {
         let time_zone = TimeZone::get("Asia/Makassar").unwrap();
-        Place { site: "regency".into(), time_zone, contact_minutes: 20 }
+        SiteCalendar { site: "regency".into(), time_zone, contact_minutes: 20 }
     }
 
-    fn presence(&self) -> Result<Answer<Occupied>, LedgerError> {
+    fn presence(&self) -> Result<Answer<ZonePresence>, LedgerError> {
         self.works()?;
-        told(Occupied {
+        told(ZonePresence {
             at: at(0),
-            zones: vec![Occupancy { zone: "main".into(), capacity: Some(200), people: 1, weak: 0 }],
+            zones: vec![ZoneOccupancy { zone: "main".into(), capacity: Some(200), people: 1, weak: 0 }],
         })
     }
 
-    fn people(&self, zone: Option<&str>) -> Result<Answer<Inside>, LedgerError> {
+    fn people(&self, zone: Option<&str>) -> Result<Answer<PeopleInside>, LedgerError> {
         self.works()?;
-        if zone.is_some_and(|zone| zone != "main") {
-            let reason = "is no zone of this site; /api/v1/presence lists them".into();
-            return Err(LedgerError::Query { parameter: "zone", reason });
+        if let Some(zone) = zone.filter(|zone| *zone != "main") {
+            return Err(LedgerError::UnknownZone { zone: zone.into(), known: vec!["main".into()] });
         }
         let since = Bounds { earliest: at(-60), latest: at(-60) };
-        let (person, evidence) = (Person::new("P-2"), Evidence::Inside);
-        let row = Present { person, zone: "main".into(), since, evidence, event: Some(49) };
-        told(Inside { at: at(0), people: vec![Named { row, name: Some("<i>Sari</i>".into()), opd: None }] })
+        let person = PersonInside {
+            person: "P-2".into(),
+            zone: "main".into(),
+            since,
+            evidence: Evidence::Inside,
+            event: Some(49),
+            name: Some("<i>Sari</i>".into()),
+            opd: None,
+        };
+        told(PeopleInside { at: at(0), people: vec![person] })
     }
 
-    fn attendance(&self, request: &AttendanceRequest) -> Result<Answer<Vec<Named<Attendance>>>, LedgerError> {
+    fn attendance(&self, request: &AttendanceRequest) -> Result<Answer<Vec<AttendanceRow>>, LedgerError> {
         self.knows(request.person.as_deref().unwrap_or("P-1"))?;
+        if let Some(opd) = request.opd.as_ref().filter(|opd| *opd == "nowhere") {
+            return Err(LedgerError::UnknownOpd { opd: opd.clone(), known: vec!["health".into()] });
+        }
         if self.attendance_until.is_some_and(|until| request.to >= until) {
             return Err(LedgerError::Unavailable("the disk is gone".into()));
         }
@@ -99,9 +111,9 @@ impl Ledgers for Fake {
         told(Document { content_type: "text/csv; charset=utf-8", bytes })
     }
 
-    fn summary(&self, from: Date, _: Date) -> Result<Answer<Vec<DaySummary>>, LedgerError> {
+    fn summary(&self, from: Date, _: Date) -> Result<Answer<Vec<AttendanceDay>>, LedgerError> {
         self.works()?;
-        told(vec![DaySummary { day: from, opds: vec![opd("health", 3, 1)], total: opd("", 3, 1) }])
+        told(vec![AttendanceDay { day: from, opds: vec![opd("health", 3, 1)], total: opd("", 3, 1) }])
     }
 
     fn contacts(&self, query: &ContactQuery) -> Result<Answer<Vec<Contact>>, LedgerError> {
@@ -117,9 +129,9 @@ impl Ledgers for Fake {
             clock_doubtful: false,
         };
         told(vec![Contact {
-            generation: if query.depth == Depth::Second { 2 } else { 1 },
-            of: query.person.clone(),
-            person: Person::new("P-2"),
+            generation: if query.generations == Generations::Second { 2 } else { 1 },
+            of: query.person.as_str().into(),
+            person: "P-2".into(),
             grade: if query.scope == Scope::Around { Grade::Possible } else { Grade::Certain },
             minutes_min: 15,
             minutes_max: i64::from(query.threshold_minutes),
@@ -128,11 +140,11 @@ impl Ledgers for Fake {
         }])
     }
 
-    fn contacts_document(&self, _: &ContactQuery, form: ContactsForm) -> Result<Answer<Document>, LedgerError> {
+    fn contacts_document(&self, _: &ContactQuery, form: ContactsDocument) -> Result<Answer<Document>, LedgerError> {
         self.works()?;
         let content_type = match form {
-            ContactsForm::Csv => "text/csv; charset=utf-8",
-            ContactsForm::Svg => "image/svg+xml",
+            ContactsDocument::Csv => "text/csv; charset=utf-8",
+            ContactsDocument::Svg => "image/svg+xml",
         };
         told(Document { content_type, bytes: b"a document".to_vec() })
     }
@@ -143,7 +155,7 @@ impl Ledgers for Fake {
 
     fn person(&self, id: &str) -> Result<Answer<PersonFile>, LedgerError> {
         self.knows(id)?;
-        let directory = Some(serde_json::json!({ "id": id }));
+        let directory = Some(PersonRecord { id: id.into(), ..PersonRecord::default() });
         told(PersonFile { directory, restriction: None, events: vec![event(7)], attendance: Vec::new() })
     }
 
@@ -160,7 +172,7 @@ impl Ledgers for Fake {
         if id == "P-2" && !force {
             return Err(LedgerError::StillInside);
         }
-        Ok(Erasure { keys_destroyed: 3, views_rows: 12, directory_removed: true })
+        Ok(Erasure { keys_destroyed: 3, ledger_rows: 12, directory_removed: true })
     }
 
     fn retention(&self) -> Result<Retention, LedgerError> {

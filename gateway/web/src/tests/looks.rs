@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use protocol::api::PersonRecord;
+
 use super::*;
 use store::log::faulty_disk::Disk;
 use store::looks::testing::on;
@@ -28,15 +30,15 @@ async fn a_look_tells_who_asked_what_of_whom_and_why() {
 
     // The privacy officer sees it, and is seen.
     let officer = token_of(TokenRole::PrivacyOfficer);
-    let reply = site.ask("GET", "/api/v1/privacy/looks?person=P-1&token=tracer", &officer, "").await;
+    let reply = site.ask("GET", "/api/v1/privacy/audit?person=P-1&token=tracer", &officer, "").await;
     assert_eq!((reply.header("content-type"), reply.header("gapura-more")), ("application/x-ndjson", "false"));
     let told: serde_json::Value = serde_json::from_str(reply.body.trim_end()).unwrap();
     assert_eq!((&told["number"], &told["person"], &told["purpose"]), (&1.into(), &"P-1".into(), &"cluster".into()));
-    assert_eq!(looks(&site)[1].what, "privacy-looks");
+    assert_eq!(looks(&site)[1].what, "privacy-audit");
 
     site.keys.destroy("P-1");
-    let reply = site.ask("GET", "/api/v1/privacy/looks?limit=1", &officer, "").await;
-    assert_eq!((reply.header("gapura-last-look"), reply.header("gapura-more")), ("1", "true"));
+    let reply = site.ask("GET", "/api/v1/privacy/audit?limit=1", &officer, "").await;
+    assert_eq!((reply.header("gapura-last-record"), reply.header("gapura-more")), ("1", "true"));
     let told: serde_json::Value = serde_json::from_str(reply.body.trim_end()).unwrap();
     assert!(told["erased"] == true && told.get("person").is_none() && told.get("purpose").is_none());
 }
@@ -51,13 +53,13 @@ async fn every_request_for_personal_data_leaves_a_look_also_when_it_is_refused()
         ("GET", "/api/v1/events?limit=1", &admin, "", "events", 200),
         ("HEAD", "/api/v1/events?limit=1", &admin, "", "events", 200),
         ("GET", "/api/v1/events?limit=0", &admin, "", "events", 400),
-        ("GET", "/api/v1/events?person=P-1", &admin, "", "events", 400),
+        ("GET", "/api/v1/events?person=P-1", &admin, "", "events", 403),
         ("GET", "/api/v1/presence/people?format=html", &admin, "", "presence-people", 200),
         ("GET", "/api/v1/presence/people", &viewer, "", "presence-people", 403),
         ("GET", "/api/v1/attendance", &viewer, "", "attendance", 403),
         ("GET", "/api/v1/attendance?person=P-9", &admin, "", "attendance", 404),
         ("GET", CONTACTS, &viewer, "", "contacts", 403),
-        ("GET", "/api/v1/privacy/looks", &viewer, "", "privacy-looks", 403),
+        ("GET", "/api/v1/privacy/audit", &viewer, "", "privacy-audit", 403),
         ("GET", "/api/v1/privacy/retention", &admin, "", "privacy-retention", 200),
         ("GET", "/api/v1/privacy/people/P-9?purpose=x", &admin, "", "privacy-people", 404),
         ("DELETE", "/api/v1/privacy/people/P-1?purpose=x", &viewer, "", "privacy-people-delete", 403),
@@ -124,7 +126,7 @@ async fn what_cannot_be_recorded_is_not_answered_and_not_done() {
     ] {
         let reply = site.ask(method, path, &token, body).await;
         let (name, detail) = reply.problem();
-        assert_eq!((reply.code, name.as_str(), reply.header("retry-after")), (503, "look-not-recorded", "5"), "{path}");
+        assert_eq!((reply.code, name.as_str(), reply.header("retry-after")), (503, "not-recorded", "5"), "{path}");
         assert!(detail.contains("nothing was changed"), "{detail}");
         assert!(!reply.body.contains("P-1") && !reply.body.contains("the disk is full"), "{reply:?}");
     }
@@ -143,7 +145,7 @@ async fn what_cannot_be_recorded_is_not_answered_and_not_done() {
 fn no_byte_of_an_answer_leaves_before_the_look_is_synced() {
     let (disk, runtime) = (Disk::default(), tokio::runtime::Runtime::new().unwrap());
     let recorded = on(&disk);
-    let site = runtime.block_on(Site::with(Config::default(), |sources| sources.looks = recorded));
+    let site = runtime.block_on(Site::with(Config::default(), |sources| sources.audit = recorded));
     let mut stream = runtime.block_on(site.connect());
     let (stalled, before) = (disk.stall(), disk.journal_len());
     let request = format!("GET {CONTACTS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
@@ -166,11 +168,11 @@ async fn a_change_whose_outcome_cannot_be_recorded_says_so() {
     let keys = Arc::clone(&site.keys);
     let breaking = Site::with(Config::default(), |sources| {
         sources.people = Arc::new(Breaking(Arc::clone(&keys)));
-        sources.looks = site.looks.clone();
+        sources.audit = site.looks.clone();
     })
     .await;
     let reply = breaking.ask("DELETE", "/api/v1/people/P-1", TOKEN, "").await;
-    assert_eq!((reply.code, reply.problem().0.as_str()), (503, "look-not-recorded"));
+    assert_eq!((reply.code, reply.problem().0.as_str()), (503, "not-recorded"));
     assert!(reply.problem().1.contains("look whether it was changed"), "{reply:?}");
     keys.broken.store(false, Ordering::Release);
     let rows = looks(&site);
@@ -196,17 +198,17 @@ async fn a_token_that_nobody_has_leaves_no_look_but_is_counted_and_slowed_down()
 struct Watched(Arc<std::sync::atomic::AtomicBool>);
 
 impl super::super::People for Watched {
-    fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<serde_json::Value>, super::super::PeopleError> {
+    fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<PersonRecord>, super::super::PeopleError> {
         people::One.list(after, limit)
     }
 
-    fn read(&self, id: &str) -> Result<Option<serde_json::Value>, super::super::PeopleError> {
+    fn read(&self, id: &str) -> Result<Option<PersonRecord>, super::super::PeopleError> {
         people::One.read(id)
     }
 
-    fn put(&self, id: &str, person: serde_json::Value) -> Result<(bool, serde_json::Value), super::super::PeopleError> {
+    fn put(&self, person: PersonRecord) -> Result<(bool, PersonRecord), super::super::PeopleError> {
         self.0.store(true, Ordering::Release);
-        people::One.put(id, person)
+        people::One.put(person)
     }
 
     fn remove(&self, id: &str) -> Result<bool, super::super::PeopleError> {
@@ -219,16 +221,16 @@ impl super::super::People for Watched {
 struct Breaking(Arc<Keys>);
 
 impl super::super::People for Breaking {
-    fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<serde_json::Value>, super::super::PeopleError> {
+    fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<PersonRecord>, super::super::PeopleError> {
         people::One.list(after, limit)
     }
 
-    fn read(&self, id: &str) -> Result<Option<serde_json::Value>, super::super::PeopleError> {
+    fn read(&self, id: &str) -> Result<Option<PersonRecord>, super::super::PeopleError> {
         people::One.read(id)
     }
 
-    fn put(&self, id: &str, person: serde_json::Value) -> Result<(bool, serde_json::Value), super::super::PeopleError> {
-        people::One.put(id, person)
+    fn put(&self, person: PersonRecord) -> Result<(bool, PersonRecord), super::super::PeopleError> {
+        people::One.put(person)
     }
 
     fn remove(&self, id: &str) -> Result<bool, super::super::PeopleError> {

@@ -18,6 +18,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
+use protocol::api::{
+    AssistRefusal, CertificateStatus, DoorRow, LogStatus, Percentiles, PolicyRow, PolicySetRow, PolicyStatus, Problem,
+    ScanStatus, Severity, SiteStatus, UpstreamStatus, ZoneRow,
+};
 use protocol::{DoorId, DoorState, DoorStatus, Event, Instant, Mode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,12 +29,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{Config, HttpError, Metrics, NotSaid, Sources, serve};
+use super::{Config, HttpError, Metrics, Sources, serve};
 use base::clock::Clock;
-use base::status::{
-    CertificateFigures, DoorRow, LogFigures, Percentiles, PolicyRow, PolicySetRow, PolicyStatus, Problem, ScanFigures,
-    Severity, SiteStatus, UpstreamFigures,
-};
 use base::tokens::{Token, TokenRole, Tokens};
 use store::looks::Looks;
 use store::looks::testing::{Keys, looks};
@@ -173,10 +173,10 @@ fn sources(registry: &Arc<Registry>, looks: &Looks) -> Sources {
         last_event: Arc::new(|| 50),
         people: Arc::new(people::One),
         ledgers: Arc::new(fake::Fake::default()),
-        looks: looks.clone(),
+        audit: looks.clone(),
         policy: Arc::new(policy_status),
         shadow: Arc::new(|_| Err("no log".into())),
-        say: Arc::new(|_| Box::pin(async { Err(NotSaid::Unavailable) })),
+        assist: Arc::new(|_| Box::pin(async { Err(AssistRefusal::Unavailable) })),
         tokens: Arc::new(ArcSwap::from_pointee(tokens())),
         clock: Clock::new(|| at(0)),
     }
@@ -265,8 +265,8 @@ fn token_of(role: TokenRole) -> String {
     }
 }
 
-fn problem(severity: Severity, what: &'static str) -> Problem {
-    Problem { severity, what, message: format!("the {what}\nneeds help"), since: Some(at(-60)) }
+fn problem(severity: Severity, what: &str) -> Problem {
+    Problem { severity, what: what.into(), message: format!("the {what}\nneeds help"), since: Some(at(-60)) }
 }
 
 fn policy_status() -> PolicyStatus {
@@ -275,10 +275,14 @@ fn policy_status() -> PolicyStatus {
     PolicyStatus { in_force, candidate: None }
 }
 
+fn zone(zone: &str) -> ZoneRow {
+    ZoneRow { zone: zone.into(), parent: None, occupancy: 0, capacity: None }
+}
+
 fn status() -> SiteStatus {
     SiteStatus {
         site: "regency".into(),
-        version: "0.1.0",
+        version: "0.1.0".into(),
         now: at(0),
         started_at: at(-3_600),
         problems: vec![problem(Severity::Warning, "upstream")],
@@ -295,18 +299,18 @@ fn status() -> SiteStatus {
             missing_scans: 0,
         }],
         monitors_connected: 1,
-        scans: ScanFigures {
+        scans: ScanStatus {
             kept: 4,
             per_second: 0.4,
             latency_ms: Some(Percentiles { p50: 0.7, p99: 1.6 }),
             waiting: 0,
         },
-        log: LogFigures { last_event: 4, last_commit_at: Some(at(-2)), ..LogFigures::default() },
-        upstream: Some(UpstreamFigures { backlog: 2, ..UpstreamFigures::default() }),
-        certificates: vec![CertificateFigures { name: "gateway".into(), not_after: at(86_400) }],
+        log: LogStatus { last_event: 4, last_commit_at: Some(at(-2)), ..LogStatus::default() },
+        upstream: Some(UpstreamStatus { backlog: 2, ..UpstreamStatus::default() }),
+        certificates: vec![CertificateStatus { name: "gateway".into(), not_after: at(86_400) }],
         policy_set: "b3:9f2c".into(),
         directory_credentials: 6_900,
-        zones: Vec::new(),
+        zones: ["hall", "lobby", "main"].map(zone).into(),
         policy_candidate: None,
         directory_changed_at: None,
         trusted_keys: 0,

@@ -55,3 +55,26 @@ fn the_page_keeps_to_its_content_security_policy() {
         assert!(!SCRIPT.contains(sink), "the script must set text, not markup: {sink}");
     }
 }
+
+#[test]
+fn the_page_reads_only_what_the_status_has() {
+    let status = serde_json::to_value(status()).unwrap();
+    let is_path = |c: char| c.is_ascii_alphanumeric() || "_.?".contains(c);
+    let mut read = 0;
+    for prefix in ["picture.", "status."] {
+        for (at, _) in SCRIPT.match_indices(prefix) {
+            if SCRIPT.get(..at).unwrap().ends_with(|c: char| c.is_ascii_alphanumeric() || c == '.') {
+                continue;
+            }
+            let path = SCRIPT.get(at + prefix.len()..).unwrap().split(|c| !is_path(c)).next().unwrap().replace('?', "");
+            let mut value = &status;
+            // Of a list or a number, what is read further on is the language's.
+            for field in path.split('.').take_while(|field| !field.is_empty()) {
+                let Some(members) = value.as_object() else { break };
+                value = members.get(field).unwrap_or_else(|| panic!("the status has no {path}"));
+                read += 1;
+            }
+        }
+    }
+    assert!(read > 20, "only {read} fields were found in the script");
+}

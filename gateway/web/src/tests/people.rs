@@ -1,6 +1,6 @@
 //! People over HTTP: who may see and change them, and what is said of mistakes.
 
-use serde_json::{Value, json};
+use protocol::api::PersonRecord;
 
 use super::super::{People, PeopleError};
 use super::*;
@@ -8,20 +8,28 @@ use super::*;
 /// A directory of one person, P-1.
 pub(super) struct One;
 
+fn person(id: &str) -> PersonRecord {
+    PersonRecord { id: id.into(), class: "asn".into(), ..PersonRecord::default() }
+}
+
 impl People for One {
-    fn list(&self, _: Option<&str>, _: usize) -> Result<Vec<Value>, PeopleError> {
+    fn list(&self, _: Option<&str>, _: usize) -> Result<Vec<PersonRecord>, PeopleError> {
         Ok(Vec::new())
     }
 
-    fn read(&self, id: &str) -> Result<Option<Value>, PeopleError> {
-        Ok((id == "P-1").then(|| json!({ "id": id, "class": "asn" })))
+    fn read(&self, id: &str) -> Result<Option<PersonRecord>, PeopleError> {
+        Ok((id == "P-1").then(|| person(id)))
     }
 
-    fn put(&self, id: &str, person: Value) -> Result<(bool, Value), PeopleError> {
-        match person["class"].as_str() {
-            Some("asn") => Ok((person["name"].is_null(), json!({ "id": id, "class": "asn" }))),
-            Some("taken") => Err(PeopleError::Taken { field: "badges".into(), reason: "belongs to P-1".into() }),
-            Some("away") => Err(PeopleError::Unavailable("in use".into())),
+    fn put(&self, put: PersonRecord) -> Result<(bool, PersonRecord), PeopleError> {
+        match put.class.as_str() {
+            "asn" => Ok((put.name.is_none(), person(&put.id))),
+            "taken" => Err(PeopleError::Taken { field: "badges".into(), reason: "belongs to P-1".into() }),
+            "ends" => Err(PeopleError::Conflict {
+                field: "valid_until".into(),
+                reason: "must not lie before it begins".into(),
+            }),
+            "away" => Err(PeopleError::Unavailable("in use".into())),
             _ => Err(PeopleError::Field { field: "class".into(), reason: "must be asn, non-asn or visitor".into() }),
         }
     }
@@ -55,6 +63,8 @@ async fn what_becomes_of_a_person_is_told() {
     for (method, path, body, code, words) in [
         ("GET", "/api/v1/people", "", 200, ""),
         ("GET", "/api/v1/people?limit=0", "", 400, "1 to 10000"),
+        ("GET", "/api/v1/people?format=json", "", 200, "{\"people\":[],\"last_person\":null}"),
+        ("GET", "/api/v1/people/%FF", "", 400, "bad-path"),
         ("GET", "/api/v1/people?first=1", "", 400, "after"),
         ("GET", "/api/v1/people/P-1", "", 200, "P-1"),
         ("GET", "/api/v1/people/P-2", "", 404, "no such person"),
@@ -62,6 +72,10 @@ async fn what_becomes_of_a_person_is_told() {
         ("PUT", "/api/v1/people/P-1", "{\"class\":\"asn\",\"name\":\"Contoh\"}", 200, "P-1"),
         ("PUT", "/api/v1/people/P-1", "{\"class\":\"martian\"}", 400, "\"field\":\"class\""),
         ("PUT", "/api/v1/people/P-1", "{\"class\":\"taken\"}", 409, "belongs to P-1"),
+        ("PUT", "/api/v1/people/P-1", "{\"class\":\"ends\"}", 409, "before it begins"),
+        ("PUT", "/api/v1/people/P-1", "{\"class\":\"asn\",\"id\":\"P-1\"}", 201, "P-1"),
+        ("PUT", "/api/v1/people/P-1", "{\"class\":\"asn\",\"id\":\"P-2\"}", 400, "\"field\":\"id\""),
+        ("PUT", "/api/v1/people/P-1", "{\"martian\":1}", 400, "a field is not known here"),
         ("PUT", "/api/v1/people/P-1", "{\"class\":\"away\"}", 503, "own log"),
         ("PUT", "/api/v1/people/P-1", "{\"class\":", 400, "not one JSON"),
         ("DELETE", "/api/v1/people/P-1", "", 204, ""),

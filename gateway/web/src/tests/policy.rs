@@ -1,7 +1,7 @@
 //! The policy set in force, and what its candidate would change.
 
 use super::*;
-use access::shadow::ShadowReport;
+use protocol::api::ShadowReport;
 
 fn report(since: Option<Instant>) -> Result<ShadowReport, String> {
     Ok(ShadowReport {

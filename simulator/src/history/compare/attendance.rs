@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use protocol::Instant;
+use protocol::api::AttendanceRow;
 
 use super::Score;
-use crate::history::answers::AttendanceRow;
 use crate::history::regency::Regency;
 use crate::history::slips::{clocks, passages};
 use crate::history::truth::{self, Moment, TrueDay};
@@ -110,8 +110,8 @@ impl AttendanceCheck {
         if truth.known_minutes.is_some_and(|minutes| minutes != row.worked_minutes) {
             self.mismatch("worked_minutes");
         }
-        self.missing_exit.add(row.missing_exit, truth.missed_exits > 0);
-        self.missing_entry.add(row.missing_entry, truth.missed_entries > 0);
+        self.missing_exit.add(row.flags.missing_exit, truth.missed_exits > 0);
+        self.missing_entry.add(row.flags.missing_entry, truth.missed_entries > 0);
     }
 
     fn mismatch(&mut self, kind: &'static str) {
@@ -127,6 +127,8 @@ fn is(moment: &Moment, said: Instant) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use protocol::api::AttendanceFlags;
+
     use super::*;
     use crate::history::testing::regency;
 
@@ -139,8 +141,19 @@ mod tests {
             first_in: seen(truth.first_in),
             last_out: seen(truth.last_out),
             worked_minutes: truth.known_minutes.unwrap_or(0),
-            missing_exit: truth.missed_exits > 0,
-            missing_entry: truth.missed_entries > 0,
+            flags: AttendanceFlags {
+                missing_exit: truth.missed_exits > 0,
+                missing_entry: truth.missed_entries > 0,
+                ..AttendanceFlags::default()
+            },
+            shift_start: None,
+            shift_end: None,
+            sessions: Vec::new(),
+            worked_minutes_by_rule: 0,
+            late_minutes: None,
+            early_minutes: None,
+            name: None,
+            opd: None,
         };
         truth.day(day).filter(|(_, truth)| truth.seen).map(row).collect()
     }
@@ -149,7 +162,7 @@ mod tests {
         let regency = regency(300, 5, 2);
         let truth = TrueAttendance::of(&regency);
         let mut rows = perfect(&regency, &truth, 0);
-        let whole = |row: &AttendanceRow| row.first_in.is_some() && row.last_out.is_some() && !row.missing_exit;
+        let whole = |row: &AttendanceRow| row.first_in.is_some() && row.last_out.is_some() && !row.flags.missing_exit;
         let place = rows.iter().position(whole).unwrap();
         rows.swap(0, place);
         change(&mut rows);
@@ -193,7 +206,7 @@ mod tests {
             let present: Vec<&str> = rows.iter().map(|row| row.person.as_str()).collect();
             let absent = (1..=300).map(|n| format!("S-{n:05}")).find(|id| !present.contains(&id.as_str())).unwrap();
             rows.push(AttendanceRow { person: absent, ..rows[0].clone() });
-            rows[0].missing_exit = true;
+            rows[0].flags.missing_exit = true;
         });
         assert_eq!(check.mismatches, BTreeMap::from([("nobody_came", 1)]));
         assert_eq!(check.missing_exit.said, check.missing_exit.right + 1);

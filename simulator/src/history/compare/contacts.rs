@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use protocol::api::{Contact, Grade};
+
 use super::Score;
 use crate::chance::Purpose;
-use crate::history::answers::{ContactRow, Grade};
 use crate::history::regency::Regency;
 use crate::history::slips::{Passage, clocks, passages};
 use crate::history::truth::{Interval, Stay, most_in_24_hours, shared, stays};
@@ -104,7 +105,7 @@ pub fn truth(regency: &Regency, questions: &[Question]) -> Vec<HashMap<u32, Toge
 
 impl ContactsCheck {
     /// Compares the answer to one question.
-    pub fn answer(&mut self, regency: &Regency, truth: &HashMap<u32, Together>, contacts: &[ContactRow]) {
+    pub fn answer(&mut self, regency: &Regency, truth: &HashMap<u32, Together>, contacts: &[Contact]) {
         let mut named = HashMap::new();
         for contact in contacts {
             self.contacts += 1;
@@ -146,8 +147,10 @@ mod tests {
     use super::*;
     use crate::history::testing::regency;
 
-    fn row(person: &str, grade: Grade, minutes_min: i64, minutes_max: i64) -> ContactRow {
-        ContactRow { person: person.into(), grade, minutes_min, minutes_max }
+    fn row(person: &str, grade: Grade, minutes_min: i64, minutes_max: i64) -> Contact {
+        let reached_at = protocol::Instant::from_unix_ms(0);
+        let (of, encounters) = ("S-00000".into(), Vec::new());
+        Contact { generation: 1, of, person: person.into(), grade, minutes_min, minutes_max, reached_at, encounters }
     }
 
     fn truth_of_three() -> HashMap<u32, Together> {
@@ -170,7 +173,7 @@ mod tests {
     #[test]
     fn what_the_truth_contradicts_is_a_violation() {
         let regency = regency(60, 5, 3);
-        let violations = |rows: &[ContactRow]| {
+        let violations = |rows: &[Contact]| {
             let mut check = ContactsCheck::default();
             check.answer(&regency, &truth_of_three(), rows);
             (check.min_too_high, check.max_too_low, check.unknown)

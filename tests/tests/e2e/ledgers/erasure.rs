@@ -138,7 +138,7 @@ async fn assert_forgotten(gateway: &Gateway, days: &Days, words: &[(String, Vec<
     let inside = told(gateway, "/api/v1/presence/people").await;
     assert_eq!(people(&inside["people"]), [OTHER]);
     let mut answers = format!("{attendance}{traced}{inside}");
-    for path in ["/api/v1/events?limit=10000", "/api/v1/people", "/api/v1/privacy/looks?limit=10000"] {
+    for path in ["/api/v1/events?limit=10000", "/api/v1/people", "/api/v1/privacy/audit?limit=10000"] {
         answers += &gateway.get(path).await.text().await.unwrap();
     }
     for (path, status) in [

@@ -58,7 +58,7 @@ async fn a_restricted_person_is_in_no_ledger_but_at_the_doors_and_on_the_list_fo
     let without = [vec![OTHER], vec![], vec![PERSON], vec![OTHER]];
     assert_eq!(ledgers(&gateway, &days).await, without);
     let (status, text) = answered(&gateway, site.token(), "GET", &contacts(&days, PERSON), None).await;
-    assert!(status == 400 && text.contains("restriction"), "{text}");
+    assert!(status == 409 && text.contains("restriction"), "{text}");
     let muster = site.ask(&gateway, site.token(), &["presence", "--muster"]);
     assert!(muster.success && muster.stdout.contains(PERSON) && muster.stdout.contains("Contoh Satu"), "{muster:?}");
     // Whoever has the right to see everything that is kept does.

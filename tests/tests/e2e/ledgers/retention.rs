@@ -71,10 +71,10 @@ async fn what_is_too_old_is_not_shown_and_its_keys_are_destroyed_by_whole_months
     assert_eq!(people(&told(&gateway, &contacts(9)).await["contacts"]), ["C-0002"]);
     for (path, kept) in [(day(41), "kept for 40 days"), (contacts(12), "traced back for 10 days")] {
         let (status, text) = answered(&gateway, site.token(), "GET", &path, None).await;
-        assert!(status == 400 && text.contains(kept), "{path}: {text}");
+        assert!(status == 409 && text.contains(kept), "{path}: {text}");
     }
     assert_eq!(told_of(&gateway).await[..2], [PERSON, PERSON]);
-    assert_eq!(removed(&site, &gateway, &officer).await, json!({ "keys": 0, "looks": 0, "malformed": 0, "people": 0 }));
+    assert_eq!(removed(&site, &gateway, &officer).await, json!({ "audit": 0, "keys": 0, "malformed": 0, "people": 0 }));
     assert!(gateway.terminate().await.success());
 
     days_later(&mut site, 35);
@@ -83,9 +83,9 @@ async fn what_is_too_old_is_not_shown_and_its_keys_are_destroyed_by_whole_months
     assert_eq!(told_of(&gateway).await, ["nobody"; 7]);
     assert_eq!(people(&told(&gateway, &day(1)).await["rows"]), [PERSON, "C-0002"]);
     let (status, text) = answered(&gateway, site.token(), "GET", &day(20), None).await;
-    assert!(status == 400 && text.contains("kept for 40 days"), "{text}");
+    assert!(status == 409 && text.contains("kept for 40 days"), "{text}");
     assert_eq!(removed(&site, &gateway, &officer).await["malformed"], 1);
-    let looks = lines(gateway.get("/api/v1/privacy/looks?person=C-0001").await).await;
+    let looks = lines(gateway.get("/api/v1/privacy/audit?person=C-0001").await).await;
     assert!(looks.len() >= 2 && looks.iter().all(|look| look["purpose"] == "test"), "{looks:#?}");
     assert!(gateway.terminate().await.success());
     let kept = files_with_the_id(&site);
@@ -95,9 +95,9 @@ async fn what_is_too_old_is_not_shown_and_its_keys_are_destroyed_by_whole_months
     days_later(&mut site, 130);
     let gateway = site.run().await;
     let removed = removed(&site, &gateway, &officer).await;
-    assert!(removed["keys"].as_u64().unwrap() >= 3 && removed["looks"].as_u64().unwrap() >= 10, "{removed}");
+    assert!(removed["keys"].as_u64().unwrap() >= 3 && removed["audit"].as_u64().unwrap() >= 10, "{removed}");
     assert_eq!(told_of(&gateway).await, ["nobody"; 7]);
-    assert!(lines(gateway.get("/api/v1/privacy/looks").await).await.iter().all(|look| look["purpose"] != "test"));
+    assert!(lines(gateway.get("/api/v1/privacy/audit").await).await.iter().all(|look| look["purpose"] != "test"));
     assert!(gateway.terminate().await.success());
     assert_eq!(files_with_the_id(&site), ["directory.redb"]);
     let exported = site.must(&["log", "export"]);

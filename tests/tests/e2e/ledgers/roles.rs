@@ -30,7 +30,7 @@ const ROUTES: [(&str, &str, &str, &[&str]); 22] = [
         &["viewer", "operator", "attendance", "tracer", "privacy-officer", "admin"],
     ),
     ("GET", "/api/v1/contacts?person=C-0001&purpose=perkara", "contacts", &["tracer", "admin"]),
-    ("GET", "/api/v1/privacy/looks?limit=1", "privacy-looks", &["privacy-officer", "admin"]),
+    ("GET", "/api/v1/privacy/audit?limit=1", "privacy-audit", &["privacy-officer", "admin"]),
     ("GET", "/api/v1/privacy/retention", "privacy-retention", &["privacy-officer", "admin"]),
     ("GET", "/api/v1/privacy/people/C-0001?purpose=perkara", "privacy-people", &["privacy-officer", "admin"]),
     ("DELETE", "/api/v1/privacy/people/X-1?purpose=perkara", "privacy-people-delete", &["privacy-officer", "admin"]),
@@ -61,7 +61,7 @@ async fn site(settings: &[(&str, &str)]) -> (Site, Gateway, Vec<(&'static str, S
 
 /// What is on the record of the token.
 async fn looks(gateway: &Gateway, officer: &str, token: &str) -> Vec<Value> {
-    let path = format!("/api/v1/privacy/looks?token={token}&limit=1000");
+    let path = format!("/api/v1/privacy/audit?token={token}&limit=1000");
     lines(gateway.ask_as(officer, Method::GET, &path, None).await).await
 }
 
@@ -115,7 +115,7 @@ async fn without_a_token_or_with_a_wrong_one_nothing_is_shown() {
             assert_eq!(status, 401, "{method} {path}: {text}");
         }
     }
-    for path in ["/api/v1/presence/people", "/api/v1/contacts", "/api/v1/privacy/looks", "/api/v1/policy/shadow"] {
+    for path in ["/api/v1/presence/people", "/api/v1/contacts", "/api/v1/privacy/audit", "/api/v1/policy/shadow"] {
         assert_eq!(gateway.get_anonymously(path).await.status(), 401, "{path}");
     }
     let refused = gateway.metric("http_tokens_refused_total", &[]).await - before;

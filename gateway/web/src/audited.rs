@@ -1,11 +1,11 @@
-//! What of a request goes into the record of looks.
+//! What of a request goes into the audit trail.
 
 use axum::extract::Query;
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Uri};
 use protocol::Instant;
 
-use super::front::Bearer;
+use super::bearer::Bearer;
 use super::route::{Route, Rule};
 use base::tokens::Token;
 use store::looks::Look;
@@ -35,7 +35,7 @@ const OPEN_PARAMETERS: [&str; 17] = [
 const VALUE_CHARS_MAX: usize = 64;
 
 /// A request by somebody who is known, as far as the record needs it.
-pub(super) struct Asked {
+pub(super) struct AuditedRequest {
     token: Token,
     rule: &'static Rule,
     method: Method,
@@ -44,7 +44,7 @@ pub(super) struct Asked {
     purpose: Option<String>,
 }
 
-impl Asked {
+impl AuditedRequest {
     /// `None` where no token was needed, or none that is known came.
     pub(super) fn of(head: &Parts) -> Option<Self> {
         let Bearer(token) = head.extensions.get::<Bearer>()?;
@@ -73,7 +73,7 @@ impl Asked {
     }
 
     /// Whether it goes into the record: whatever shows personal data, and whoever was refused for their role.
-    pub(super) fn leaves_a_look(&self, status: StatusCode) -> bool {
+    pub(super) fn is_recorded(&self, status: StatusCode) -> bool {
         self.rule.personal || status == StatusCode::FORBIDDEN
     }
 
@@ -84,8 +84,8 @@ impl Asked {
         if erasure { Self { person: None, purpose: None, ..self } } else { self }
     }
 
-    /// The look itself.
-    pub(super) fn look(&self, at: Instant, status: StatusCode) -> Look {
+    /// Its audit record.
+    pub(super) fn record(&self, at: Instant, status: StatusCode) -> Look {
         let verb = match self.method {
             Method::PUT => "-put",
             Method::POST => "-post",
@@ -130,7 +130,7 @@ mod tests {
         let name = "lobby".parse().unwrap();
         let hash = blake3::hash(b"x");
         head.extensions.insert(Bearer(Token { name, role: TokenRole::Tracer, hash, until: None, doors: None }));
-        Some(Asked::of(&head)?.look(Instant::from_unix_ms(0), StatusCode::OK))
+        Some(AuditedRequest::of(&head)?.record(Instant::from_unix_ms(0), StatusCode::OK))
     }
 
     #[test]

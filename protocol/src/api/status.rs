@@ -1,15 +1,17 @@
-//! What IT sees of the gateway: one picture of every stage, for the status API and the status page.
+//! What IT sees of the gateway: one picture of every stage, for the status page and for programs; and whether it is ready.
 
-use protocol::{DoorStatus, Instant, Mode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::{DoorStatus, Instant, Mode};
 
 /// The whole gateway at one moment.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SiteStatus {
     /// The site's name.
     pub site: String,
     /// The gateway's version.
-    pub version: &'static str,
+    pub version: String,
     /// The gateway's clock when this was put together.
     pub now: Instant,
     /// When the gateway started.
@@ -23,13 +25,13 @@ pub struct SiteStatus {
     /// Every zone that is listed or that a door leads into, by name.
     pub zones: Vec<ZoneRow>,
     /// Rates and latencies of scans.
-    pub scans: ScanFigures,
+    pub scans: ScanStatus,
     /// The durable log.
-    pub log: LogFigures,
+    pub log: LogStatus,
     /// The way upstream; absent when none is configured.
-    pub upstream: Option<UpstreamFigures>,
+    pub upstream: Option<UpstreamStatus>,
     /// Certificates that the gateway itself uses.
-    pub certificates: Vec<CertificateFigures>,
+    pub certificates: Vec<CertificateStatus>,
     /// The policy set in force, its hash `b3:…`.
     pub policy_set: String,
     /// The candidate for the next policy set that is tried beside it, where there is one.
@@ -42,44 +44,14 @@ pub struct SiteStatus {
     pub trusted_keys: u64,
 }
 
-/// The policy set in force, and the candidate for the next one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PolicyStatus {
-    /// What decides.
-    pub in_force: PolicySetRow,
-    /// What is tried beside it, where there is something.
-    pub candidate: Option<PolicySetRow>,
-}
-
-/// One policy set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PolicySetRow {
-    /// Its hash, `b3:…`: over policies and schema, not over texts.
-    pub policy_set: String,
-    /// Reasons that have a text for displays, the built-in ones among them.
-    pub texts: u64,
-    /// Its policies, by id.
-    pub policies: Vec<PolicyRow>,
-}
-
-/// One policy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PolicyRow {
-    /// What decisions name it by.
-    pub id: String,
-    /// The reason that it gives.
-    pub reason: String,
-    /// Its file and line.
-    pub place: String,
-}
-
 /// Something that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// How bad it is.
     pub severity: Severity,
     /// What is concerned, a stable word such as `log`, `disk`, `upstream`, `certificate`, `policy`.
-    pub what: &'static str,
+    pub what: String,
     /// What is wrong and what to do, for people.
     pub message: String,
     /// Since when, where that is known.
@@ -87,7 +59,8 @@ pub struct Problem {
 }
 
 /// How bad a problem is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Scans cannot be answered: not ready.
@@ -97,7 +70,8 @@ pub enum Severity {
 }
 
 /// One registered door.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DoorRow {
     /// Its name.
     pub door: String,
@@ -122,7 +96,8 @@ pub struct DoorRow {
 }
 
 /// One zone, listed or at the other side of a door.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ZoneRow {
     /// Its name.
     pub zone: String,
@@ -135,8 +110,9 @@ pub struct ZoneRow {
 }
 
 /// Rates and latencies of scans.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct ScanFigures {
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ScanStatus {
     /// Scans kept since the gateway started.
     pub kept: u64,
     /// Scans a second over the last ten seconds.
@@ -148,7 +124,8 @@ pub struct ScanFigures {
 }
 
 /// Two percentiles of a latency, in milliseconds.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Percentiles {
     /// The median.
     pub p50: f64,
@@ -157,8 +134,9 @@ pub struct Percentiles {
 }
 
 /// The durable log.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct LogFigures {
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LogStatus {
     /// Number of the newest event; 0 when there is none.
     pub last_event: u64,
     /// Size of its file, in bytes.
@@ -172,8 +150,9 @@ pub struct LogFigures {
 }
 
 /// The way upstream.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct UpstreamFigures {
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UpstreamStatus {
     /// Every event up to this number is safe upstream or in quarantine.
     pub acked_through: u64,
     /// Events that wait for the upstream.
@@ -185,14 +164,35 @@ pub struct UpstreamFigures {
     /// Why it does not.
     pub error: Option<String>,
     /// Ranges that the upstream refused for good, first and last event.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<[u64; 2]>))]
     pub quarantined: Vec<(u64, u64)>,
 }
 
 /// One certificate that the gateway uses.
-#[derive(Clone, Debug, Serialize)]
-pub struct CertificateFigures {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CertificateStatus {
     /// What for, such as `gateway`, `site CA`, `revocation list`.
     pub name: String,
     /// When it expires.
     pub not_after: Instant,
+}
+
+/// Whether the gateway does its work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Readiness {
+    /// Whether nothing critical is wrong.
+    pub ready: bool,
+    /// What is wrong, the worst first.
+    pub problems: Vec<Problem>,
+}
+
+/// Parameters of the readiness check.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+pub struct ReadinessQuery {
+    /// Warnings too; also without a value.
+    #[cfg_attr(feature = "openapi", param(value_type = Option<super::schema::Switch>, inline))]
+    pub verbose: Option<bool>,
 }
