@@ -19,7 +19,7 @@ use base::clock::Clock;
 use base::tls;
 use front::doors;
 use front::monitors::Monitors;
-use front::scan::{Figures, WeakScanQueue};
+use front::scan::{SpineStatus, WeakScanQueue};
 use protocol::api::{CertificateStatus, DoorRow, Problem, Severity, SiteStatus, UpstreamStatus, ZoneRow};
 use store::log::LogReader;
 use store::looks::Looks;
@@ -44,7 +44,7 @@ pub struct StatusSources {
     /// Who is connected.
     pub connected: Arc<doors::Registry>,
     /// What the spine tells.
-    pub figures: Figures,
+    pub figures: SpineStatus,
     /// The log.
     pub reader: LogReader,
     /// The spine's queue.
