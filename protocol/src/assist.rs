@@ -18,6 +18,7 @@ pub const ASSIST_ID_BYTES_MAX: usize = 64;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Assist {
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1))]
+    #[serde(deserialize_with = "whole")]
     v: u64,
     /// What the helper does.
     pub action: AssistAction,
@@ -35,11 +36,11 @@ pub struct Assist {
     pub person: Option<String>,
     /// Epoch of the scan that waits for a helper; absent when a person is admitted without one.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>, maximum = 4_294_967_295_i64))]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "maybe_whole", skip_serializing_if = "Option::is_none")]
     pub epoch: Option<u32>,
     /// Sequence number of that scan; at most [`SEQ_MAX`].
     #[cfg_attr(feature = "openapi", schema(maximum = 9_007_199_254_740_991_i64))]
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "maybe_whole", skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     /// Which way the person goes; absent: as the scan says, and in where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -168,6 +169,46 @@ fn maybe_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Strin
     Ok(Option::<Text>::deserialize(deserializer)?.map(|Text(text)| text))
 }
 
+/// A number that JSON writes with or without a decimal point: to JSON, and so to the API's schema, 7.0 is the whole number 7.
+struct Whole<T>(T);
+
+impl<'de, T: TryFrom<u64>> Deserialize<'de> for Whole<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WholeVisitor;
+
+        impl de::Visitor<'_> for WholeVisitor {
+            type Value = u64;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a whole number within its limits")
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<u64, E> {
+                Ok(number)
+            }
+
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<u64, E> {
+                // Beyond 2^53 not every whole number has a form of its own.
+                let is_whole = number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&number);
+                if is_whole { Ok(number as u64) } else { Err(E::invalid_type(de::Unexpected::Float(number), &self)) }
+            }
+        }
+
+        let number = deserializer.deserialize_u64(WholeVisitor)?;
+        let within = T::try_from(number).map(Self);
+        within.map_err(|_| de::Error::invalid_value(de::Unexpected::Unsigned(number), &WholeVisitor))
+    }
+}
+
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    Whole::deserialize(deserializer).map(|Whole(number)| number)
+}
+
+fn maybe_whole<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Ok(Option::<Whole<T>>::deserialize(deserializer)?.map(|Whole(number)| number))
+}
+
 fn maybe_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let id = Option::<String>::deserialize(deserializer)?;
     if id.as_deref().is_none_or(is_id) {
@@ -208,7 +249,12 @@ mod tests {
         assert_eq!((word.scan(), word.direction), (Some(ScanId { epoch: 1, seq: 2 }), Some(Direction::Out)));
         assert_eq!((word.id.as_deref(), word.person.as_deref()), (Some("a-1"), Some("P-1")));
         assert_eq!(Assist::from_json(&word.to_json()).unwrap(), word);
+        let with_points = WORD.replace("\"v\":1", "\"v\":1.0").replace("\"seq\":2", "\"seq\":2.0");
+        assert_eq!(Assist::from_json(with_points.as_bytes()).unwrap(), word);
         for (from, to) in [
+            ("\"epoch\":1", "\"epoch\":1.5"),
+            ("\"epoch\":1", "\"epoch\":-1"),
+            ("\"epoch\":1", "\"epoch\":4294967296"),
             ("\"a-1\"", "\"\""),
             ("a-1", "a_1"),
             ("a-1", &"a".repeat(65)),

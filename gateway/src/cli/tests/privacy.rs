@@ -132,7 +132,7 @@ fn retention_shows_days_and_the_last_run() {
         gateway.gapura("privacy retention").well(),
         format!(
             "{table}last run at                   2026-11-23 09:00:00 +08:00\n\
-             last run removed events       7\nlast run removed audit        0\n"
+             last run removed audit        0\nlast run removed events       7\n"
         )
     );
     assert_eq!(gateway.asked(), ["GET /api/v1/privacy/retention"; 2]);

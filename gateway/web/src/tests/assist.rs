@@ -147,8 +147,7 @@ async fn a_bad_document_is_refused_with_the_place_of_the_mistake() {
         (WORD.replace("Contoh Satgas", ""), Some("helper"), "1 to 256 characters"),
         (WORD.replace("\"v\":1", "\"v\":9"), Some("v"), "version 1"),
         (WORD.replace("\"v\":1", "\"v\":1,\"id\":\"SECRET_\""), Some("id"), "1 to 64"),
-        (WORD.replace("\"v\":1", "\"v\":1,\"seq\":-1"), Some("seq"), "u64"),
-        (WORD.replace("\"v\":1", "\"v\":1,\"seq\":1"), None, "\"epoch\" and \"seq\""),
+        (WORD.replace("\"v\":1", "\"v\":1,\"seq\":-1"), Some("seq"), "a whole number"),
         (WORD.replace(",\"reason\":\"forgot the badge\"", ""), Some("."), "missing field `reason`"),
         (WORD.replace('}', ""), None, "line 1"),
         (String::new(), None, "not one JSON"),
@@ -159,6 +158,10 @@ async fn a_bad_document_is_refused_with_the_place_of_the_mistake() {
         assert_eq!(reply.json()["field"].as_str(), field, "{body}: {detail}");
         assert!(detail.contains(words) && !detail.contains("SECRET"), "{body}: {detail}");
     }
+    let half = site.say("main-in", HELPER, &WORD.replace("\"v\":1", "\"v\":1,\"seq\":1")).await;
+    let (name, detail) = half.problem();
+    assert_eq!((half.code, name.as_str(), half.json()["field"].as_str()), (409, "not-available", Some("seq")));
+    assert!(detail.contains("epoch and seq"), "{detail}");
     assert!(heard.lock().unwrap().is_empty());
 }
 

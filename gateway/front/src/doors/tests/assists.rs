@@ -1,8 +1,7 @@
 //! What a helper's device may publish and hear, and how its request reaches the door.
 
-use protocol::{Assist, AssistAction, Decision, Event, Outcome, Via};
-
 use protocol::api::AssistRefusal;
+use protocol::{Assist, AssistAction, Decision, Event, Outcome, Via};
 
 use super::*;
 
