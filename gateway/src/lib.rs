@@ -28,10 +28,10 @@
 //! | --- | --- | --- |
 //! | `protocol` | the wire contract | |
 //! | `base` | clock, calendar, door list, identity, tokens, the site's folder and authority, TLS | |
-//! | `access` | directory, import, passes, policy, `decide`: no I/O | `base` |
-//! | `store` | the log, the vault of keys, the audit trail | `base` |
+//! | `store` | the log, the vault of keys, the audit trail, the one way to open a redb file | `base` |
+//! | `access` | directory, import, passes, policy, `decide`: no I/O | `base`, `store` |
 //! | `front` | bytes in, replies out: MQTT listener, sessions, the spine, monitors | `base`, `access`, `store` |
-//! | `ledgers` | what follows the log: presence, attendance, contacts | `base` |
+//! | `ledgers` | what follows the log: presence, attendance, contacts | `base`, `store` |
 //! | `upstream` | batches to head office, at least once and in order | `base` |
 //! | `web` | API, health, metrics, the status page | `base`, `access`, `store`, `ledgers` |
 //! | `gateway` | composition, configuration, command line | `base`, `access`, `store`, `front`, `ledgers`, `upstream`, `web` |

@@ -19,7 +19,7 @@ use super::calendar::{day_number, day_of_number};
 use super::follower::{Command, Follower};
 use super::history::Histories;
 use super::recent::Recent;
-use super::store::{Store, StoreError, View};
+use super::tables::{Tables, TablesError, View};
 use super::trace::{FOLLOWED_MAX, Trace};
 use super::{
     Attendance, Config, Contact, ContactQuery, Metrics, People, Person, PresenceNow, Restricted, Rules, Source, Stay,
@@ -125,7 +125,7 @@ pub(super) struct Shared {
     pub recent: Recent,
     /// Why the log cannot be read.
     pub trouble: Mutex<Option<String>>,
-    store: RwLock<Option<Arc<Store>>>,
+    tables: RwLock<Option<Arc<Tables>>>,
     in_force: Mutex<Option<(Arc<Rules>, u64)>>,
 }
 
@@ -145,7 +145,7 @@ impl Views {
             changed: Mutex::default(),
             recent: Recent::default(),
             trouble: Mutex::default(),
-            store: RwLock::default(),
+            tables: RwLock::default(),
             in_force: Mutex::default(),
         });
         let (commands, inbox) = mpsc::unbounded_channel();
@@ -362,17 +362,17 @@ impl Views {
         &self,
         restricted: Restricted,
         now: Instant,
-        question: impl Fn(&Histories<'_>, u64) -> Result<T, StoreError>,
+        question: impl Fn(&Histories<'_>, u64) -> Result<T, TablesError>,
     ) -> Result<T, ViewsError> {
         let Position { through, last, rebuilding } = self.position();
         let unanswered = ViewsError::Rebuilding { through, last };
-        let Some(store) = self.shared.store().filter(|_| !rebuilding) else {
+        let Some(tables) = self.shared.tables().filter(|_| !rebuilding) else {
             return Err(if self.commands.is_closed() { ViewsError::Stopped } else { unanswered });
         };
         let (rules, fingerprint) = self.shared.rules();
         let people = &*self.shared.parts.people;
         let answer = catch_unwind(AssertUnwindSafe(|| {
-            let view: View = store.view()?;
+            let view: View = tables.view()?;
             if view.state()?.time_zone != rules.time_zone_name() {
                 return Ok(None);
             }
@@ -386,7 +386,7 @@ impl Views {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "a question could not be answered".into(),
         };
-        drop(self.commands.send(Command::GiveUp(Arc::downgrade(&store), reason)));
+        drop(self.commands.send(Command::GiveUp(Arc::downgrade(&tables), reason)));
         Err(unanswered)
     }
 }
@@ -412,14 +412,14 @@ impl Shared {
     }
 
     /// Puts the file in the place from which questions are answered, or takes it away.
-    pub fn put(&self, store: Option<Arc<Store>>) {
-        let old = std::mem::replace(&mut *self.store.write().unwrap_or_else(PoisonError::into_inner), store);
+    pub fn put(&self, tables: Option<Arc<Tables>>) {
+        let old = std::mem::replace(&mut *self.tables.write().unwrap_or_else(PoisonError::into_inner), tables);
         // Closing may sync: not under the lock.
         drop(old);
     }
 
-    fn store(&self) -> Option<Arc<Store>> {
-        self.store.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn tables(&self) -> Option<Arc<Tables>> {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

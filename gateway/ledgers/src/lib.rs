@@ -66,7 +66,7 @@ mod recent;
 mod rules;
 mod spans;
 mod stays;
-mod store;
+mod tables;
 mod trace;
 mod upkeep;
 

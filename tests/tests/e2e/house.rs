@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 const MAY_USE: [(&str, &str, &[&str]); 9] = [
     ("protocol", "protocol", &[]),
     ("base", "gateway/base", &[]),
-    ("access", "gateway/access", &["base"]),
     ("store", "gateway/store", &["base"]),
+    ("access", "gateway/access", &["base", "store"]),
     ("front", "gateway/front", &["base", "access", "store"]),
-    ("ledgers", "gateway/ledgers", &["base"]),
+    ("ledgers", "gateway/ledgers", &["base", "store"]),
     ("upstream", "gateway/upstream", &["base"]),
     ("web", "gateway/web", &["base", "access", "store", "ledgers"]),
     ("gateway", "gateway", &["base", "access", "store", "front", "ledgers", "upstream", "web"]),

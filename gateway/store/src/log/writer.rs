@@ -11,8 +11,9 @@ use redb::{ReadableTableMetadata, WriteTransaction};
 use tokio::sync::watch;
 
 use super::segment;
-use super::store::{self, CHECKPOINTS, CURSORS, Opener, QUARANTINE, SEGMENTS, Store, Tail, writing};
+use super::store::{self, CHECKPOINTS, CURSORS, QUARANTINE, SEGMENTS, Store, Tail, writing};
 use super::{Config, LogError, LogReader, Metrics};
+use crate::file::Opener;
 use crate::vault::Vault;
 use base::clock::Clock;
 

@@ -17,7 +17,7 @@ pub mod testing;
 mod tests;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
@@ -27,6 +27,7 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 use self::store::Store;
+use crate::file::OpenError;
 use base::status::{Problem, Severity};
 use base::tokens::TokenRole;
 
@@ -150,21 +151,12 @@ pub struct Page {
 /// What goes wrong with the record of looks.
 #[derive(Clone, Debug, Error)]
 pub enum LooksError {
-    /// The system does not let the file be opened or made.
-    #[error("cannot open {}; check its owner, its permissions and the disk", path.display())]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        #[source]
-        source: Arc<redb::Error>,
-    },
-    /// The file is something else.
-    #[error("{} is no record of looks of this version; restore it from a backup", path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
+    /// The file cannot be used.
+    #[error(transparent)]
+    Open(Arc<OpenError>),
+    /// The thread that writes the file cannot be started.
+    #[error("the thread that writes looks cannot be started")]
+    Thread(#[source] Arc<std::io::Error>),
     /// It cannot be read or written.
     #[error("the record of looks cannot be read or written; check the disk and its free space")]
     Database(#[source] Arc<redb::Error>),
@@ -180,6 +172,12 @@ pub enum LooksError {
     /// Too many looks wait, or the thread that writes them has ended.
     #[error("{QUEUE_LOOKS_MAX} looks wait to be written, or nobody writes them")]
     Busy,
+}
+
+impl From<OpenError> for LooksError {
+    fn from(error: OpenError) -> Self {
+        Self::Open(Arc::new(error))
+    }
 }
 
 /// A look, and who waits for it.
@@ -201,12 +199,12 @@ impl Looks {
 
     fn start(store: Store) -> Result<Self, LooksError> {
         let (queue, waiting) = mpsc::channel(QUEUE_LOOKS_MAX);
-        let (path, store) = (store.path.clone(), Arc::new(store));
+        let store = Arc::new(store);
         let writer = Arc::clone(&store);
         thread::Builder::new()
             .name("looks".into())
             .spawn(move || write(&writer, waiting))
-            .map_err(|error| LooksError::Open { path, source: Arc::new(redb::Error::Io(error)) })?;
+            .map_err(|error| LooksError::Thread(Arc::new(error)))?;
         Ok(Self { store, queue })
     }
 

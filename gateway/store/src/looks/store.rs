@@ -1,19 +1,17 @@
 //! The file of looks: rows in a chain of hashes, appended with a sync, and taken off the front when they have expired.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::tz::TimeZone;
 use minicbor::{Decode, Encode};
 use protocol::Instant;
-use redb::backends::FileBackend;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use super::{
     Filter, Look, LooksError, PERSON_CHARS_MAX, PURPOSE_CHARS_MAX, Page, QUERY_CHARS_MAX, Row, Sealer, WHAT_CHARS_MAX,
 };
+use crate::file::{FileKind, Opener};
 
 /// Memory for the file's pages, in bytes.
 const CACHE_BYTES: usize = 4 << 20;
@@ -27,12 +25,13 @@ const SEAL_BYTES: usize = 32;
 const LOOKS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("looks");
 /// Number and seal of the last look that has expired.
 const EXPIRED: TableDefinition<'static, (), (u64, [u8; SEAL_BYTES])> = TableDefinition::new("expired");
-const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
-const META_FORMAT: &str = "format";
-const FORMAT: u64 = 1;
 
-/// Opens the database, again when need be.
-pub(super) type Opener = Box<dyn Fn() -> Result<Database, redb::Error> + Send>;
+const KIND: FileKind = FileKind {
+    what: "a record of looks",
+    format: 1,
+    if_foreign: "restore it from a backup",
+    if_damaged: "restore the file from a backup",
+};
 
 /// The file, and what seals rows.
 pub(super) struct Store {
@@ -280,8 +279,7 @@ impl Store {
         let open = match slot.database.take() {
             Some(database) => database,
             None => {
-                let opening = |source| LooksError::Open { path: self.path.clone(), source: Arc::new(source) };
-                let opened = (slot.open)().map_err(opening)?;
+                let opened = (slot.open)()?;
                 prepare(&self.path, &opened)?;
                 opened
             }
@@ -312,33 +310,20 @@ impl Tail {
     }
 }
 
-/// Opens the database in the file at `path`, which is made when there is none and is for its owner alone.
+/// Opens the database in the file at `path`, which is made when there is none.
 pub(super) fn file_opener(path: &Path) -> Opener {
     let path = path.to_path_buf();
-    Box::new(move || {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
-        // Without this the name of a new file may not survive a power cut.
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()?;
-        let backend = FileBackend::new(file)?;
-        Ok(Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend)?)
-    })
+    Box::new(move || KIND.open(&path, CACHE_BYTES))
 }
 
 /// Makes the tables in an empty file, else checks that it is a record of looks.
 fn prepare(path: &Path, file: &Database) -> Result<(), LooksError> {
-    let transaction = file.begin_read().map_err(database)?;
-    if transaction.list_tables().map_err(database)?.next().is_none() {
-        let transaction = file.begin_write().map_err(database)?;
-        transaction.open_table(META).map_err(database)?.insert(META_FORMAT, FORMAT).map_err(database)?;
-        transaction.open_table(LOOKS).map_err(database)?;
-        transaction.open_table(EXPIRED).map_err(database)?;
-        return transaction.commit().map_err(database);
-    }
-    let foreign = || LooksError::Foreign { path: path.into() };
-    let meta = transaction.open_table(META).map_err(|_| foreign())?;
-    let format = meta.get(META_FORMAT).map_err(database)?.map(|format| format.value());
-    if format == Some(FORMAT) { Ok(()) } else { Err(foreign()) }
+    KIND.prepare(path, file, |transaction| {
+        transaction.open_table(LOOKS)?;
+        transaction.open_table(EXPIRED)?;
+        Ok(())
+    })?;
+    Ok(())
 }
 
 fn tail(

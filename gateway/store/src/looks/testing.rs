@@ -62,7 +62,5 @@ pub fn looks(keys: &Arc<Keys>) -> (tempfile::TempDir, Looks) {
 
 /// A record of looks on a disk that can fail.
 pub fn on(disk: &Disk) -> Looks {
-    let opener = disk.opener();
-    let opener = move || opener().map_err(|error| redb::Error::Io(std::io::Error::other(error.to_string())));
-    Looks::start(Store::new("looks.redb".as_ref(), Box::new(opener), Arc::<Keys>::default())).unwrap()
+    Looks::start(Store::new("looks.redb".as_ref(), disk.opener(), Arc::<Keys>::default())).unwrap()
 }

@@ -278,10 +278,14 @@ async fn another_file_is_left_alone_and_said_to_be_a_problem_until_it_is_gone() 
     transaction.commit().unwrap();
     drop(database);
     let looks = Looks::open(&path, Arc::<Keys>::default()).unwrap();
-    assert!(looks.problem().unwrap().message.contains("no record of looks of this version"));
-    assert!(matches!(looks.record(look(0, None, None)).await, Err(LooksError::Foreign { .. })));
+    assert!(looks.problem().unwrap().message.contains("is not a record of looks of this gateway"));
+    assert!(
+        matches!(looks.record(look(0, None, None)).await, Err(LooksError::Open(error)) if matches!(*error, OpenError::Foreign { .. }))
+    );
     assert_eq!(looks.problem().unwrap().since, Some(at(0)));
-    assert!(matches!(looks.record(look(1, None, None)).await, Err(LooksError::Foreign { .. })));
+    assert!(
+        matches!(looks.record(look(1, None, None)).await, Err(LooksError::Open(error)) if matches!(*error, OpenError::Foreign { .. }))
+    );
     assert_eq!(looks.problem().unwrap().since, Some(at(0)));
 
     std::fs::remove_file(&path).unwrap();
