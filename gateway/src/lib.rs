@@ -32,7 +32,7 @@
 //! | `access` | directory, import, passes, policy, `decide`: no I/O | `base`, `store` |
 //! | `front` | bytes in, replies out: MQTT listener, sessions, the spine, monitors | `base`, `access`, `store` |
 //! | `ledgers` | what follows the log: presence, attendance, contacts | `base`, `store` |
-//! | `upstream` | batches to head office, at least once and in order | `base` |
+//! | `upstream` | batches to head office, at least once and in order | `base`, `store` |
 //! | `web` | API, health, metrics, the status page | `base`, `access`, `store`, `ledgers` |
 //! | `gateway` | composition, configuration, command line | `base`, `access`, `store`, `front`, `ledgers`, `upstream`, `web` |
 //!

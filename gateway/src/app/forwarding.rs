@@ -14,8 +14,7 @@ use super::personal::Personal;
 use super::working_days::{WorkingDays, attendance_forwarder};
 use crate::config::Config;
 use base::clock::Clock;
-use front::scan::{UPSTREAM, UpstreamNote};
-use store::log::Quarantined;
+use store::log::UPSTREAM;
 use upstream::{self, Forwarder};
 
 /// The way upstream.
@@ -41,27 +40,18 @@ pub(super) fn start(
     let client = Arc::new(ArcSwap::from_pointee(upstream_client(upstream)?));
     let Core { reader, scans, .. } = core;
     let privacy = personal.subjects.upstream_privacy(config.privacy.pseudonymise_upstream);
-    let (read, beyond, keep, now) = (reader.clone(), reader.clone(), scans.clone(), clock.clone());
+    let (read, beyond, keep) = (reader.clone(), reader.clone(), scans.clone());
     let forwarder = Forwarder::new(upstream::Parts {
         site: config.site.name.clone(),
         client: Arc::clone(&client),
-        read: Arc::new(move |after, events_max, bytes_max| {
-            read.read(after, events_max, bytes_max).map_err(|error| error.to_string())
-        }),
+        read: Arc::new(move |after, events_max, bytes_max| read.read(after, events_max, bytes_max)),
         beyond: Arc::new(move |number| {
             let reader = beyond.clone();
             Box::pin(async move { drop(reader.wait_beyond(number).await) })
         }),
-        keep: Arc::new(move |note| {
-            let (scans, now) = (keep.clone(), now.now());
-            let quarantined = note.quarantined.map(|quarantine| Quarantined {
-                first: quarantine.first,
-                last: quarantine.last,
-                reason: quarantine.reason,
-                at: now,
-            });
-            let note = UpstreamNote { acked_through: note.acked_through, quarantined };
-            Box::pin(async move { scans.keep(note).await })
+        keep: Arc::new(move |cursor| {
+            let scans = keep.clone();
+            Box::pin(async move { scans.keep(cursor).await })
         }),
         privacy: privacy.clone(),
         start_after: reader.cursor(UPSTREAM)?.unwrap_or(0),

@@ -56,7 +56,7 @@ pub fn attendance_forwarder(
         days: Arc::new(move |now| rules().days_over(now, DAYS, GRACE_MINUTES)),
         changed: days.changed,
         rows: days.rows,
-        sent: Arc::new(move |prefix| reader.cursors(prefix).map_err(|error| error.to_string())),
+        sent: Arc::new(move |prefix| reader.cursors(prefix)),
         keep: Arc::new(move |name, hash| {
             let scans = scans.clone();
             Box::pin(async move { scans.keep_cursor(name, hash).await })

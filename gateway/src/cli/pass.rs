@@ -1,6 +1,7 @@
 //! `gapura pass`: signing keys, passes, and a look at passes that somebody else made.
 
 mod judge;
+mod picture;
 mod qr;
 #[cfg(test)]
 mod tests;

@@ -28,6 +28,7 @@ use super::metrics::{AttendanceMetrics, BatchResult, DayLabels};
 use super::privacy::Privacy;
 use super::{BoxFuture, Failure, ForwardError, or_stop, stopping};
 use base::clock::Clock;
+use store::log::{CommitError, LogError};
 
 /// Days that are looked at again and again, because somebody may still leave: the last ones that are over.
 const RECENT_DAYS: usize = 2;
@@ -45,10 +46,10 @@ pub type Row = Map<String, Value>;
 pub type DayRows = Arc<dyn Fn(Date) -> Result<Vec<(String, Vec<Row>)>, String> + Send + Sync>;
 
 /// The cursors whose names begin with a prefix. May block.
-pub type SentDays = Arc<dyn Fn(&str) -> Result<Vec<(String, u64)>, String> + Send + Sync>;
+pub type SentDays = Arc<dyn Fn(&str) -> Result<Vec<(String, u64)>, LogError> + Send + Sync>;
 
 /// Makes a cursor durable, by its name.
-pub type KeepSent = Arc<dyn Fn(String, u64) -> BoxFuture<Result<(), String>> + Send + Sync>;
+pub type KeepSent = Arc<dyn Fn(String, u64) -> BoxFuture<Result<(), CommitError>> + Send + Sync>;
 
 /// What sends working days.
 #[derive(Clone)]
@@ -166,7 +167,8 @@ impl Attendance {
         let (parts, refused, time) = (self.parts.clone(), self.refused.clone(), self.parts.clock.now());
         let read = tokio::task::spawn_blocking(move || {
             let prefix = format!("attendance/{day}/");
-            let sent: HashMap<String, u64> = (parts.sent)(&prefix)?.into_iter().collect();
+            let sent: HashMap<String, u64> =
+                (parts.sent)(&prefix).map_err(|error| error.to_string())?.into_iter().collect();
             let mut opds: BTreeMap<String, Vec<_>> = (parts.rows)(day)?.into_iter().collect();
             // Whoever came and did not after all, or belongs to another office, must go upstream as well.
             for opd in sent.keys().filter_map(|name| name.strip_prefix(&prefix)) {

@@ -13,6 +13,8 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use store::log::CommitError;
+
 use super::fake::{Act, FakeLog, FakeUpstream, quick, run, until};
 use super::{Attendance, AttendanceMetrics, AttendanceParts, Privacy, Row, client};
 use base::clock::Clock;
@@ -87,7 +89,7 @@ impl Site {
                 Box::pin(async move {
                     let left = |left: usize| left.checked_sub(1);
                     if site.keeps_to_fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_ok() {
-                        return Err("the commit failed".into());
+                        return Err(CommitError::Failed);
                     }
                     site.sent.lock().unwrap().insert(name, value);
                     Ok(())

@@ -15,7 +15,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
-use super::{Config, Forwarder, Metrics, Note, Parts, Privacy, Progress, client};
+use store::log::{CommitError, LogError, UpstreamCursor};
+
+use super::{Config, Forwarder, Metrics, Parts, Privacy, Progress, client};
 use base::clock::Clock;
 pub(super) use base::testing::event;
 
@@ -146,7 +148,7 @@ async fn receive(stream: &mut TcpStream) -> Option<Vec<CloudEvent<Value>>> {
 pub(super) struct FakeLog {
     events: Arc<Mutex<Vec<Event>>>,
     last: watch::Sender<u64>,
-    pub(super) notes: Arc<Mutex<Vec<Note>>>,
+    pub(super) notes: Arc<Mutex<Vec<UpstreamCursor>>>,
     /// How many more times keeping a note fails.
     pub(super) keeps_to_fail: Arc<AtomicUsize>,
     /// How many more times reading fails.
@@ -183,18 +185,18 @@ impl FakeLog {
         self.notes.lock().unwrap().last().map_or(0, |note| note.acked_through)
     }
 
-    fn read(&self, after: u64, events_max: usize) -> Result<Vec<Event>, String> {
+    fn read(&self, after: u64, events_max: usize) -> Result<Vec<Event>, LogError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         if take_one(&self.reads_to_fail) {
-            return Err("disk on fire".into());
+            return Err(LogError::Reopening);
         }
         let events = self.events.lock().unwrap();
         Ok(events.iter().filter(|event| event.number > after).take(events_max).cloned().collect())
     }
 
-    fn keep(&self, note: Note) -> Result<(), String> {
+    fn keep(&self, note: UpstreamCursor) -> Result<(), CommitError> {
         if take_one(&self.keeps_to_fail) {
-            return Err("disk full".into());
+            return Err(CommitError::Failed);
         }
         self.notes.lock().unwrap().push(note);
         Ok(())

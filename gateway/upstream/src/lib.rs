@@ -30,6 +30,7 @@ use self::client::Reply;
 use self::metrics::{BatchLabels, BatchResult};
 use self::size::BatchSize;
 use base::clock::Clock;
+use store::log::{CommitError, LogError, Quarantined, UpstreamCursor};
 
 pub use self::attendance::{Attendance, AttendanceParts, ChangedDays, DayRows, DaysOver, KeepSent, Row, SentDays};
 pub use self::client::client;
@@ -65,33 +66,13 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Reads the log: events beyond a number, in order; at most so many; stopping at about so many bytes, but at least one
 /// when there is one. May block.
-pub type ReadEvents = Arc<dyn Fn(u64, usize, usize) -> Result<Vec<Event>, String> + Send + Sync>;
+pub type ReadEvents = Arc<dyn Fn(u64, usize, usize) -> Result<Vec<Event>, LogError> + Send + Sync>;
 
 /// Waits until the log has an event beyond a number.
 pub type EventBeyond = Arc<dyn Fn(u64) -> BoxFuture<()> + Send + Sync>;
 
-/// Makes a note durable. Must do no harm when the same note comes again: it does after an error.
-pub type KeepNote = Arc<dyn Fn(Note) -> BoxFuture<Result<(), String>> + Send + Sync>;
-
-/// How far the events have come; to be kept as one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// The cursor: every event up to this number is upstream or in quarantine.
-    pub acked_through: u64,
-    /// What the cursor passes over with this step.
-    pub quarantined: Option<Quarantine>,
-}
-
-/// Events that the upstream refused for good.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Quarantine {
-    /// Number of the first.
-    pub first: u64,
-    /// Number of the last.
-    pub last: u64,
-    /// The HTTP status. The answer's text is not kept: it may repeat personal data, which would outlast an erasure.
-    pub reason: String,
-}
+/// Makes the cursor durable. Must do no harm when the same one comes again: it does after an error.
+pub type KeepCursor = Arc<dyn Fn(UpstreamCursor) -> BoxFuture<Result<(), CommitError>> + Send + Sync>;
 
 /// What a forwarder is made of.
 #[derive(Clone)]
@@ -105,7 +86,7 @@ pub struct Parts {
     /// Waits for the log.
     pub beyond: EventBeyond,
     /// Keeps the cursor.
-    pub keep: KeepNote,
+    pub keep: KeepCursor,
     /// What of people does not leave the site.
     pub privacy: Privacy,
     /// The cursor as it was last kept; 0 at the very first start.
@@ -145,7 +126,7 @@ pub struct Forwarder {
     cursor: u64,
     size: BatchSize,
     /// What the upstream has confirmed and the log has not kept yet: no batch leaves before it has.
-    unkept: Option<Note>,
+    unkept: Option<UpstreamCursor>,
 }
 
 impl Forwarder {
@@ -229,7 +210,7 @@ impl Forwarder {
         let (events_max, bytes_max) = (self.size.next(), self.parts.config.batch_bytes_max);
         let privacy = self.parts.privacy.clone();
         let batch = tokio::task::spawn_blocking(move || {
-            let mut events = read(after, events_max, bytes_max)?;
+            let mut events = read(after, events_max, bytes_max).map_err(|error| error.to_string())?;
             events.truncate(events_max);
             events.iter_mut().try_for_each(|event| privacy.event(event))?;
             Batch::of(&site, events, bytes_max).map_err(|error| error.to_string())
@@ -260,7 +241,7 @@ impl Forwarder {
         if let Some(since) = self.progress.succeeded(self.parts.clock.now()) {
             tracing::info!(acked_through, failing_since = %since, "the upstream takes events again");
         }
-        self.unkept = Some(Note { acked_through, quarantined: None });
+        self.unkept = Some(UpstreamCursor { acked_through, quarantined: None });
         self.settle().await
     }
 
@@ -286,24 +267,25 @@ impl Forwarder {
         self.note_hole(batch);
         self.size.isolated();
         let reason = format!("HTTP {}", status.as_u16());
-        let quarantined = Some(Quarantine { first: batch.first, last: batch.last, reason });
-        self.unkept = Some(Note { acked_through: batch.last, quarantined });
+        let quarantined =
+            Some(Quarantined { first: batch.first, last: batch.last, reason, at: self.parts.clock.now() });
+        self.unkept = Some(UpstreamCursor { acked_through: batch.last, quarantined });
         tracing::warn!(event = batch.first, status = status.as_u16(), "the upstream refuses an event: quarantined");
         self.settle().await
     }
 
     /// Makes the confirmed cursor durable, then moves it.
     async fn settle(&mut self) -> Result<Step, Failure> {
-        let Some(note) = &self.unkept else {
+        let Some(cursor) = &self.unkept else {
             return Ok(Step::Advanced);
         };
-        (self.parts.keep)(note.clone())
+        (self.parts.keep)(cursor.clone())
             .await
-            .map_err(|error| Failure::new(format!("the cursor {} cannot be kept: {error}", note.acked_through)))?;
-        self.cursor = note.acked_through;
+            .map_err(|error| Failure::new(format!("the cursor {} cannot be kept: {error}", cursor.acked_through)))?;
+        self.cursor = cursor.acked_through;
         self.progress.acked(self.cursor);
-        if let Some(quarantine) = &note.quarantined {
-            self.progress.quarantined(quarantine);
+        if let Some(refused) = &cursor.quarantined {
+            self.progress.quarantined(refused);
             self.parts.metrics.quarantined_events.inc();
         }
         self.unkept = None;

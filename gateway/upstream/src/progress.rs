@@ -9,9 +9,9 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use protocol::Instant;
 
-use super::Quarantine;
 use super::metrics::Metrics;
 use base::status::UpstreamFigures;
+use store::log::Quarantined;
 
 /// What is known of the way upstream. Cheap to clone; all clones show the same.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ impl Progress {
     }
 
     /// `refused` is in quarantine for good. Ranges that touch become one.
-    pub(super) fn quarantined(&self, refused: &Quarantine) {
+    pub(super) fn quarantined(&self, refused: &Quarantined) {
         let mut figures = self.lock();
         match figures.quarantined.last_mut() {
             Some((_, last)) if last.saturating_add(1) == refused.first => *last = refused.last,

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant as Stopwatch};
 
 use super::fake::{Act, FakeLog, FakeUpstream, quick, run, run_with, until};
-use super::{Config, Note, Privacy, Pseudonym};
+use super::{Config, Privacy, Pseudonym};
+use store::log::UpstreamCursor;
 
 /// Every number once, in the order of its first arrival.
 fn distinct(numbers: &[u64]) -> Vec<u64> {
@@ -133,7 +134,7 @@ async fn exactly_the_refused_events_are_quarantined() {
     running.stopped().await;
 }
 
-fn reason(note: Note) -> Option<(u64, u64, String)> {
+fn reason(note: UpstreamCursor) -> Option<(u64, u64, String)> {
     note.quarantined.map(|quarantine| (note.acked_through, quarantine.first, quarantine.reason))
 }
 
@@ -226,7 +227,7 @@ async fn nothing_more_leaves_before_the_cursor_is_kept() {
     until("keeping has failed often", || running.metric("gapura_upstream_retries_total") >= 5.0).await;
     assert_eq!((upstream.request_count(), log.cursor()), (1, 0));
     let figures = running.progress.figures(100);
-    assert_eq!(figures.error.as_deref(), Some("the cursor 20 cannot be kept: disk full"));
+    assert_eq!(figures.error.as_deref(), Some("the cursor 20 cannot be kept: the commit failed"));
     assert!(figures.acked_through == 0 && figures.failing_since.is_some());
 
     log.keeps_to_fail.store(0, Ordering::SeqCst);

@@ -17,7 +17,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use reqwest::{Client, StatusCode};
 use tempfile::TempDir;
 use tokio::sync::watch;
-use upstream::{Config, Forwarder, Metrics, Note, Parts, Privacy};
+use upstream::{Config, Forwarder, Metrics, Parts, Privacy};
 
 use super::*;
 use crate::tls as client_tls;
@@ -355,7 +355,7 @@ async fn the_gateways_forwarder_loses_nothing_whatever_the_receiver_does() {
     let certificates = Certificates::new();
     let faults = "refuse:17,refuse:333,503@0.2,cut@0.1,lost-answer@0.2,slow:5@0.3".parse().unwrap();
     let upstream = start(Options { faults, ..certificates.options() }).await.unwrap();
-    let notes: Arc<Mutex<Vec<Note>>> = Arc::default();
+    let notes: Arc<Mutex<Vec<store::log::UpstreamCursor>>> = Arc::default();
     let kept_notes = Arc::clone(&notes);
     let forwarder = Forwarder::new(Parts {
         site: "regency".parse().unwrap(),

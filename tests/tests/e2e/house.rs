@@ -12,7 +12,7 @@ const MAY_USE: [(&str, &str, &[&str]); 9] = [
     ("access", "gateway/access", &["base", "store"]),
     ("front", "gateway/front", &["base", "access", "store"]),
     ("ledgers", "gateway/ledgers", &["base", "store"]),
-    ("upstream", "gateway/upstream", &["base"]),
+    ("upstream", "gateway/upstream", &["base", "store"]),
     ("web", "gateway/web", &["base", "access", "store", "ledgers"]),
     ("gateway", "gateway", &["base", "access", "store", "front", "ledgers", "upstream", "web"]),
 ];
@@ -22,7 +22,7 @@ const HEAVY: [(&str, &[&str]); 9] = [
     ("axum", &["web"]),
     ("cedar-policy", &["access"]),
     ("clap", &["gateway"]),
-    ("image", &["gateway"]),
+    ("png", &["gateway"]),
     ("rcgen", &["base"]),
     ("redb", &["access", "ledgers", "store"]),
     ("reqwest", &["gateway", "upstream"]),
@@ -58,6 +58,18 @@ fn each_heavy_library_stays_where_it_belongs() {
         for (name, folder, _) in MAY_USE {
             assert_eq!(dependencies(folder).contains(library), homes.contains(&name), "{name} and {library}");
         }
+    }
+}
+
+#[test]
+fn each_dependency_has_its_reason() {
+    let manifest = fs::read_to_string(repository().join("Cargo.toml")).unwrap();
+    let section = manifest.split("[workspace.dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+    let lines: Vec<_> = section.lines().filter(|line| !line.contains("path = ")).collect();
+    let named = (1..lines.len()).filter(|at| lines[*at].contains(" = ") && !lines[*at].starts_with('#'));
+    for at in named {
+        let reason = lines[at - 1];
+        assert!(reason.starts_with("# ") && reason.ends_with('.'), "{}: say above it what it is for", lines[at]);
     }
 }
 

@@ -149,6 +149,7 @@ impl Directory {
 
     /// A directory of these people: id and encoded record.
     #[cfg(any(test, feature = "testing"))]
+    #[allow(clippy::unwrap_used, reason = "only tests have this function")]
     pub(crate) fn of<'a>(people: impl IntoIterator<Item = (&'a str, super::Record)>) -> Self {
         let people: std::collections::BTreeMap<_, _> = people.into_iter().collect();
         let mut builder = Builder::with_capacity(people.len());

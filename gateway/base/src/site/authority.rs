@@ -10,10 +10,11 @@ use rustls::pki_types::CertificateDer;
 use super::error::SiteError;
 use super::files::Lock;
 use super::issued::{self, Row};
+use super::request::requested_key;
 use super::revocation::{self, RevocationLists};
 use super::x509::{
-    alternative_names, authority_uri, date, distinguished_name, local_names, named_site, new_key, pem, requested_key,
-    serial_number, with_local_names,
+    alternative_names, authority_uri, date, distinguished_name, local_names, named_site, new_key, pem, serial_number,
+    with_local_names,
 };
 use super::{Secret, SiteFolder, hex, random};
 use crate::identity::Role;
@@ -140,13 +141,13 @@ impl Authority {
     }
 
     /// Makes a certificate for a key that stays on its device, and gives it with the authority's own, in PEM. Only the
-    /// public key is taken from `csr_pem` (PKCS #10, RFC 2986), whatever else it asks for.
+    /// public key is taken from `csr` (PKCS #10, RFC 2986, in PEM or DER), whatever else it asks for.
     ///
     /// # Errors
     /// When the request is none, is not signed with its key, or names a key that TLS would not accept here; else as
     /// [`Authority::issue`].
-    pub fn sign_csr(&self, csr_pem: &str, role: &Role, validity: Validity) -> Result<String, SiteError> {
-        let key = requested_key(csr_pem, "the request")?;
+    pub fn sign_csr(&self, csr: &[u8], role: &Role, validity: Validity) -> Result<String, SiteError> {
+        let key = requested_key(csr, "the request")?;
         let signed = self.sign(&key, role, validity)?;
         issued::append(&Lock::wait(&self.folder)?, &self.folder, &[signed.row])?;
         Ok(signed.certificate_pem)

@@ -9,7 +9,8 @@ use super::authority::{Authority, Signed, Validity};
 use super::error::SiteError;
 use super::files::{self, Access, Lock};
 use super::issued::{self, Row};
-use super::x509::{host_names, new_key, requested_key};
+use super::request::requested_key;
+use super::x509::{host_names, new_key};
 use super::{CERTIFICATE_DAYS, Secret, SiteFolder};
 use crate::identity::{Identity, Role};
 use crate::tls::files::{certificates, parsed, private_key};
@@ -191,7 +192,7 @@ fn make(authority: &Authority, order: &Order<'_>, now: Instant) -> Result<(Signe
         let signed = authority.sign(&key, &order.role, validity)?;
         return Ok((signed, Some(Secret(key.serialize_pem()))));
     };
-    let key = requested_key(&files::read_text(path)?, &path.display().to_string())?;
+    let key = requested_key(&files::read_bytes(path)?, &path.display().to_string())?;
     Ok((authority.sign(&key, &order.role, validity)?, None))
 }
 

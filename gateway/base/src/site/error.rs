@@ -183,7 +183,7 @@ pub enum SiteError {
     },
     /// Not a request for a certificate.
     #[error(
-        "{from} is no certificate signing request in PEM (PKCS #10): make one with `openssl req -new -key reader.key`"
+        "{from} is no certificate signing request (PKCS #10, in PEM or DER): make one with `openssl req -new -key reader.key`"
     )]
     NotARequest {
         /// Where it came from.
@@ -207,6 +207,18 @@ pub enum SiteError {
          RSA of 2048 bits or more"
     )]
     UnsupportedRequest {
+        /// Where it came from.
+        from: String,
+        /// What is not supported.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The key is good, and the request is signed with it in a way that cannot be checked here.
+    #[error(
+        "{from} is signed in a way that cannot be checked here: make it again with SHA-256, as by `openssl req -new -sha256`, \
+         or with SHA-384"
+    )]
+    UnsupportedSignature {
         /// Where it came from.
         from: String,
         /// What is not supported.

@@ -98,10 +98,19 @@ pub(super) fn remove(path: &Path) -> Result<(), SiteError> {
 
 /// The text in the file at `path`.
 pub(super) fn read_text(path: &Path) -> Result<String, SiteError> {
-    fs::read_to_string(path).map_err(|error| match error.kind() {
+    fs::read_to_string(path).map_err(|error| unreadable(path, error))
+}
+
+/// The content of the file at `path`, whatever it is.
+pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>, SiteError> {
+    fs::read(path).map_err(|error| unreadable(path, error))
+}
+
+fn unreadable(path: &Path, error: io::Error) -> SiteError {
+    match error.kind() {
         io::ErrorKind::NotFound => SiteError::Missing { path: path.to_owned() },
         _ => failed("read", path)(error),
-    })
+    }
 }
 
 /// Makes the folder at `path` its owner's alone.

@@ -1,51 +1,22 @@
-//! Pieces of certificates: keys, names, serial numbers, dates, requests, PEM text.
+//! Pieces of certificates: keys, names, serial numbers, dates, PEM text.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use protocol::{Instant, SiteId};
-use rcgen::{DistinguishedName, DnType, KeyPair, SanType, SubjectPublicKeyInfo};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateSigningRequestDer, ServerName};
+use rcgen::{DistinguishedName, DnType, KeyPair, SanType};
+use rustls::pki_types::ServerName;
 use x509_parser::certificate::X509Certificate;
-use x509_parser::certification_request::X509CertificationRequest;
-use x509_parser::error::X509Error;
 use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::FromDer;
-use x509_parser::public_key::PublicKey;
 use x509_parser::time::ASN1Time;
 
 use super::error::SiteError;
 use super::random;
 
-/// The shortest RSA key that TLS accepts from a client.
-const RSA_BITS_MIN: usize = 2048;
-
 /// A new ECDSA key on P-256.
 pub(super) fn new_key() -> Result<KeyPair, SiteError> {
     KeyPair::generate().map_err(|source| SiteError::Sign { what: "a key", source })
-}
-
-/// The public key of a request that `from` made, if it was signed with the private one.
-pub(super) fn requested_key(csr_pem: &str, from: &str) -> Result<SubjectPublicKeyInfo, SiteError> {
-    let no_request = |source| SiteError::NotARequest { from: from.to_owned(), source };
-    let der = CertificateSigningRequestDer::from_pem_slice(csr_pem.as_bytes())
-        .map_err(|source| no_request(Box::new(source)))?;
-    let (_, request) = X509CertificationRequest::from_der(&der).map_err(|source| no_request(Box::new(source)))?;
-    let unsupported = |source| SiteError::UnsupportedRequest { from: from.to_owned(), source };
-    let requested = &request.certification_request_info.subject_pki;
-    let key = SubjectPublicKeyInfo::from_der(requested.raw).map_err(|source| unsupported(Box::new(source)))?;
-    if let Ok(PublicKey::RSA(rsa)) = requested.parsed()
-        && rsa.key_size() < RSA_BITS_MIN
-    {
-        return Err(unsupported(format!("an RSA key of {} bits", rsa.key_size()).into()));
-    }
-    request.verify_signature().map_err(|source| match source {
-        X509Error::SignatureUnsupportedAlgorithm => unsupported(Box::new(source)),
-        _ => SiteError::ForgedRequest { from: from.to_owned(), source: Box::new(source) },
-    })?;
-    Ok(key)
 }
 
 /// A moment as certificates have it, in whole seconds.

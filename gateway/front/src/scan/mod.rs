@@ -36,7 +36,7 @@ pub use seen::{Lookup, Seen};
 pub use spine::{Spine, SpineParts};
 pub use state::State;
 
-use store::log::Quarantined;
+use store::log::{CommitError, UpstreamCursor};
 
 /// Settings of the spine, section `[scans]`.
 #[derive(Clone, Debug, Deserialize)]
@@ -148,18 +148,6 @@ pub enum Answer {
     },
 }
 
-/// The name under which the log keeps the upstream's cursor.
-pub const UPSTREAM: &str = "upstream";
-
-/// How far the upstream has come, to be kept beside the events.
-#[derive(Clone, Debug)]
-pub struct UpstreamNote {
-    /// Every event up to this number is safe upstream or in quarantine.
-    pub acked_through: u64,
-    /// What the upstream has refused for good.
-    pub quarantined: Option<Quarantined>,
-}
-
 /// Somebody whose keys were destroyed, and who is to be forgotten.
 #[derive(Clone)]
 pub struct Erased {
@@ -186,7 +174,7 @@ pub struct WorkQueue(mpsc::Receiver<Work>);
 #[derive(Debug)]
 enum Work {
     Scan(Waiting),
-    Upstream(UpstreamNote, oneshot::Sender<()>),
+    Upstream(UpstreamCursor, oneshot::Sender<()>),
     Forget(Erased, oneshot::Sender<()>),
     Cursor(String, u64, oneshot::Sender<()>),
 }
@@ -263,10 +251,10 @@ impl ScanQueue {
     ///
     /// # Errors
     /// When it could not be kept: say it again.
-    pub async fn keep(&self, note: UpstreamNote) -> Result<(), String> {
+    pub async fn keep(&self, cursor: UpstreamCursor) -> Result<(), CommitError> {
         let (kept, on_disk) = oneshot::channel();
-        self.queue.send(Work::Upstream(note, kept)).await.map_err(|_| "the log has stopped".to_owned())?;
-        on_disk.await.map_err(|_| "the commit failed".to_owned())
+        self.queue.send(Work::Upstream(cursor, kept)).await.map_err(|_| CommitError::Stopped)?;
+        on_disk.await.map_err(|_| CommitError::Failed)
     }
 
     /// Forgets somebody whose keys were destroyed; resolves when a checkpoint that tells nothing of them is on disk, and no
@@ -274,20 +262,20 @@ impl ScanQueue {
     ///
     /// # Errors
     /// When that could not be done: say it again.
-    pub async fn forget(&self, erased: Erased) -> Result<(), String> {
+    pub async fn forget(&self, erased: Erased) -> Result<(), CommitError> {
         let (done, forgotten) = oneshot::channel();
-        self.queue.send(Work::Forget(erased, done)).await.map_err(|_| "the log has stopped".to_owned())?;
-        forgotten.await.map_err(|_| "the checkpoint could not be kept".to_owned())
+        self.queue.send(Work::Forget(erased, done)).await.map_err(|_| CommitError::Stopped)?;
+        forgotten.await.map_err(|_| CommitError::Failed)
     }
 
     /// Keeps a cursor of another follower beside the events, by its name; resolves when that is on disk.
     ///
     /// # Errors
     /// When it could not be kept: say it again.
-    pub async fn keep_cursor(&self, name: String, value: u64) -> Result<(), String> {
+    pub async fn keep_cursor(&self, name: String, value: u64) -> Result<(), CommitError> {
         let (kept, on_disk) = oneshot::channel();
-        self.queue.send(Work::Cursor(name, value, kept)).await.map_err(|_| "the log has stopped".to_owned())?;
-        on_disk.await.map_err(|_| "the commit failed".to_owned())
+        self.queue.send(Work::Cursor(name, value, kept)).await.map_err(|_| CommitError::Stopped)?;
+        on_disk.await.map_err(|_| CommitError::Failed)
     }
 
     /// A view that does not keep the spine at work.

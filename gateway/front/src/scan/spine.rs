@@ -13,14 +13,11 @@ use tokio::sync::{mpsc, oneshot};
 use super::assists::Spoken;
 use super::recall::{Asked, Hint, Recall, kept};
 use super::seen::Lookup;
-use super::{
-    Arrival, Config, Erased, Figures, Metrics, Payload, ReplyTo, ScanQueue, State, UPSTREAM, UpstreamNote, Waiting,
-    Work, WorkQueue,
-};
+use super::{Arrival, Config, Erased, Figures, Metrics, Payload, ReplyTo, ScanQueue, State, Waiting, Work, WorkQueue};
 use crate::monitors::Monitors;
 use access::{self, Snapshot};
 use base::clock::Clock;
-use store::log::{Commit, Log, LogError, LogReader};
+use store::log::{Commit, Log, LogError, LogReader, UPSTREAM, UpstreamCursor};
 
 /// Time between two looks at the queue while the log does not work.
 const HELD_POLL: Duration = Duration::from_millis(20);
@@ -79,7 +76,7 @@ struct Batch {
     repeated: Vec<(usize, Waiting)>,
     /// To be looked up in the log when this batch is there: the event may be one of its own.
     asked: Vec<Asked>,
-    note: Option<(UpstreamNote, oneshot::Sender<()>)>,
+    note: Option<(UpstreamCursor, oneshot::Sender<()>)>,
     /// Who is to be forgotten once the batch is there.
     erased: Vec<(Erased, oneshot::Sender<()>)>,
     cursors: Vec<(String, u64, oneshot::Sender<()>)>,

@@ -90,7 +90,7 @@ impl Ledgers {
     /// Has the spine forget somebody, after everything that it had begun before.
     fn forget(&self, erased: Erased) -> Result<(), LedgerError> {
         let scans = self.scans.upgrade().ok_or_else(|| LedgerError::Unavailable("the gateway is stopping".into()))?;
-        self.runtime.block_on(scans.forget(erased)).map_err(LedgerError::Unavailable)
+        self.runtime.block_on(scans.forget(erased)).map_err(|error| LedgerError::Unavailable(error.to_string()))
     }
 
     fn is_inside(&self, id: &str) -> Result<bool, LedgerError> {

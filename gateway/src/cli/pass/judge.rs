@@ -9,6 +9,7 @@ use clap::Args;
 use protocol::Instant;
 use serde_json::{Map, Value, json};
 
+use super::picture::Picture;
 use super::{qr, time};
 use access::passes::{self, Claims, Fault, HealthRules, PassKind, Passes};
 
@@ -158,7 +159,7 @@ fn texts(file: &Path) -> Result<Vec<(usize, String)>> {
             content.with_context(|| format!("{name} cannot be read"))?
         }
     };
-    let texts: Vec<_> = if qr::is_picture(&content) {
+    let texts: Vec<_> = if Picture::is_picture(&content) {
         (1..).zip(qr::read(&content).with_context(|| name.to_string())?).collect()
     } else {
         let text = String::from_utf8_lossy(&content);

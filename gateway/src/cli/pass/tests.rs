@@ -7,6 +7,7 @@ use clap::Parser;
 use protocol::Instant;
 use serde_json::Value;
 
+use super::picture::Picture;
 use super::{PassCommand, perform};
 
 #[derive(Parser)]
@@ -81,18 +82,17 @@ fn codes_are_read_back_from_pictures() {
     let out = typed("verify --trust DIR/trust DIR/pass.png", folder.path()).unwrap();
     assert_eq!((objects(&out).len(), &objects(&out)[0]["valid"]), (1, &true.into()));
 
-    let one = image::open(folder.path().join("pass.png")).unwrap().into_luma8();
-    let mut two = image::GrayImage::new(one.width() * 2, one.height());
-    for offset in [0, one.width()] {
-        one.enumerate_pixels().for_each(|(x, y, pixel)| two.put_pixel(x + offset, y, *pixel));
-    }
-    two.save(folder.path().join("two.jpeg")).unwrap();
+    let one = Picture::read(&fs::read(folder.path().join("pass.png")).unwrap()).unwrap();
+    let two: Vec<u8> = one.pixels.chunks_exact(one.width).flat_map(|row| [row, row].concat()).collect();
+    let (width, height) = (u16::try_from(one.width * 2).unwrap(), u16::try_from(one.height).unwrap());
+    let encoder = jpeg_encoder::Encoder::new_file(folder.path().join("two.jpeg"), 90).unwrap();
+    encoder.encode(&two, width, height, jpeg_encoder::ColorType::Luma).unwrap();
     let out = typed("verify --trust DIR/trust DIR/two.jpeg", folder.path()).unwrap();
     assert_eq!(objects(&out).iter().filter(|judged| judged["valid"] == true).count(), 2);
 
     let svg = typed(&format!("{ISSUE} --format svg"), folder.path()).unwrap();
     assert!(String::from_utf8(svg).unwrap().starts_with("<svg "));
-    image::GrayImage::new(50, 50).save(folder.path().join("black.png")).unwrap();
+    fs::write(folder.path().join("black.png"), Picture::filled(50, 50, 0).to_png().unwrap()).unwrap();
     let error = typed("verify --trust DIR/trust DIR/black.png", folder.path()).unwrap_err();
     assert!(error.contains("black.png") && error.contains("no QR code"), "{error}");
 }

@@ -28,6 +28,7 @@
 //!   their seals stay as they are.
 //! - After a failed commit nothing is written until [`Log::reopen`] has looked at what really is on disk.
 
+mod cursor;
 mod reader;
 mod segment;
 mod store;
@@ -53,6 +54,7 @@ use prometheus_client::registry::Registry;
 use serde::Deserialize;
 use thiserror::Error;
 
+pub use cursor::{CommitError, UPSTREAM, UpstreamCursor};
 pub use reader::{LogReader, Verified};
 pub use segment::{Seal, SegmentFault};
 pub use store::FORMAT;

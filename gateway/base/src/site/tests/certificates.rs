@@ -92,7 +92,7 @@ fn only_the_key_is_taken_from_a_request() {
     for algorithm in [&rcgen::PKCS_ECDSA_P256_SHA256, &rcgen::PKCS_ECDSA_P384_SHA384, &rcgen::PKCS_ED25519] {
         let key = KeyPair::generate_for(algorithm).unwrap();
         let validity = Validity::days(now(), 30);
-        let pem = site.authority().sign_csr(&greedy_request(&key), &role("main-in"), validity).unwrap();
+        let pem = site.authority().sign_csr(greedy_request(&key).as_bytes(), &role("main-in"), validity).unwrap();
         let der = der(&pem);
         assert_eq!(Identity::of(&site.id, &der).unwrap().role, role("main-in"));
         let (_, x509) = X509Certificate::from_der(&der).unwrap();
@@ -116,12 +116,14 @@ fn a_bad_request_is_refused_and_nothing_is_issued() {
     let bad = [
         ("", "no certificate signing request"),
         ("nonsense", "openssl req"),
+        ("0nonsense", "no certificate signing request"),
         (certificate.as_str(), "no certificate signing request"),
         ("-----BEGIN CERTIFICATE REQUEST-----\nMAA=\n-----END CERTIFICATE REQUEST-----\n", "PKCS #10"),
         (forged.as_str(), "not signed with the key"),
     ];
     for (request, named) in bad {
-        let error = site.authority().sign_csr(request, &role("main-in"), Validity::days(now(), 30)).unwrap_err();
+        let error =
+            site.authority().sign_csr(request.as_bytes(), &role("main-in"), Validity::days(now(), 30)).unwrap_err();
         assert!(error.to_string().contains(named), "{error}");
     }
     assert_eq!(fs::read_to_string(site.folder.issued()).unwrap(), before);
@@ -239,12 +241,54 @@ fn a_helpers_device_gets_its_own_certificate_and_loses_it() {
 #[test]
 fn a_request_for_an_rsa_key_is_signed_if_the_key_is_long_enough() {
     let site = Site::with_doors(&[]);
-    let sign = |request: &str| site.authority().sign_csr(request, &role("main-in"), Validity::days(now(), 30));
+    let sign =
+        |request: &str| site.authority().sign_csr(request.as_bytes(), &role("main-in"), Validity::days(now(), 30));
     sign(RSA_2048).unwrap();
     for request in [RSA_1024, ECDSA_P521] {
         let error = sign(request).unwrap_err();
         assert!(matches!(error, SiteError::UnsupportedRequest { .. }), "{error}");
         assert!(error.to_string().contains("RSA of 2048 bits or more"), "{error}");
+    }
+}
+
+#[test]
+fn a_request_is_taken_in_every_form_that_tools_write() {
+    let site = Site::with_doors(&[]);
+    let pem = greedy_request(&KeyPair::generate().unwrap());
+    let der = rustls::pki_types::CertificateSigningRequestDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec();
+    let certificate = fs::read_to_string(site.folder.ca_certificate()).unwrap();
+    for (form, request) in [
+        ("PEM", pem.clone().into_bytes()),
+        ("PEM of older tools", testing::pem("NEW CERTIFICATE REQUEST", &der).into_bytes()),
+        ("PEM behind text and a certificate", format!("Request:\r\n{certificate}{pem}").into_bytes()),
+        ("PEM with a byte order mark", format!("\u{feff}{pem}").into_bytes()),
+        ("PEM with CRLF", pem.replace('\n', "\r\n").into_bytes()),
+        ("DER", der.clone()),
+        ("P-256 with SHA-384", P256_SHA384.into()),
+        ("P-384 with SHA-256", P384_SHA256.into()),
+    ] {
+        let signed = site.authority().sign_csr(&request, &role("main-in"), Validity::days(now(), 30));
+        assert!(signed.is_ok(), "{form}: {signed:?}");
+    }
+    let after = [&der[..], b"more"].concat();
+    let error = site.authority().sign_csr(&after, &role("main-in"), Validity::days(now(), 30)).unwrap_err();
+    assert!(error.to_string().contains("PEM or DER"), "{error}");
+}
+
+#[test]
+fn a_good_key_with_an_unknown_signature_is_told_of_the_signature() {
+    let site = Site::with_doors(&[]);
+    let sign =
+        |request: &str| site.authority().sign_csr(request.as_bytes(), &role("main-in"), Validity::days(now(), 30));
+    let error = sign(P256_SHA512).unwrap_err();
+    assert!(matches!(error, SiteError::UnsupportedSignature { .. }), "{error}");
+    assert!(error.to_string().contains("SHA-256") && !error.to_string().contains("P-256"), "{error}");
+    for good in [P256_SHA384, P384_SHA256] {
+        let mut forged =
+            rustls::pki_types::CertificateSigningRequestDer::from_pem_slice(good.as_bytes()).unwrap().to_vec();
+        *forged.last_mut().unwrap() ^= 1;
+        let error = site.authority().sign_csr(&forged, &role("main-in"), Validity::days(now(), 30)).unwrap_err();
+        assert!(matches!(error, SiteError::ForgedRequest { .. }), "{error}");
     }
 }
 
@@ -289,5 +333,36 @@ CCqGSM49BAMCA4GKADCBhgJBY9N9ysn8M+Al70BkISi7pXya2Px+Hd2QnwDYpCGa
 wyiRLr9w1EJfG+e/8uuKpacoAzmvKic8j+iaA1Ik9GdISl8CQXDIwDjGvxaNYL6j
 1ySU59AkDeYswFTjcX6+lu1HqIjsxkol3NaT2mZDC1Bdxef+3N7Mo1/OtNGySsDX
 1Vyt+pRB
+-----END CERTIFICATE REQUEST-----
+";
+
+const P256_SHA512: &str = "\
+-----BEGIN CERTIFICATE REQUEST-----
+MIHKMHMCAQAwETEPMA0GA1UEAwwGcmVhZGVyMFkwEwYHKoZIzj0CAQYIKoZIzj0D
+AQcDQgAEKPJQ+yhKfDNTyS8BSeKSoQtSpLqYfXLEDGruxq2W6BEWaKKtf+dUbPbv
+y2fbQEUTuBXNajfEFQLx2lg684bcbaAAMAoGCCqGSM49BAMEA0cAMEQCIC+fHjQa
+3EWCcdeQKw4n7plvi0boH/F4CE2GLrGAnnraAiA33Lx1d3GE4ORiuFDzli3dKQUH
+WdtQMO88HAmJ6FDUYw==
+-----END CERTIFICATE REQUEST-----
+";
+
+const P256_SHA384: &str = "\
+-----BEGIN CERTIFICATE REQUEST-----
+MIHLMHMCAQAwETEPMA0GA1UEAwwGcmVhZGVyMFkwEwYHKoZIzj0CAQYIKoZIzj0D
+AQcDQgAEWSD4NaGmIe1/vSHxXLrDTgG5O5/9rCyTtj/+WSCgJ9MCu/1bjScblZVO
+D/gdCDJd1ixPVx4pBm6xUCxWD2ryMqAAMAoGCCqGSM49BAMDA0gAMEUCIQCj31lb
+fPG4QGwhKkVp8L8FenJUSMsYQD4kVqd3wHycGgIgfelBaf39J34gm9BsclZRCLQC
+FhUGt7lWPR2Phb+M8SQ=
+-----END CERTIFICATE REQUEST-----
+";
+
+const P384_SHA256: &str = "\
+-----BEGIN CERTIFICATE REQUEST-----
+MIIBCTCBkAIBADARMQ8wDQYDVQQDDAZyZWFkZXIwdjAQBgcqhkjOPQIBBgUrgQQA
+IgNiAAT/DojPKAft890CFy/HHmT8jk7xdEfl/R5W9Pz+HVe+hYsBhRkipgRIJ48g
+FjktaL5KY8nGfcC8+YNQwR+A7La2qk8XGtji32uS0EzpkTbUHFNOwdePPr8oVCIr
+TD4CaFGgADAKBggqhkjOPQQDAgNoADBlAjEA9pikGK8r5wniPBVFJ/TzeaTUGoXM
+tfk6jHCxSzse7CZ0LVSvKJad1xgULPlMaUlvAjAbkbWjN2toNeulzFLBAL8WOUFn
+Am7SWy7ZqTcS1ieDSKTrL4LCWValyMLZgCFUY2k=
 -----END CERTIFICATE REQUEST-----
 ";

@@ -5,6 +5,7 @@ use protocol::{AnsweredScan, AssistAction, AssistRecord, CredentialHash, Outcome
 
 use super::*;
 use crate::scan::Erased;
+use store::log::CommitError;
 use store::log::faulty_disk::{self, Call, Fault};
 use store::log::{Commit, LogError};
 
@@ -150,7 +151,7 @@ async fn whoever_wants_somebody_forgotten_hears_when_it_could_not_be_done() {
         bench.queue().forget(erased()).await.unwrap_err();
     }
     bench.disk.mend();
-    let mut done = Err(String::new());
+    let mut done = Err(CommitError::Failed);
     while done.is_err() {
         done = bench.queue().forget(erased()).await;
     }

@@ -1,18 +1,17 @@
 //! How far the upstream has come is kept beside the events.
 
 use super::*;
-use crate::scan::{UPSTREAM, UpstreamNote};
-use store::log::Quarantined;
 use store::log::faulty_disk::{Call, Fault};
+use store::log::{CommitError, Quarantined, UPSTREAM, UpstreamCursor};
 
-fn note(acked_through: u64, refused: Option<u64>) -> UpstreamNote {
+fn note(acked_through: u64, refused: Option<u64>) -> UpstreamCursor {
     let quarantined = refused.map(|event| Quarantined {
         first: event,
         last: event,
         reason: "422".into(),
         at: Instant::from_unix_ms(5),
     });
-    UpstreamNote { acked_through, quarantined }
+    UpstreamCursor { acked_through, quarantined }
 }
 
 #[tokio::test]
@@ -35,7 +34,7 @@ async fn of_two_notes_in_one_turn_one_is_kept_and_the_other_said_again() {
         bench.work(work);
     });
     drop(queue);
-    assert_eq!((first, second), (Ok(()), Err("the commit failed".to_owned())));
+    assert_eq!((first, second), (Ok(()), Err(CommitError::Failed)));
     assert_eq!(bench.reader.cursor(UPSTREAM).unwrap(), Some(3));
     bench.queue().keep(note(7, Some(7))).await.unwrap();
     assert_eq!(bench.reader.cursor(UPSTREAM).unwrap(), Some(7));
@@ -52,7 +51,7 @@ async fn a_note_that_could_not_be_kept_is_reported_to_its_sender() {
         bench.queue().keep(note(3, None)).await.unwrap_err();
     }
     bench.disk.mend();
-    let mut kept = Err(String::new());
+    let mut kept = Err(CommitError::Failed);
     while kept.is_err() {
         kept = bench.queue().keep(note(3, None)).await;
     }
