@@ -1,4 +1,4 @@
-//! Everything that knows people beside the decisions: keys, views, the record of looks, and what takes away what is too old.
+//! Everything that knows people beside the decisions: keys, views, the audit trail, and what takes away what is too old.
 
 use std::sync::Arc;
 
@@ -7,13 +7,13 @@ use prometheus_client::registry::Registry;
 use tokio::runtime::Handle;
 
 use super::current::Current;
-use super::ledgers::{FollowedLog, Ledgers, LookKeys, Subjects};
+use super::ledgers::{FollowedLog, Ledgers, RecordKeys, Subjects};
 use super::retention::{Keeper, Kept};
 use super::{Core, inputs};
 use crate::config::Config;
 use base::clock::Clock;
 use ledgers::{self, Views};
-use store::looks::Looks;
+use store::audit::AuditTrail;
 
 /// The file of the views, in the site's data folder.
 const VIEWS: &str = "views.redb";
@@ -23,12 +23,12 @@ pub(super) struct Personal {
     pub(super) current: Current,
     pub(super) subjects: Subjects,
     pub(super) views: Views,
-    pub(super) looks: Looks,
+    pub(super) looks: AuditTrail,
     pub(super) ledgers: Ledgers,
 }
 
 impl Personal {
-    /// Starts to follow the log, and opens the record of looks.
+    /// Starts to follow the log, and opens the audit trail.
     ///
     /// # Errors
     /// When the vault cannot be read, working hours and settings do not go together, or no thread can be started.
@@ -45,8 +45,8 @@ impl Personal {
             clock: clock.clone(),
             metrics: ledgers::Metrics::new(registry),
         })?;
-        let keys = LookKeys { vault: core.vault.clone(), current: current.clone() };
-        let looks = Looks::open(&inputs::looks(&folder), Arc::new(keys))?;
+        let keys = RecordKeys { vault: core.vault.clone(), current: current.clone() };
+        let looks = AuditTrail::open(&inputs::audit(&folder), Arc::new(keys))?;
         let ledgers = Ledgers {
             config: config.clone(),
             views: views.clone(),

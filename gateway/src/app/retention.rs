@@ -15,7 +15,7 @@ use super::ledgers::Subjects;
 use crate::config::Privacy;
 use base::clock::Clock;
 use ledgers::Views;
-use store::looks::Looks;
+use store::audit::AuditTrail;
 use store::vault::Month;
 use web::{Retention, RetentionPurpose, RetentionRun};
 
@@ -31,7 +31,7 @@ pub(super) struct Keeper {
     pub(super) privacy: Privacy,
     pub(super) subjects: Subjects,
     pub(super) views: Views,
-    pub(super) looks: Looks,
+    pub(super) looks: AuditTrail,
     pub(super) current: Current,
     pub(super) clock: Clock,
     pub(super) kept: Kept,

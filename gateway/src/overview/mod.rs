@@ -22,7 +22,7 @@ use front::doors;
 use front::monitors::Monitors;
 use front::scan::{Figures, WeakScanQueue};
 use store::log::LogReader;
-use store::looks::Looks;
+use store::audit::AuditTrail;
 
 pub use metrics::register;
 
@@ -56,7 +56,7 @@ pub struct Overview {
     /// Files that could not be reloaded.
     pub refusals: Refusals,
     /// The record of looks at personal data.
-    pub looks: Looks,
+    pub looks: AuditTrail,
     /// What is wrong with the views.
     pub views: Arc<dyn Fn(Instant) -> Vec<Problem> + Send + Sync>,
 }

@@ -9,8 +9,8 @@ use access::testing;
 use base::site::testing::{Site, now};
 use front::scan::{ScanQueue, State};
 use store::log::{Commit, Log};
-use store::looks::Looks;
-use store::looks::testing::Keys;
+use store::audit::AuditTrail;
+use store::audit::testing::Keys;
 
 /// What a gateway would show, on a site of its own.
 struct Bench {
@@ -50,7 +50,7 @@ impl Bench {
             upstream: None,
             monitors: Monitors::start(config.monitors.clone(), monitors).unwrap(),
             refusals: Refusals::default(),
-            looks: Looks::open(&site.folder.root().join("looks.redb"), Arc::<Keys>::default()).unwrap(),
+            looks: AuditTrail::open(&site.folder.root().join("audit.redb"), Arc::<Keys>::default()).unwrap(),
             views: Arc::new(|_| Vec::new()),
             clock,
             config,

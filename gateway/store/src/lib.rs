@@ -7,4 +7,4 @@ pub mod log;
 
 pub mod vault;
 
-pub mod looks;
+pub mod audit;

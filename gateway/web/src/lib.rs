@@ -31,7 +31,7 @@
 //! Which method, token and body a route takes stands in one table, `route::RULES`. A token comes as
 //! `Authorization: Bearer TOKEN`, a body as `application/json`.
 //!
-//! Every request for personal data is recorded in [`Looks`], also when it is refused, before its answer is sent; a
+//! Every request for personal data is recorded in [`AuditTrail`], also when it is refused, before its answer is sent; a
 //! change, before it is made, too. What cannot be recorded is not answered.
 //!
 //! Every error is a problem details document (RFC 9457).
@@ -82,7 +82,7 @@ use base::clock::Clock;
 use base::file_error::FileError;
 use base::status::{PolicyStatus, Problem, SiteStatus};
 use base::tokens::Tokens;
-use store::looks::Looks;
+use store::audit::AuditTrail;
 
 /// Where the answers come from. The functions may block: they run on threads for that, and one that hangs holds back
 /// nothing but its own request's place.
@@ -104,7 +104,7 @@ pub struct Sources {
     /// The ledgers.
     pub ledgers: Arc<dyn Ledgers>,
     /// Where looks at personal data are recorded.
-    pub looks: Looks,
+    pub looks: AuditTrail,
     /// The policy set in force, and its candidate.
     pub policy: Arc<dyn Fn() -> PolicyStatus + Send + Sync>,
     /// What the candidate policy set would have changed since then. The error is logged, not shown.

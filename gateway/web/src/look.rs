@@ -1,4 +1,4 @@
-//! What of a request goes into the record of looks.
+//! What of a request goes into the audit trail.
 
 use axum::extract::Query;
 use axum::http::request::Parts;
@@ -8,7 +8,7 @@ use protocol::Instant;
 use super::front::Bearer;
 use super::route::{Route, Rule};
 use base::tokens::Token;
-use store::looks::Look;
+use store::audit::AuditRecord;
 
 /// The parameters that tell of no person, and may stand in the record as they came.
 const OPEN_PARAMETERS: [&str; 17] = [
@@ -85,14 +85,14 @@ impl Asked {
     }
 
     /// The look itself.
-    pub(super) fn look(&self, at: Instant, status: StatusCode) -> Look {
+    pub(super) fn look(&self, at: Instant, status: StatusCode) -> AuditRecord {
         let verb = match self.method {
             Method::PUT => "-put",
             Method::POST => "-post",
             Method::DELETE => "-delete",
             _ => "",
         };
-        Look {
+        AuditRecord {
             at,
             token: self.token.name.clone(),
             role: self.token.role,
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
     use base::tokens::TokenRole;
 
-    fn asked(method: Method, target: &str) -> Option<Look> {
+    fn asked(method: Method, target: &str) -> Option<AuditRecord> {
         let (mut head, ()) = Request::builder().method(method).uri(target).body(()).unwrap().into_parts();
         let name = "lobby".parse().unwrap();
         let hash = blake3::hash(b"x");

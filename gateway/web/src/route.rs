@@ -158,7 +158,7 @@ impl Rule {
 }
 
 impl Route {
-    /// The route as it stands in the record of looks.
+    /// The route as it stands in the audit trail.
     pub(super) fn word(self) -> String {
         format!("{self:?}").replace('_', "-")
     }

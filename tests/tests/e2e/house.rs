@@ -1,5 +1,7 @@
 //! The rules of the house: which crate may use which, where each heavy library lives, and what stands where.
 
+mod circles;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

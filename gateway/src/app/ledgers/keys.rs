@@ -1,4 +1,4 @@
-//! The vault of keys as the views, the record of looks and the way upstream use it.
+//! The vault of keys as the views, the audit trail and the way upstream use it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -8,7 +8,7 @@ use protocol::{Event, Instant, Sealed, SealedPart};
 use crate::app::current::Current;
 use ledgers::{People, Source};
 use store::log::LogReader;
-use store::looks::Sealer;
+use store::audit::AuditKeys;
 use store::vault::{self, Month, Vault, VaultError};
 use upstream::Privacy;
 
@@ -114,17 +114,17 @@ impl People for Subjects {
     }
 }
 
-/// Keys for the record of looks, kept apart from those of events so that both can be kept for their own time.
-pub(in crate::app) struct LookKeys {
+/// Keys for the audit trail, kept apart from those of events so that both can be kept for their own time.
+pub(in crate::app) struct RecordKeys {
     pub(in crate::app) vault: Vault,
     pub(in crate::app) current: Current,
 }
 
-impl Sealer for LookKeys {
-    fn seal(&self, subject: &str, at: Instant, context: u64, plain: &[u8]) -> Result<Option<(u64, Vec<u8>)>, String> {
+impl AuditKeys for RecordKeys {
+    fn encrypt(&self, subject: &str, at: Instant, context: u64, plain: &[u8]) -> Result<Option<(u64, Vec<u8>)>, String> {
         let seal = |subject: &str| self.vault.seal_for(subject, Month::of(at), &context.to_be_bytes(), plain);
         let failed = |error: VaultError| error.to_string();
-        if subject.starts_with(vault::LOOKS) {
+        if subject.starts_with(vault::AUDIT) {
             return seal(subject).map(|part| Some((part.of, part.bytes))).map_err(failed);
         }
         // Whoever was erased gets no key again.
@@ -141,13 +141,13 @@ impl Sealer for LookKeys {
         Ok(Some((part.of, part.bytes)))
     }
 
-    fn open(&self, of: u64, at: Instant, context: u64, bytes: &[u8]) -> Option<Vec<u8>> {
+    fn decrypt(&self, of: u64, at: Instant, context: u64, bytes: &[u8]) -> Option<Vec<u8>> {
         let part = SealedPart { of, bytes: bytes.to_vec() };
-        logged(self.vault.open_part(&part, Month::of(at), &context.to_be_bytes()), "a look").flatten()
+        logged(self.vault.open_part(&part, Month::of(at), &context.to_be_bytes()), "a record of the audit trail").flatten()
     }
 }
 
-impl LookKeys {
+impl RecordKeys {
     /// Whether the site knows somebody of this id: the directory, or an event.
     fn knows(&self, id: &str) -> Result<bool, VaultError> {
         Ok(self.current.load().directory.person(id).is_some() || self.vault.number(id)?.is_some())
@@ -156,7 +156,7 @@ impl LookKeys {
 
 /// The subject under whose keys looks at this person are recorded.
 pub(in crate::app) fn of_looks(person: &str) -> String {
-    format!("{}{person}", vault::LOOKS)
+    format!("{}{person}", vault::AUDIT)
 }
 
 /// The log as the views follow it.

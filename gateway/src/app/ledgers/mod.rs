@@ -30,7 +30,7 @@ use web::{
     PersonFile, Place, Restriction, Retention,
 };
 
-pub(super) use self::keys::{FollowedLog, LookKeys, Subjects};
+pub(super) use self::keys::{FollowedLog, RecordKeys, Subjects};
 
 /// How long a question waits for the views to reach what the log had when it was asked.
 const WAIT: Duration = Duration::from_secs(2);

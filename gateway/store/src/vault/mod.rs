@@ -14,7 +14,7 @@
 //! | `meta` | `format`, `next_number`, `lost_through` | [`FORMAT`], the number of the next subject, see [`Vault::note_lost`] |
 //!
 //! A *subject* is a person's id as in the directory, `~` and the hash of a credential that belongs to nobody, `helper:NAME`,
-//! `malformed:DAY` for what the malformed scans of a day hold, or [`LOOKS`] and whom somebody has looked at.
+//! `malformed:DAY` for what the malformed scans of a day hold, or [`AUDIT`] and whom somebody has looked at.
 //!
 //! # Invariants
 //!
@@ -48,7 +48,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
 pub use error::VaultError;
 pub use month::Month;
 pub use storage::FORMAT;
-pub use subjects::LOOKS;
+pub use subjects::AUDIT;
 
 use self::key::Key;
 use self::memo::Memo;

@@ -15,9 +15,9 @@ use super::{CheckpointKey, Destroyed, Restriction, Vault, VaultError, Writing};
 
 /// What every pseudonym begins with.
 const PSEUDONYM: &str = "p-";
-/// What the names of the subjects begin with under whose keys looks at personal data are recorded, so that they can be kept
+/// What the names of the subjects begin with under whose keys the audit trail is encrypted, so that they can be kept
 /// longer than events.
-pub const LOOKS: &str = "looks:";
+pub const AUDIT: &str = "looks:";
 
 impl Vault {
     /// The number under which events are sealed that are about this subject, where it has one.
@@ -131,18 +131,18 @@ impl Vault {
         self.rewrite(&writing, &keep, Some(key::random()?))
     }
 
-    /// Destroys the keys of all months before `before`, those of looks only when they are of months before `looks_before`, and
+    /// Destroys the keys of all months before `before`, those of the audit trail only when they are of months before `audit_before`, and
     /// then subjects that have no key left, except those whose data are restricted. Nothing is written when there is nothing to
     /// destroy.
     ///
     /// # Errors
     /// When the file cannot be read or written anew.
-    pub fn expire(&self, before: Month, looks_before: Month) -> Result<Destroyed, VaultError> {
+    pub fn expire(&self, before: Month, audit_before: Month) -> Result<Destroyed, VaultError> {
         let writing = self.writing();
-        let looks = self.read(|file| named(&file.open_table(SUBJECTS)?, LOOKS))?;
-        let looks: HashSet<u64> = looks.into_iter().map(|(_, number)| number).collect();
+        let audit = self.read(|file| named(&file.open_table(SUBJECTS)?, AUDIT))?;
+        let audit: HashSet<u64> = audit.into_iter().map(|(_, number)| number).collect();
         let keeps = |month: u32, number: u64| {
-            let before = if looks.contains(&number) { looks_before } else { before };
+            let before = if audit.contains(&number) { audit_before } else { before };
             month >= before.number()
         };
         let (any, alive) = self.read(|file| {

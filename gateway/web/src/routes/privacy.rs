@@ -16,7 +16,7 @@ use super::{aside, body, ledger, limited, lines, parameters, query};
 use crate::front::{Bearer, Front, Permit};
 use crate::problem::ProblemDetails;
 use crate::{Erasure, LedgerError, PersonFile, Restriction};
-use store::looks::{Filter, Looks, LooksError, PERSON_CHARS_MAX, PURPOSE_CHARS_MAX, Row};
+use store::audit::{AuditError, AuditTrail, Filter, PERSON_CHARS_MAX, PURPOSE_CHARS_MAX, StoredRecord};
 
 /// The most looks that one answer holds, and how many when the request does not say.
 const LOOKS: (usize, usize) = (10_000, 1_000);
@@ -56,7 +56,7 @@ pub(super) async fn export(
         person: String,
         #[serde(flatten)]
         file: PersonFile,
-        looks: Vec<Row>,
+        looks: Vec<StoredRecord>,
     }
 
     let [purpose] = parameters(&uri, &["purpose"])?.try_into().unwrap_or_default();
@@ -148,7 +148,7 @@ pub(super) async fn retention(
 }
 
 /// Every look at the person's data.
-fn looks_at(looks: &Looks, id: &str) -> Result<Vec<Row>, LooksError> {
+fn looks_at(looks: &AuditTrail, id: &str) -> Result<Vec<StoredRecord>, AuditError> {
     let filter = Filter { person: Some(id.to_owned()), ..Filter::default() };
     let (mut rows, mut after) = (Vec::new(), 0);
     loop {
@@ -161,14 +161,14 @@ fn looks_at(looks: &Looks, id: &str) -> Result<Vec<Row>, LooksError> {
     }
 }
 
-/// Nobody has an id that is longer than the record of looks keeps.
+/// Nobody has an id that is longer than the audit trail keeps.
 fn known_length(id: &str) -> Result<(), ProblemDetails> {
     if id.chars().count() > PERSON_CHARS_MAX { Err(ProblemDetails::unknown_person()) } else { Ok(()) }
 }
 
-impl From<LooksError> for ProblemDetails {
-    fn from(error: LooksError) -> Self {
-        tracing::error!(error = &error as &dyn std::error::Error, "the record of looks cannot be read");
+impl From<AuditError> for ProblemDetails {
+    fn from(error: AuditError) -> Self {
+        tracing::error!(error = &error as &dyn std::error::Error, "the audit trail cannot be read");
         Self::ledgers_unavailable()
     }
 }

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use protocol::Instant;
 
 use crate::problem::{ProblemDetails, shown};
-use store::looks::{PERSON_CHARS_MAX, PURPOSE_CHARS_MAX};
+use store::audit::{PERSON_CHARS_MAX, PURPOSE_CHARS_MAX};
 
 /// Most days that one answer about attendance covers.
 const DAYS_MAX: i32 = 92;
