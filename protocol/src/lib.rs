@@ -32,6 +32,7 @@ pub mod door_config;
 
 pub mod assist;
 
+mod answer;
 mod document;
 mod instant;
 

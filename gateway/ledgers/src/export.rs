@@ -10,7 +10,7 @@ use protocol::Instant;
 use serde::Serialize;
 
 use super::attendance::Presence;
-use super::contacts::Line;
+use super::contact::Line;
 use super::{Attendance, Contact, Evidence, Grade};
 use base::spreadsheet::Spreadsheet;
 

@@ -11,7 +11,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::mpsc::error::TryRecvError;
 
-use super::ledgers::{NotDeleted, Progress, Shared, lock};
+use super::locks::lock;
+use super::shared::{NotDeleted, Progress, Shared};
 use super::tables::{Tables, TablesError, identity};
 use super::upkeep::Upkeep;
 

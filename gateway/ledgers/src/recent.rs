@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use protocol::Instant;
 
 use super::history::History;
-use super::ledgers::lock;
+use super::locks::lock;
 use super::rules::plus_ms;
 use super::tables::{Filed, PackedStay};
 use super::{Evidence, Rules};

@@ -10,8 +10,9 @@ use protocol::{Event, Instant};
 
 use super::calendar::{day_number, day_of_number};
 use super::history::{Histories, affected};
-use super::ledgers::{Progress, Shared, lock};
+use super::locks::lock;
 use super::rules::plus_ms;
+use super::shared::{Progress, Shared};
 use super::tables::{Batch, Filed, Names, State, Tables, TablesError, identity, newest};
 use super::trace::runs;
 use super::{Person, Restricted, Rules};

@@ -45,8 +45,7 @@ use store::vault::Vault;
 use self::forwarding::Forwarding;
 use self::personal::Personal;
 pub use inputs::{
-    Keys, directory, door_tls, http_tls, open_log, open_log_to_look, open_vault, read_snapshot, tokens,
-    upstream_client,
+    Keys, directory, door_tls, http_tls, open_log, open_log_to_look, open_vault, read_snapshot, tokens, upstream_client,
 };
 pub use rules::{view_rules, working_hours};
 pub use working_days::{WorkingDays, attendance_forwarder, opd_rows};

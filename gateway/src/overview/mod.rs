@@ -21,8 +21,8 @@ use base::tls;
 use front::doors;
 use front::monitors::Monitors;
 use front::scan::{Figures, WeakScanQueue};
-use store::log::LogReader;
 use store::audit::AuditTrail;
+use store::log::LogReader;
 
 pub use metrics::register;
 

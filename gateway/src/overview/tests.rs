@@ -8,9 +8,9 @@ use super::*;
 use access::testing;
 use base::site::testing::{Site, now};
 use front::scan::{ScanQueue, State};
-use store::log::{Commit, Log};
 use store::audit::AuditTrail;
 use store::audit::testing::Keys;
+use store::log::{Commit, Log};
 
 /// What a gateway would show, on a site of its own.
 struct Bench {

@@ -6,6 +6,7 @@ use super::*;
 use crate::DEFAULT_POLICY;
 use crate::testing::{default_policy, policy, policy_of};
 use base::file_error::FileError;
+use protocol::Direction;
 
 pub(super) const QUESTION: Question<'_> = Question {
     class: "asn",

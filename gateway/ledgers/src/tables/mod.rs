@@ -23,6 +23,7 @@
 //!   a whole.
 //! - To take in an event again changes nothing.
 
+mod error;
 mod names;
 mod pack;
 mod read;
@@ -35,20 +36,17 @@ use arc_swap::ArcSwap;
 use minicbor::{Decode, Encode};
 use protocol::{Event, Instant};
 use redb::{Database, ReadableDatabase, TableDefinition};
-use store::file::{FileKind, OpenError};
-use thiserror::Error;
+use store::file::FileKind;
 
+pub use error::TablesError;
 pub use names::Names;
 pub use pack::{Filed, PackedStay, Row, hash};
 pub use read::{SightingRows, View};
 pub use write::Batch;
 
-/// The format of the file that this version writes and reads; every checksum covers it. Any other file is rebuilt.
-const FORMAT: u32 = 1;
-
 const KIND: FileKind = FileKind {
     what: "a file of ledgers",
-    format: FORMAT as u64,
+    format: pack::FORMAT as u64,
     if_foreign: "it is rebuilt from the log",
     if_damaged: "delete the file, so that it is rebuilt,",
 };
@@ -77,31 +75,6 @@ mod tag {
 }
 
 const STATE_PLACE: pack::Place = pack::Place(tag::META, 0, 0);
-
-/// Why the file cannot be used.
-#[derive(Debug, Error)]
-pub enum TablesError {
-    /// It is not what was written, or something else.
-    #[error("{0}")]
-    Damaged(&'static str),
-    /// The disk or the database does not do what it should.
-    #[error("{0}")]
-    Database(#[from] redb::Error),
-    /// It cannot be opened. Where it is in use by another process it may be good.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-}
-
-macro_rules! tables_error_from {
-    ($($error:ty),*) => {
-        $(impl From<$error> for TablesError {
-            fn from(error: $error) -> Self {
-                Self::Database(error.into())
-            }
-        })*
-    };
-}
-tables_error_from!(redb::StorageError, redb::TableError, redb::TransactionError, redb::CommitError);
 
 /// How far the file reflects the log, and what it was made by.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -163,7 +136,7 @@ impl Tables {
     /// Opens the file, or makes an empty one.
     ///
     /// # Errors
-    /// [`OpenError::InUse`] where it is open elsewhere. After any other the file had better be deleted.
+    /// [`OpenError::InUse`](store::file::OpenError::InUse) where it is open elsewhere. After any other the file had better be deleted.
     pub fn open(path: &Path, cache_bytes: usize, time_zone: &str) -> Result<Self, TablesError> {
         let is_new = std::fs::metadata(path).map_or(true, |file| file.len() == 0);
         let mut database = KIND.open(path, cache_bytes)?;

@@ -9,7 +9,10 @@ use minicbor::{Decode, Encode};
 use protocol::{Direction, Instant};
 
 use super::super::{Arrival, Bounds, Evidence, Passage, Stay};
-use super::TablesError;
+use super::error::TablesError;
+
+/// The format of the file that this version writes and reads; every checksum covers it. Any other file is rebuilt.
+pub const FORMAT: u32 = 1;
 
 /// Length of a checksum, in bytes.
 const CHECKSUM_BYTES: usize = 8;
@@ -85,7 +88,7 @@ pub fn unseal(place: Place, value: &[u8]) -> Result<(u64, &[u8]), TablesError> {
 
 fn checksum(Place(table, day, item): Place, content: &[u8]) -> u64 {
     let mut key = [0; 24];
-    let parts = [&super::FORMAT.to_le_bytes()[..], &[table], &day.to_le_bytes(), &item.to_le_bytes()];
+    let parts = [&FORMAT.to_le_bytes()[..], &[table], &day.to_le_bytes(), &item.to_le_bytes()];
     key.iter_mut().zip(parts.into_iter().flatten()).for_each(|(byte, part)| *byte = *part);
     hash(&[&key, content])
 }

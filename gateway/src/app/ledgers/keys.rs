@@ -7,8 +7,8 @@ use protocol::{Event, Instant, Sealed, SealedPart};
 
 use crate::app::current::Current;
 use ledgers::{People, Source};
-use store::log::LogReader;
 use store::audit::AuditKeys;
+use store::log::LogReader;
 use store::vault::{self, Month, Vault, VaultError};
 use upstream::Privacy;
 
@@ -121,7 +121,13 @@ pub(in crate::app) struct RecordKeys {
 }
 
 impl AuditKeys for RecordKeys {
-    fn encrypt(&self, subject: &str, at: Instant, context: u64, plain: &[u8]) -> Result<Option<(u64, Vec<u8>)>, String> {
+    fn encrypt(
+        &self,
+        subject: &str,
+        at: Instant,
+        context: u64,
+        plain: &[u8],
+    ) -> Result<Option<(u64, Vec<u8>)>, String> {
         let seal = |subject: &str| self.vault.seal_for(subject, Month::of(at), &context.to_be_bytes(), plain);
         let failed = |error: VaultError| error.to_string();
         if subject.starts_with(vault::AUDIT) {
@@ -143,7 +149,8 @@ impl AuditKeys for RecordKeys {
 
     fn decrypt(&self, of: u64, at: Instant, context: u64, bytes: &[u8]) -> Option<Vec<u8>> {
         let part = SealedPart { of, bytes: bytes.to_vec() };
-        logged(self.vault.open_part(&part, Month::of(at), &context.to_be_bytes()), "a record of the audit trail").flatten()
+        logged(self.vault.open_part(&part, Month::of(at), &context.to_be_bytes()), "a record of the audit trail")
+            .flatten()
     }
 }
 

@@ -8,8 +8,10 @@ use minicbor::{Decode, Encode};
 use protocol::Instant;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
-use super::{
-    Filter, AuditRecord, AuditError, PERSON_CHARS_MAX, PURPOSE_CHARS_MAX, Page, QUERY_CHARS_MAX, StoredRecord, AuditKeys, WHAT_CHARS_MAX,
+use super::error::AuditError;
+use super::keys::AuditKeys;
+use super::record::{
+    AuditRecord, Filter, PERSON_CHARS_MAX, PURPOSE_CHARS_MAX, Page, QUERY_CHARS_MAX, StoredRecord, WHAT_CHARS_MAX,
 };
 use crate::file::{FileKind, OpenError, Opener, sync_folder};
 
@@ -229,7 +231,8 @@ impl Store {
     /// the day's.
     fn encrypted(&self, at: Instant, number: u64, private: PersonAndPurpose) -> Result<Option<Encrypted>, AuditError> {
         let under = |subject: &str, private: &PersonAndPurpose| {
-            let encrypted = self.keys.encrypt(subject, at, number, &encoded(private)?).map_err(AuditError::Encrypting)?;
+            let encrypted =
+                self.keys.encrypt(subject, at, number, &encoded(private)?).map_err(AuditError::Encrypting)?;
             Ok::<_, AuditError>(encrypted.map(|(of, bytes)| Encrypted { of, bytes }))
         };
         if let Some(person) = &private.person

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use protocol::Instant;
 
 use super::store::Store;
-use super::{AuditTrail, AuditKeys};
+use super::{AuditKeys, AuditTrail};
 use crate::log::faulty_disk::Disk;
 
 /// Seals by turning bits around. Everybody has keys but who is named `nobody…`.

@@ -6,9 +6,12 @@ use std::sync::atomic::Ordering;
 use protocol::Instant;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
+use super::record::WHAT_CHARS_MAX;
 use super::testing::{self, Keys, on};
 use super::*;
+use crate::file::OpenError;
 use crate::log::faulty_disk::{Call, Disk, Done, Fault};
+use base::tokens::TokenRole;
 
 fn at(day: i64) -> Instant {
     Instant::from_unix_ms(1_795_390_264_000 + day * 86_400_000)

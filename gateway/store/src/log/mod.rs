@@ -29,6 +29,7 @@
 //! - After a failed commit nothing is written until [`Log::reopen`] has looked at what really is on disk.
 
 mod cursor;
+mod quarantine;
 mod reader;
 mod segment;
 mod store;
@@ -55,10 +56,11 @@ use serde::Deserialize;
 use thiserror::Error;
 
 pub use cursor::{CommitError, UPSTREAM, UpstreamCursor};
+pub use quarantine::Quarantined;
 pub use reader::{LogReader, Verified};
 pub use segment::{Seal, SegmentFault};
 pub use store::FORMAT;
-pub use writer::{Commit, Log, Quarantined};
+pub use writer::{Commit, Log};
 
 use crate::file::OpenError;
 use crate::vault::VaultError;

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use super::*;
-use store::log::faulty_disk::Disk;
 use store::audit::testing::on;
 use store::audit::{Filter, StoredRecord};
+use store::log::faulty_disk::Disk;
 
 fn looks(site: &Site) -> Vec<StoredRecord> {
     site.looks.list(&Filter::default(), 0, usize::MAX).unwrap().rows

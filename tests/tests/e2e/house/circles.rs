@@ -36,14 +36,19 @@ fn no_file_uses_one_that_uses_it_in_turn() {
             (name, code)
         });
         let circles = circles(sources.filter(|(name, _)| name != "main.rs"));
-        found.extend(circles.into_iter().map(|circle| {
-            circle.into_iter().map(|file| format!("{root}/{file}")).collect::<Vec<_>>()
-        }));
+        found.extend(
+            circles
+                .into_iter()
+                .map(|circle| circle.into_iter().map(|file| format!("{root}/{file}")).collect::<Vec<_>>()),
+        );
     }
     let left = LEFT.iter().map(|circle| circle.iter().map(|file| (*file).to_owned()).collect()).collect();
     let new: Vec<_> = found.difference(&left).collect();
     let gone: Vec<_> = left.difference(&found).collect();
-    assert!(new.is_empty() && gone.is_empty(), "circles that are new: {new:#?}\nthat are not there any more: {gone:#?}");
+    assert!(
+        new.is_empty() && gone.is_empty(),
+        "circles that are new: {new:#?}\nthat are not there any more: {gone:#?}"
+    );
 }
 
 #[test]
@@ -76,7 +81,8 @@ fn circles_are_found_through_whatever_names_a_file() {
 /// The circles among the files of a crate, each file with its code.
 fn circles(sources: impl Iterator<Item = (String, String)>) -> Vec<Vec<String>> {
     let files: BTreeMap<Module, File> = sources.map(|(name, code)| (module(&name), File::read(name, &code))).collect();
-    let mut reach: BTreeMap<&Module, BTreeSet<Module>> = files.iter().map(|(own, file)| (own, file.uses(own, &files))).collect();
+    let mut reach: BTreeMap<&Module, BTreeSet<Module>> =
+        files.iter().map(|(own, file)| (own, file.uses(own, &files))).collect();
     loop {
         let before: usize = reach.values().map(BTreeSet::len).sum();
         for own in files.keys() {
