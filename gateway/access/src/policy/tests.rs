@@ -1,12 +1,11 @@
 //! Judgements of small policy sets, and what is said of policies that cannot be used.
 
-use protocol::Outcome;
+use protocol::{Direction, Outcome};
 
 use super::*;
 use crate::DEFAULT_POLICY;
 use crate::testing::{default_policy, policy, policy_of};
 use base::file_error::FileError;
-use protocol::Direction;
 
 pub(super) const QUESTION: Question<'_> = Question {
     class: "asn",

@@ -272,6 +272,8 @@ fn write_checkpoint(transaction: &WriteTransaction, covers: u64, checkpoint: &[u
 mod tests {
     use redb::{ReadableDatabase, ReadableTable};
 
+    use protocol::Instant;
+
     use super::super::faulty_disk::{Call, Disk, Fault, clock, event, events, vault};
     use super::*;
 
