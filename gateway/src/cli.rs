@@ -5,13 +5,15 @@ mod attendance;
 mod contacts;
 mod devices;
 mod events;
-mod ledger;
+mod inquiry;
+mod output;
 mod pages;
 mod pass;
 mod people;
 mod policy;
 mod presence;
 mod privacy;
+mod queries;
 mod run;
 mod table;
 #[cfg(test)]
@@ -24,15 +26,18 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use protocol::{Instant, SiteId};
 
-use crate::app;
 use crate::config::Config;
+use crate::inputs;
+use crate::ledger_rules::ledger_rules;
 use access::DEFAULT_POLICY;
 use base::clock::Clock;
 use base::site::{self, InitOptions, SiteFolder};
+
+use self::output::print_line;
 
 /// Events that an export reads at once.
 const EXPORT_EVENTS: usize = 4096;
@@ -58,7 +63,7 @@ enum Command {
     /// Add or revoke monitors, which watch all doors' decisions.
     #[command(subcommand)]
     Monitor(devices::MonitorCommand),
-    /// Add or revoke the devices of helpers, who say by hand who passes.
+    /// Add or revoke the devices of helpers, who confirm, refuse or admit people at a door.
     #[command(subcommand)]
     Helper(devices::HelperCommand),
     /// Add, list or revoke access tokens for HTTP.
@@ -68,7 +73,7 @@ enum Command {
     #[command(subcommand)]
     Policy(policy::Policy),
     #[command(flatten)]
-    Ledger(ledger::LedgerCommand),
+    Query(queries::Query),
     /// Give the gateway a new certificate.
     Renew {
         /// Name or address under which doors reach the gateway; may be given several times.
@@ -77,16 +82,16 @@ enum Command {
     },
     /// Check the configuration and everything that it names, and change nothing.
     CheckConfig,
-    /// Bring people in.
+    /// Import people.
     #[command(subcommand)]
     Import(people::Import),
-    /// Write people out.
+    /// Export people.
     #[command(subcommand)]
     Export(people::Export),
-    /// Make keys and passes, and judge passes and health certificates.
+    /// Make keys and passes; verify passes and health certificates.
     #[command(subcommand)]
     Pass(pass::PassCommand),
-    /// Look at the log; the gateway must not be running.
+    /// Verify or export the log; the gateway must not be running.
     #[command(subcommand)]
     Log(LogCommand),
     /// Run the gateway until SIGTERM or SIGINT; SIGHUP reads every file again.
@@ -113,10 +118,15 @@ struct Init {
 
 #[derive(Debug, Subcommand)]
 enum LogCommand {
-    /// Read every event and every link of the chain.
+    /// Read every event, and check that each segment links to the one before.
     Verify,
     /// Write every event as a line of JSON.
     Export,
+}
+
+/// The command line as it is read: for what must know it without running anything.
+pub fn command() -> clap::Command {
+    <Arguments as clap::CommandFactory>::command()
 }
 
 /// Does what `arguments` say, the program's name first.
@@ -144,13 +154,13 @@ fn perform(Arguments { config, command }: Arguments) -> Result<()> {
         Command::Helper(command) => devices::perform_helper(&folder, command, now),
         Command::Token(command) => tokens::perform(&folder, command, now),
         Command::Policy(command) => policy::perform(&read()?, command, now),
-        Command::Ledger(command) => ledger::perform_at_terminal(&read()?, command),
-        Command::Renew { host_names } => devices::tell(&site::renew_gateway(&folder, &host_names, now)?),
+        Command::Query(command) => queries::perform_at_terminal(&read()?, command),
+        Command::Renew { host_names } => devices::print_handed_out(&site::renew_gateway(&folder, &host_names, now)?),
         Command::CheckConfig => check(&read()?),
         Command::Import(import) => people::import(&read()?, import, now),
         Command::Export(export) => people::export(&read()?, &export),
         Command::Pass(command) => pass::perform(command, now, &mut io::stdout().lock()),
-        Command::Log(command) => look_at_log(&read()?, command),
+        Command::Log(command) => read_log(&read()?, command),
         Command::Run => run::run(read()?, clock),
     }
 }
@@ -165,9 +175,9 @@ fn make_site(init: Init, now: Instant) -> Result<()> {
     let made = site::init(&init.dir, &options, now)?;
     let token = made.admin_token.reveal();
     if init.json {
-        return say(format_args!("{}", serde_json::json!({ "admin_token": token })));
+        return print_line(format_args!("{}", serde_json::json!({ "admin_token": token })));
     }
-    say(format_args!(
+    print_line(format_args!(
         "The site {} is in {}.\n\nThe administrator's token, shown this once:\n\n  {token}\n\nNext:\n  \
          gapura --config {config} door add main-in --zone main\n  gapura --config {config} import people people.csv\n  \
          gapura --config {config} run",
@@ -179,15 +189,15 @@ fn make_site(init: Init, now: Instant) -> Result<()> {
 
 /// Everything that `run` would read, read once.
 fn check(config: &Config) -> Result<()> {
-    let snapshot = app::read_snapshot(config)?;
-    app::view_rules(config, &snapshot)?;
-    app::door_tls(&config.folder())?;
-    app::http_tls(config)?;
-    let tokens = app::tokens(&config.folder())?;
+    let snapshot = inputs::read_snapshot(config)?;
+    ledger_rules(config, &snapshot)?;
+    inputs::door_tls(&config.folder())?;
+    inputs::http_tls(config)?;
+    let tokens = inputs::tokens(&config.folder())?;
     if let Some(upstream) = &config.upstream {
-        app::upstream_client(upstream)?;
+        inputs::upstream_client(upstream)?;
     }
-    say(format_args!(
+    print_line(format_args!(
         "{}: all well: {} doors, {} credentials, {} policies ({}), {} tokens",
         config.site.name,
         snapshot.doors.len(),
@@ -198,15 +208,17 @@ fn check(config: &Config) -> Result<()> {
     ))
 }
 
-fn look_at_log(config: &Config, command: LogCommand) -> Result<()> {
+fn read_log(config: &Config, command: LogCommand) -> Result<()> {
     // The chain holds or does not, whoever the events are about.
-    let keys = if matches!(command, LogCommand::Verify) { app::Keys::NotNeeded } else { app::Keys::Wanted };
-    let (_log, reader) = app::open_log_to_look(config, keys)?;
+    let keys = if matches!(command, LogCommand::Verify) { inputs::Keys::NotNeeded } else { inputs::Keys::Wanted };
+    let (_log, reader) = inputs::open_log_read_only(config, keys)?;
     match command {
         LogCommand::Verify => {
             let verified = reader.verify()?;
             let store::log::Verified { segments, events, seal } = verified;
-            say(format_args!("{events} events in {segments} segments, all well; the newest is sealed {seal}"))
+            print_line(format_args!(
+                "{events} events in {segments} segments, all well; the hash of the newest segment is {seal}"
+            ))
         }
         LogCommand::Export => {
             let mut out = io::BufWriter::new(io::stdout().lock());
@@ -226,15 +238,9 @@ fn look_at_log(config: &Config, command: LogCommand) -> Result<()> {
 
 fn log_to_stderr() {
     // rustls warns of oddities in what clients send, as often as they send it.
-    let filter = "info,rumqttd=off,rustls=error";
+    let filter = "info,rustls=error";
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| filter.into());
     let ansi = io::stderr().is_terminal();
     // A second one in the same process is refused, and the first stays.
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(ansi).try_init().ok();
-}
-
-/// A line for whoever called; nobody may be listening any more.
-fn say(line: std::fmt::Arguments<'_>) -> Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).context("standard output is closed")
 }

@@ -62,6 +62,15 @@
 pub mod cli;
 
 pub mod app;
+
+mod in_force;
+mod inputs;
+mod ledger_answers;
+mod ledger_questions;
+mod ledger_rules;
+mod people;
+mod privacy;
+
 pub mod config;
-pub mod overview;
 pub mod reload;
+pub mod status;

@@ -53,5 +53,9 @@ pub use topic::{Channel, DoorId, DoorTopic, NameError, SiteId, TopicError};
 /// The version of the contract that this crate speaks, the `v` of every document.
 pub const VERSION: u8 = 1;
 
+/// The MQTT 5 user property by which a monitor is told how many messages before this one it has not got, a number in
+/// decimal. The log has them: ask it for the events after the last decision's `event`; subscribe again for doors' status.
+pub const MISSED_PROPERTY: &str = "missed";
+
 /// Largest payload of any MQTT message of the contract, in bytes.
 pub const PAYLOAD_BYTES_MAX: usize = 4096;

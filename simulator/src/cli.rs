@@ -15,6 +15,7 @@ use crate::demo::{self, DemoArgs};
 use crate::history::{self, HistoryArgs};
 use crate::load::args::LoadArgs;
 use crate::load::idle::Idle;
+use crate::load::monitors::Monitors;
 use crate::load::{Fleet, Report};
 use crate::signals::Interrupts;
 use crate::upstream;
@@ -84,19 +85,25 @@ fn in_runtime(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> 
 }
 
 async fn load(args: &LoadArgs) -> Result<ExitCode> {
-    files_for(args.doors);
+    files_for(args.doors.saturating_add(args.monitors.into()));
     if args.idle {
         return idle(args).await;
     }
     let mut interrupts = Interrupts::catch()?;
+    let plan = args.plan()?;
+    let mut monitors = Monitors::connect(&plan, &args.monitor_plan()?).await?;
     let fleet = tokio::select! {
-        fleet = Fleet::connect(args.plan()?) => fleet?,
+        fleet = Fleet::connect(plan) => fleet?,
         () = interrupts.next() => bail!("interrupted while the readers were connecting"),
     };
-    let report = tokio::select! {
+    monitors.begin();
+    let mut report = tokio::select! {
         report = fleet.scan() => report?,
         () = interrupts.next() => fleet.report()?,
     };
+    if args.monitors > 0 {
+        report.monitors = Some(monitors.leave().await?);
+    }
     fleet.leave().await?;
     print(&report, args.json)?;
     let problems = report.problems();
@@ -197,6 +204,8 @@ mod tests {
             (format!("{plain} --scans 5 --duration-s 5"), "cannot be used with"),
             (format!("{plain} --hold-s 5"), "--idle"),
             (format!("{plain} --ca x"), "cannot be used with"),
+            (format!("{plain} --monitors 1001"), "1001 is not in 0..=1000"),
+            (format!("{plain} --monitors 2 --monitors-certificates d"), "cannot be used with"),
             ("load --site s".into(), "--certificates"),
             ("load --site s --certificates d".into(), "--ca"),
             ("load --site S --plaintext".into(), "use 1 to 32 of the characters"),

@@ -1,70 +1,36 @@
 //! What can be set of the views: sections `[attendance]` and `[contacts]`.
 
-use serde::Deserialize;
-
 use super::Rules;
 
-/// Section `[attendance]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AttendanceConfig {
-    /// See [`Rules::double_scan_seconds`].
-    pub double_scan_seconds: u32,
-    /// See [`Rules::stay_hours_max`].
-    pub stay_hours_max: u32,
-    /// See [`Rules::gap_minutes`].
-    pub gap_minutes: u32,
-    /// Whether each day is sent upstream when it is over.
-    pub upstream: bool,
-}
-
-/// Section `[contacts]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ContactsConfig {
-    /// Minutes in the same zone within 24 hours that make a contact, where a query does not say.
-    pub minutes: u32,
-}
-
-impl Default for AttendanceConfig {
-    fn default() -> Self {
-        Self { double_scan_seconds: 5, stay_hours_max: 14, gap_minutes: 0, upstream: false }
+base::settings! {
+    /// How the times of people at doors become working days. When people are expected to work stands in `calendar.toml`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct AttendanceConfig {
+        /// The same person at the same door in the same direction within this time is a scan too many.
+        pub double_scan_seconds: u32 = 5 => "seconds", in 0..=300;
+        /// Time for which a person is believed to be where they were last seen; not shorter than any shift in `calendar.toml`.
+        pub stay_hours_max: u32 = 14 => "hours", in 1..=72;
+        /// A person who leaves the site and is back within this time has not been away; 0: every absence counts.
+        pub gap_minutes: u32 = 0 => "minutes", in 0..=240;
+        /// Whether each office's working day is sent upstream when it is over, and again when a late scan changes it.
+        pub upstream: bool = false => "true or false", must "needs a section `[upstream]`";
     }
 }
 
-impl Default for ContactsConfig {
-    fn default() -> Self {
-        Self { minutes: 15 }
+base::settings! {
+    /// What makes a contact.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct ContactsConfig {
+        /// Minutes in the same zone within 24 hours that make a contact, where a query does not say.
+        pub minutes: u32 = 15 => "minutes", in 1..=1_440;
     }
 }
 
 impl AttendanceConfig {
-    /// Checks every field. That no shift is longer than `stay_hours_max` is for [`Rules::validate`], which knows them.
-    ///
-    /// # Errors
-    /// Names the field that is out of its range, and what is allowed.
-    pub fn validate(&self) -> Result<(), String> {
-        self.rules(Rules::new(jiff::tz::TimeZone::UTC)).validate()
-    }
-
     /// `rules` with these settings.
     pub fn rules(&self, rules: Rules) -> Rules {
         let Self { double_scan_seconds, stay_hours_max, gap_minutes, upstream: _ } = *self;
         Rules { double_scan_seconds, stay_hours_max, gap_minutes, ..rules }
-    }
-}
-
-impl ContactsConfig {
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// Names the field that is out of its range, and what is allowed.
-    pub fn validate(&self) -> Result<(), String> {
-        if (1..=1_440).contains(&self.minutes) {
-            Ok(())
-        } else {
-            Err(format!("minutes is {}, allowed are 1 to 1440", self.minutes))
-        }
     }
 }
 
@@ -74,7 +40,10 @@ mod tests {
 
     #[test]
     fn an_error_names_the_field_and_what_it_may_be() {
-        let attendance = |text| toml::from_str::<AttendanceConfig>(text).map_err(|error| error.to_string())?.validate();
+        let attendance = |text| {
+            let config: AttendanceConfig = toml::from_str(text).map_err(|error| error.to_string())?;
+            config.validate().map_err(|error| error.to_string())
+        };
         assert_eq!(attendance(""), Ok(()));
         for (text, expected) in [
             ("double_scan_seconds = 301", "double_scan_seconds is 301, allowed are 0 to 300"),

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use protocol::Event;
+use store::log::LogReader;
 
 /// Where events come from. Calls may block as long as the disk takes.
 pub trait Source: Send + Sync {
@@ -19,6 +20,20 @@ pub trait Source: Send + Sync {
 
     /// Resolves as soon as there is an event with a greater number than `number`, or when there will be none any more.
     fn wait_beyond(&self, number: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+impl Source for LogReader {
+    fn read(&self, after: u64, events_max: usize, bytes_max: usize) -> Result<Vec<Event>, String> {
+        self.read_sealed(after, events_max, bytes_max).map_err(|error| error.to_string())
+    }
+
+    fn last_event(&self) -> u64 {
+        LogReader::last_event(self)
+    }
+
+    fn wait_beyond(&self, number: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move { drop(LogReader::wait_beyond(self, number).await) })
+    }
 }
 
 /// Who hides behind a number. A number without a subject is of somebody who was erased.

@@ -72,6 +72,7 @@ mod stays;
 mod tables;
 mod trace;
 mod upkeep;
+mod working_days;
 
 #[cfg(test)]
 mod tests;
@@ -91,3 +92,4 @@ pub use presence::{Muster, Occupancy, PresenceNow, Present, present};
 pub use rules::Rules;
 pub use shared::{NotDeleted, Parts, Position};
 pub use stays::{Arrival, Bounds, Evidence, Session, Stay, sessions};
+pub use working_days::{Row, opd_rows};

@@ -5,40 +5,15 @@ use std::sync::atomic::AtomicU64;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use serde::Deserialize;
 
-/// How the views are kept.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Memory for the file's pages, in bytes.
-    pub cache_bytes: usize,
-    /// How often what was taken in is made durable, in milliseconds. After a crash the views take in again what was not.
-    pub sync_interval_ms: u64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { cache_bytes: 64 << 20, sync_interval_ms: 5_000 }
-    }
-}
-
-impl Config {
-    /// Checks that every value is in its range.
-    ///
-    /// # Errors
-    /// The name of the field that is not, and what is allowed.
-    pub fn validate(&self) -> Result<(), String> {
-        if !(1 << 20..=16 << 30).contains(&self.cache_bytes) {
-            return Err(format!(
-                "cache_bytes is {}, allowed are 1048576 (1 MiB) to 17179869184 (16 GiB)",
-                self.cache_bytes
-            ));
-        }
-        if !(100..=600_000).contains(&self.sync_interval_ms) {
-            return Err(format!("sync_interval_ms is {}, allowed are 100 to 600000", self.sync_interval_ms));
-        }
-        Ok(())
+base::settings! {
+    /// The file from which presence, attendance and contacts are answered. It is rebuilt from the log when it is missing.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Config {
+        /// Memory for the file's pages.
+        pub cache_bytes: usize = 64 << 20 => "bytes", in 1 << 20..=16 << 30;
+        /// Time between two moments at which what was taken in is made durable; after a crash the rest is taken in again.
+        pub sync_interval_ms: u64 = 5_000 => "milliseconds", in 100..=600_000;
     }
 }
 
@@ -90,7 +65,7 @@ mod tests {
             (Config { sync_interval_ms: 0, ..Config::default() }, "sync_interval_ms"),
         ];
         for (config, field) in cases {
-            assert!(config.validate().unwrap_err().starts_with(field), "{field}");
+            assert!(config.validate().unwrap_err().to_string().starts_with(field), "{field}");
         }
         assert!(toml::from_str::<Config>("cache_byte = 1").is_err());
     }

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use protocol::{Direction, Instant};
 
 use super::hours::WorkingHours;
-use super::{Passage, Person};
+use super::{AttendanceConfig, Passage, Person};
 use base::calendar::Shift;
 use base::door_list::Zones;
 
@@ -50,15 +50,9 @@ impl Rules {
     /// # Errors
     /// Names the field that is out of its range.
     pub fn validate(&self) -> Result<(), String> {
-        for (field, value, min, max) in [
-            ("double_scan_seconds", self.double_scan_seconds, 0, 300),
-            ("stay_hours_max", self.stay_hours_max, 1, 72),
-            ("gap_minutes", self.gap_minutes, 0, 240),
-        ] {
-            if !(min..=max).contains(&value) {
-                return Err(format!("{field} is {value}, allowed are {min} to {max}"));
-            }
-        }
+        let &Self { double_scan_seconds, stay_hours_max, gap_minutes, .. } = self;
+        let settings = AttendanceConfig { double_scan_seconds, stay_hours_max, gap_minutes, upstream: false };
+        settings.validate().map_err(|error| error.to_string())?;
         match self.hours.shifts().find(|shift| shift.minutes() > i64::from(self.stay_hours_max) * 60) {
             Some(shift) => Err(format!("stay_hours_max is {}, the shift {shift} is longer", self.stay_hours_max)),
             None => Ok(()),

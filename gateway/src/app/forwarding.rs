@@ -1,6 +1,7 @@
 //! The way upstream: events in order, and working days beside them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use arc_swap::ArcSwap;
@@ -9,13 +10,21 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::Core;
-use super::inputs::upstream_client;
 use super::personal::Personal;
-use super::working_days::{WorkingDays, attendance_forwarder};
 use crate::config::Config;
+use crate::inputs::upstream_client;
 use base::clock::Clock;
 use store::log::UPSTREAM;
-use upstream::{self, Forwarder};
+use upstream::{self, AttendanceMetrics, AttendanceParts, Forwarder};
+
+/// Time between two checks of the working days.
+const INTERVAL: Duration = Duration::from_secs(300);
+
+/// How long after its last shift a day counts as over: most people have left by then.
+const GRACE_MINUTES: u32 = 60;
+
+/// Days that may still change: a reader that was cut off sends its scans within that time.
+const DAYS: u32 = 31;
 
 /// The way upstream.
 pub(super) struct Forwarding {
@@ -63,13 +72,41 @@ pub(super) fn start(
     let (progress, newest) = (forwarder.progress(), reader.clone());
     progress.register_backlog(registry, move || newest.last_event());
     let mut tasks = vec![tokio::spawn(forwarder.run(stop.clone()))];
-    let (rules, rows, changed) = (personal.current.clone(), personal.ledgers.clone(), personal.views.clone());
-    let days = WorkingDays {
-        rules: Arc::new(move || rules.rules()),
-        rows: Arc::new(move |day| rows.rows_upstream(day)),
-        changed: Arc::new(move || changed.changed_days()),
-    };
-    let attendance = attendance_forwarder(config, registry, (reader, scans), clock, &client, privacy, days)?;
-    tasks.extend(attendance.map(|attendance| tokio::spawn(attendance.run(stop.clone()))));
+    if config.attendance.upstream {
+        let working_days = working_days(upstream, registry, core, personal, clock, &client, privacy)?;
+        tasks.push(tokio::spawn(working_days.run(stop.clone())));
+    }
     Ok(Some(Forwarding { tasks, progress, client }))
+}
+
+/// What sends working days.
+fn working_days(
+    upstream: &upstream::Config,
+    registry: &mut Registry,
+    core: &Core,
+    personal: &Personal,
+    clock: &Clock,
+    client: &Arc<ArcSwap<reqwest::Client>>,
+    privacy: upstream::Privacy,
+) -> Result<upstream::Attendance> {
+    let (reader, scans) = (core.reader.clone(), core.scans.clone());
+    let (in_force, rows, changed) = (personal.in_force.clone(), personal.ledgers.clone(), personal.views.clone());
+    let attendance = upstream::Attendance::new(AttendanceParts {
+        site: personal.ledgers.config.site.name.clone(),
+        client: Arc::clone(client),
+        days: Arc::new(move |now| in_force.rules().days_over(now, DAYS, GRACE_MINUTES)),
+        changed: Arc::new(move || changed.changed_days()),
+        rows: Arc::new(move |day| rows.rows_upstream(day)),
+        sent: Arc::new(move |prefix| reader.cursors(prefix)),
+        keep: Arc::new(move |name, hash| {
+            let scans = scans.clone();
+            Box::pin(async move { scans.keep_cursor(name, hash).await })
+        }),
+        privacy,
+        clock: clock.clone(),
+        metrics: AttendanceMetrics::new(registry),
+        config: upstream.clone(),
+        interval: INTERVAL,
+    })?;
+    Ok(attendance)
 }

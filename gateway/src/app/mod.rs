@@ -1,19 +1,11 @@
 //! Builds the stages, starts them, and stops them in one order: doors, then the way upstream, then the log.
 
-mod current;
+mod assist;
 mod forwarding;
-mod inputs;
-mod ledgers;
-mod mode_changes;
-mod people;
 mod personal;
 mod policies;
 mod reloads;
-mod retention;
-mod rules;
 mod sources;
-mod words;
-mod working_days;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,26 +21,22 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
-use crate::overview::{self, Overview};
+use crate::inputs::{door_tls, http_tls, open_log, open_vault, read_snapshot, tokens};
 use crate::reload::{self, Refusals};
-use ::ledgers::Views;
+use crate::status::{self, StatusSources};
 use access::Snapshot;
 use base::clock::Clock;
 use base::tokens::Tokens;
 use front::doors::{DoorSettings, Parts};
-use front::monitors::Monitors;
+use front::monitors::{Broadcaster, Monitors};
 use front::scan::{Figures, ScanQueue, Spine, SpineParts, State};
 use front::{doors, monitors, scan};
+use ledgers::Views;
 use store::log::LogReader;
 use store::vault::Vault;
 
 use self::forwarding::Forwarding;
 use self::personal::Personal;
-pub use inputs::{
-    Keys, directory, door_tls, http_tls, open_log, open_log_to_look, open_vault, read_snapshot, tokens, upstream_client,
-};
-pub use rules::{view_rules, working_hours};
-pub use working_days::{WorkingDays, attendance_forwarder, opd_rows};
 
 /// How long the stages may take to stop.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
@@ -93,42 +81,26 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
     let refusals = Refusals::default();
     let reload_metrics = reload::Metrics::new(&mut registry);
     let http_metrics = web::Metrics::new(&mut registry);
-    let views = personal.views.clone();
-    let overview = Arc::new(Overview {
-        config: config.clone(),
-        started_at: clock.now(),
-        clock: clock.clone(),
-        snapshot: Arc::clone(&core.snapshot),
-        connected: Arc::clone(&edge.connected),
-        figures: core.figures.clone(),
-        reader: core.reader.clone(),
-        // Weak: the spine ends when the last real owner of its queue is gone.
-        scans: core.scans.downgrade(),
-        upstream: forwarding.as_ref().map(|forwarding| forwarding.progress.clone()),
-        monitors: core.monitors.clone(),
-        refusals: refusals.clone(),
-        looks: personal.looks.clone(),
-        views: Arc::new(move |now| views.problems(now)),
-    });
-    overview::register(&overview, &mut registry);
-    let words = words::words(&config, &core, &edge, &clock);
-    let sources = sources::sources(&overview, registry, &edge.tokens, &words, &personal);
+    let site_status =
+        Arc::new(status_sources(&config, &clock, &core, &edge, &personal, forwarding.as_ref(), &refusals));
+    status::register(&site_status, &mut registry);
+    let words = assist::words(&config, &core, &edge, &clock);
+    let sources = sources::sources(&site_status, registry, &edge.tokens, &words, &personal);
     let upstream_client = forwarding.as_ref().map(|forwarding| Arc::clone(&forwarding.client));
-    let reloadables = reloads::reloadables(&config, &personal.current, &edge, upstream_client);
+    let reloadables = reloads::reloadables(&config, &personal.in_force, &edge, upstream_client);
     let (http_config, http_tls) = (config.http.clone(), edge.http_tls.clone());
     let http = web::serve(http_config, edge.listeners.http, http_tls, sources, http_metrics, rest_stop.clone());
-    let connected = Arc::clone(&edge.connected);
-    let told = move || connected.send_config();
-    let interval = mode_changes::INTERVAL;
-    let mode_changes = mode_changes::run(Arc::clone(&core.snapshot), clock.clone(), interval, told, rest_stop.clone());
-    let keeping = personal.keeper().run(rest_stop.clone());
-    let reloads = reload::run(reloadables, refusals, reload_metrics, clock.clone(), signals.reload, rest_stop);
+    let (snapshot, connected) = (Arc::clone(&core.snapshot), Arc::clone(&edge.connected));
+    let mode_changes = doors::announce_mode_changes(snapshot, clock.clone(), connected, rest_stop.clone());
+    let retention = personal.retention().run(rest_stop.clone());
+    let reloads = reload::run(reloadables, refusals, reload_metrics, clock.clone(), signals.reload, rest_stop.clone());
 
-    let Core { snapshot, monitors, scans, spine_end, .. } = core;
+    let Core { snapshot, monitors, broadcaster, scans, spine_end, .. } = core;
+    let broadcasting = broadcaster.run(rest_stop);
     let parts = Parts {
         site: config.site.name,
         scans,
-        monitors: monitors.clone(),
+        monitors,
         registry: edge.connected,
         words,
         known_door: known_door(snapshot, clock.clone(), config.scans.late_after_ms),
@@ -141,8 +113,9 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
         rest: vec![
             http_task(tokio::spawn(http)),
             tokio::spawn(reloads),
+            tokio::spawn(broadcasting),
             tokio::spawn(mode_changes),
-            tokio::spawn(keeping),
+            tokio::spawn(retention),
         ],
         doors: tokio::spawn(doors::serve(parts, edge.listeners.mqtt, edge.listeners.plaintext, doors_stop)),
         stop_doors,
@@ -153,9 +126,38 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
     drop(personal);
     listening(edge.listeners.addresses);
 
-    let end = wait_for_the_end(signals.stop, &monitors, spine_end).await;
+    let end = wait_for_the_end(signals.stop, spine_end).await;
     let stopped = stop(stages, end.spine_end).await;
     end.error.map_or(stopped, Err)
+}
+
+/// What the status page, readiness and metrics are made from.
+fn status_sources(
+    config: &Config,
+    clock: &Clock,
+    core: &Core,
+    edge: &Edge,
+    personal: &Personal,
+    forwarding: Option<&Forwarding>,
+    refusals: &Refusals,
+) -> StatusSources {
+    let views = personal.views.clone();
+    StatusSources {
+        config: config.clone(),
+        started_at: clock.now(),
+        clock: clock.clone(),
+        snapshot: Arc::clone(&core.snapshot),
+        connected: Arc::clone(&edge.connected),
+        figures: core.figures.clone(),
+        reader: core.reader.clone(),
+        // Weak: the spine ends when the last real owner of its queue is gone.
+        scans: core.scans.downgrade(),
+        upstream: forwarding.map(|forwarding| forwarding.progress.clone()),
+        monitors: core.monitors.clone(),
+        refusals: refusals.clone(),
+        looks: personal.looks.clone(),
+        views: Arc::new(move |now| views.problems(now)),
+    }
 }
 
 /// What a scan needs between its door and the disk.
@@ -164,6 +166,7 @@ struct Core {
     vault: Vault,
     reader: LogReader,
     monitors: Monitors,
+    broadcaster: Broadcaster,
     figures: Figures,
     scans: ScanQueue,
     /// Resolves when the spine has ended.
@@ -176,7 +179,7 @@ impl Core {
         let vault = open_vault(config)?;
         let (log, reader) = open_log(config, registry, clock, &vault)?;
         let state = State::rebuild(&reader, config.access.presence_ms()).context("the log cannot be read")?;
-        let monitors = Monitors::start(config.monitors.clone(), monitors::Metrics::new(registry))?;
+        let (monitors, broadcaster) = Monitors::new(config.monitors.clone(), monitors::Metrics::new(registry))?;
         let figures = Figures::new(&state, clock.now());
         let (scans, work) = ScanQueue::new(config.scans.queue_events_max);
         let parts = SpineParts {
@@ -199,7 +202,7 @@ impl Core {
             spine.run(work);
             ended.send(()).ok();
         })?;
-        Ok(Self { snapshot, vault, reader, monitors, figures, scans, spine_end })
+        Ok(Self { snapshot, vault, reader, monitors, broadcaster, figures, scans, spine_end })
     }
 }
 
@@ -282,17 +285,9 @@ struct End {
     spine_end: Option<oneshot::Receiver<()>>,
 }
 
-async fn wait_for_the_end(
-    mut stop: watch::Receiver<bool>,
-    monitors: &Monitors,
-    mut spine_end: oneshot::Receiver<()>,
-) -> End {
+async fn wait_for_the_end(mut stop: watch::Receiver<bool>, mut spine_end: oneshot::Receiver<()>) -> End {
     tokio::select! {
         _ = stop.wait_for(|stop| *stop) => End { error: None, spine_end: Some(spine_end) },
-        () = monitors.wait_stopped() => {
-            let error = anyhow!("the router of the monitors has stopped; the gateway ends, its supervisor starts it again");
-            End { error: Some(error), spine_end: Some(spine_end) }
-        }
         _ = &mut spine_end => End { error: Some(anyhow!("the thread that keeps scans has ended")), spine_end: None },
     }
 }

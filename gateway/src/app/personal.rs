@@ -1,4 +1,4 @@
-//! Everything that knows people beside the decisions: keys, views, the audit trail, and what takes away what is too old.
+//! Everything that knows people beside the decisions: keys, ledgers, the audit trail, and what deletes what is too old.
 
 use std::sync::Arc;
 
@@ -6,11 +6,13 @@ use anyhow::Result;
 use prometheus_client::registry::Registry;
 use tokio::runtime::Handle;
 
-use super::current::Current;
-use super::ledgers::{FollowedLog, Ledgers, RecordKeys, Subjects};
-use super::retention::{Keeper, Kept};
-use super::{Core, inputs};
+use super::Core;
 use crate::config::Config;
+use crate::in_force::InForce;
+use crate::inputs;
+use crate::ledger_answers::Ledgers;
+use crate::ledger_questions::Questions;
+use crate::privacy::{AuditKeys, LastRun, PersonRights, RetentionTask, Subjects};
 use base::clock::Clock;
 use ledgers::{self, Views};
 use store::audit::AuditTrail;
@@ -18,9 +20,9 @@ use store::audit::AuditTrail;
 /// The file of the views, in the site's data folder.
 const VIEWS: &str = "views.redb";
 
-/// Keys, views, looks.
+/// Keys, ledgers, audit trail.
 pub(super) struct Personal {
-    pub(super) current: Current,
+    pub(super) in_force: InForce,
     pub(super) subjects: Subjects,
     pub(super) views: Views,
     pub(super) looks: AuditTrail,
@@ -34,45 +36,46 @@ impl Personal {
     /// When the vault cannot be read, working hours and settings do not go together, or no thread can be started.
     pub(super) fn start(config: &Config, core: &Core, clock: &Clock, registry: &mut Registry) -> Result<Self> {
         let folder = config.folder();
-        let current = Current::new(config, Arc::clone(&core.snapshot))?;
+        let in_force = InForce::new(config, Arc::clone(&core.snapshot))?;
         let subjects = Subjects::new(core.vault.clone())?;
         let views = Views::start(ledgers::Parts {
             path: folder.data().join(VIEWS),
-            config: config.views.clone(),
-            source: Arc::new(FollowedLog(core.reader.clone())),
+            config: config.ledgers.clone(),
+            source: Arc::new(core.reader.clone()),
             people: Arc::new(subjects.clone()),
-            rules: current.rules_in_force(),
+            rules: in_force.rules_in_force(),
             clock: clock.clone(),
             metrics: ledgers::Metrics::new(registry),
         })?;
-        let keys = RecordKeys { vault: core.vault.clone(), current: current.clone() };
+        let keys = AuditKeys { vault: core.vault.clone(), in_force: in_force.clone() };
         let looks = AuditTrail::open(&inputs::audit(&folder), Arc::new(keys))?;
-        let ledgers = Ledgers {
-            config: config.clone(),
-            views: views.clone(),
+        let rights = PersonRights {
+            questions: Questions {
+                views: views.clone(),
+                reader: core.reader.clone(),
+                clock: clock.clone(),
+                runtime: Handle::current(),
+            },
             subjects: subjects.clone(),
-            reader: core.reader.clone(),
-            current: current.clone(),
+            in_force: in_force.clone(),
             directory: inputs::directory(&folder),
             // Weak: the spine ends when the last real owner of its queue is gone.
             scans: core.scans.downgrade(),
-            kept: Kept::default(),
-            clock: clock.clone(),
-            runtime: Handle::current(),
         };
-        Ok(Self { current, subjects, views, looks, ledgers })
+        let ledgers = Ledgers { config: config.clone(), rights, last_run: LastRun::default() };
+        Ok(Self { in_force, subjects, views, looks, ledgers })
     }
 
-    /// What takes away what is too old.
-    pub(super) fn keeper(&self) -> Keeper {
-        Keeper {
+    /// What deletes what is too old.
+    pub(super) fn retention(&self) -> RetentionTask {
+        RetentionTask {
             privacy: self.ledgers.config.privacy,
             subjects: self.subjects.clone(),
             views: self.views.clone(),
             looks: self.looks.clone(),
-            current: self.current.clone(),
-            clock: self.ledgers.clock.clone(),
-            kept: self.ledgers.kept.clone(),
+            in_force: self.in_force.clone(),
+            clock: self.ledgers.rights.questions.clock.clone(),
+            last_run: self.ledgers.last_run.clone(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use protocol::Instant;
 
-use crate::overview::Overview;
+use crate::status::StatusSources;
 use access::shadow::{self, ShadowReport};
 use base::status::PolicyStatus;
 
@@ -15,10 +15,10 @@ const SHADOW_MS: i64 = 7 * 86_400_000;
 const SHADOW_READ_BYTES: usize = 4 << 20;
 
 /// Looks at the policy sets when it is asked.
-pub(super) fn status(overview: &Arc<Overview>) -> Arc<dyn Fn() -> PolicyStatus + Send + Sync> {
-    let overview = Arc::clone(overview);
+pub(super) fn status(site: &Arc<StatusSources>) -> Arc<dyn Fn() -> PolicyStatus + Send + Sync> {
+    let site = Arc::clone(site);
     Arc::new(move || {
-        let snapshot = overview.snapshot.load();
+        let snapshot = site.snapshot.load();
         PolicyStatus {
             in_force: snapshot.policy.status(),
             candidate: snapshot.shadow.as_ref().map(|candidate| candidate.status()),
@@ -28,11 +28,11 @@ pub(super) fn status(overview: &Arc<Overview>) -> Arc<dyn Fn() -> PolicyStatus +
 
 /// Reads the report's part of the log when it is asked for.
 pub(super) fn shadow_report(
-    overview: &Arc<Overview>,
+    site: &Arc<StatusSources>,
 ) -> Arc<dyn Fn(Option<Instant>) -> Result<ShadowReport, String> + Send + Sync> {
-    let overview = Arc::clone(overview);
+    let site = Arc::clone(site);
     Arc::new(move |since| {
-        let (snapshot, reader, now) = (overview.snapshot.load(), &overview.reader, overview.clock.now());
+        let (snapshot, reader, now) = (site.snapshot.load(), &site.reader, site.clock.now());
         let candidate = snapshot.shadow.as_ref().map(|candidate| candidate.set_hash());
         let since = since.unwrap_or_else(|| Instant::from_unix_ms(now.unix_ms() - SHADOW_MS));
         let read =

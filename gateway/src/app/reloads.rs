@@ -6,9 +6,10 @@ use std::sync::Arc;
 use anyhow::Result;
 use arc_swap::ArcSwap;
 
-use super::current::Current;
-use super::{Edge, inputs};
+use super::Edge;
 use crate::config::Config;
+use crate::in_force::InForce;
+use crate::inputs;
 use crate::reload::Reloadable;
 use access::{Calendar, Directory, Doors, Passes, Policy, Snapshot, Zones};
 use front::doors;
@@ -18,22 +19,22 @@ type ReadPart = Arc<dyn Fn(&Snapshot) -> Result<Snapshot> + Send + Sync>;
 
 pub(super) fn reloadables(
     config: &Config,
-    current: &Current,
+    in_force: &InForce,
     edge: &Edge,
     upstream_client: Option<Arc<ArcSwap<reqwest::Client>>>,
 ) -> Vec<Reloadable> {
-    let mut reloadables = parts_of_the_snapshot(config, current, &edge.connected);
+    let mut reloadables = parts_of_the_snapshot(config, in_force, &edge.connected);
     reloadables.extend(certificates(config, edge, upstream_client));
     reloadables.push(tokens(config, edge));
     reloadables
 }
 
-fn parts_of_the_snapshot(config: &Config, current: &Current, connected: &Arc<doors::Registry>) -> Vec<Reloadable> {
+fn parts_of_the_snapshot(config: &Config, in_force: &InForce, connected: &Arc<doors::Registry>) -> Vec<Reloadable> {
     let folder = config.folder();
     let part = |what, paths, read: ReadPart| {
-        let (current, connected) = (current.clone(), Arc::clone(connected));
+        let (in_force, connected) = (in_force.clone(), Arc::clone(connected));
         reloadable(what, paths, move || {
-            current.change(|old| read(old))?;
+            in_force.change(|old| read(old))?;
             connected.send_config();
             Ok(())
         })

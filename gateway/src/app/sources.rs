@@ -5,28 +5,28 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use prometheus_client::registry::Registry;
 
-use super::people::People;
 use super::personal::Personal;
-use super::{policies, words};
-use crate::overview::Overview;
+use super::{assist, policies};
+use crate::people::People;
+use crate::status::StatusSources;
 use base::tokens::Tokens;
 use front::doors::Words;
 use web;
 
 /// What HTTP shows.
 pub(super) fn sources(
-    overview: &Arc<Overview>,
+    site: &Arc<StatusSources>,
     registry: Registry,
     tokens: &Arc<ArcSwap<Tokens>>,
     words: &Arc<Words>,
     personal: &Personal,
 ) -> web::Sources {
-    let (status, ready) = (Arc::clone(overview), Arc::clone(overview));
-    let (newest, events) = (overview.reader.clone(), personal.ledgers.clone());
+    let (status, ready) = (Arc::clone(site), Arc::clone(site));
+    let (newest, events) = (site.reader.clone(), personal.ledgers.clone());
     let people = People {
-        path: personal.ledgers.directory.clone(),
-        current: personal.current.clone(),
-        clock: overview.clock.clone(),
+        path: personal.ledgers.rights.directory.clone(),
+        in_force: personal.in_force.clone(),
+        clock: site.clock.clone(),
     };
     web::Sources {
         status: Arc::new(move || status.status()),
@@ -37,10 +37,10 @@ pub(super) fn sources(
         people: Arc::new(people),
         ledgers: Arc::new(personal.ledgers.clone()),
         looks: personal.looks.clone(),
-        policy: policies::status(overview),
-        shadow: policies::shadow_report(overview),
-        say: words::say(words),
+        policy: policies::status(site),
+        shadow: policies::shadow_report(site),
+        say: assist::say(words),
         tokens: Arc::clone(tokens),
-        clock: overview.clock.clone(),
+        clock: site.clock.clone(),
     }
 }

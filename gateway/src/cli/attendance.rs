@@ -10,7 +10,8 @@ use protocol::Instant;
 use serde::Deserialize;
 
 use super::api::{Api, Request, parse};
-use super::ledger::{Format, Ledger, Output, one_of};
+use super::inquiry::Inquiry;
+use super::output::{Format, Output, one_of};
 use super::table::{Table, count, hours};
 use super::times::{Zone, day};
 
@@ -38,7 +39,7 @@ pub(super) struct AttendanceCommand {
     /// Only what each day comes to, OPD by OPD, without people.
     #[arg(long)]
     summary: bool,
-    /// Why you look; kept on the record.
+    /// Why; kept in the audit trail.
     #[arg(long, value_name = "WHY", conflicts_with = "summary")]
     purpose: Option<String>,
     /// How it is written; ndjson and csv are not for --summary.
@@ -112,7 +113,7 @@ struct OfOpd {
     adoption_percent: Option<f64>,
 }
 
-pub(super) fn perform(ledger: &mut Ledger, out: &mut dyn Write, command: &AttendanceCommand) -> Result<()> {
+pub(super) fn perform(inquiry: &mut Inquiry, out: &mut dyn Write, command: &AttendanceCommand) -> Result<()> {
     let format = Format::of(command.format, command.json, Format::Table);
     if command.summary && !matches!(format, Format::Table | Format::Json) {
         bail!("--format {} is not for --summary: take table or json", format.as_str());
@@ -134,13 +135,17 @@ pub(super) fn perform(ledger: &mut Ledger, out: &mut dyn Write, command: &Attend
             .with("format", Some(asked.as_str()))
             .with("purpose", command.purpose.as_ref())
     };
-    let answer = ledger.ask(request)?;
+    let answer = inquiry.ask(request)?;
     if format != Format::Table {
         return command.output.write(out, |out| answer.copy_to(out));
     }
     let body = answer.bytes()?;
     command.output.write(out, |out| {
-        if command.summary { write_summary(out, &parse(&body)?) } else { write_rows(out, &ledger.zone, &parse(&body)?) }
+        if command.summary {
+            write_summary(out, &parse(&body)?)
+        } else {
+            write_rows(out, &inquiry.zone, &parse(&body)?)
+        }
     })
 }
 

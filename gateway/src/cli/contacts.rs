@@ -8,7 +8,8 @@ use protocol::Instant;
 use serde::Deserialize;
 
 use super::api::{Api, Request, parse};
-use super::ledger::{Format, Ledger, Output, one_of};
+use super::inquiry::Inquiry;
+use super::output::{Format, Output, one_of};
 use super::table::{Table, count, printable};
 use super::times::{Whole, Zone};
 
@@ -26,7 +27,7 @@ pub(super) struct ContactsCommand {
     /// Until when; a day as a whole.
     #[arg(long, value_name = "TIME")]
     to: String,
-    /// Why you look; kept on the record.
+    /// Why; kept in the audit trail.
     #[arg(long, value_name = "WHY")]
     purpose: String,
     /// How many minutes within 24 hours make a contact; as in [contacts] of the gateway's configuration if not given.
@@ -83,15 +84,15 @@ struct Encounter {
     clock_doubtful: bool,
 }
 
-pub(super) fn perform(ledger: &mut Ledger, out: &mut dyn Write, command: &ContactsCommand) -> Result<()> {
+pub(super) fn perform(inquiry: &mut Inquiry, out: &mut dyn Write, command: &ContactsCommand) -> Result<()> {
     let format = Format::of(command.format, command.json, Format::Table);
-    let from = ledger.zone.moment("--from", Some(&command.from), Whole::Begins)?;
-    let to = ledger.zone.moment("--to", Some(&command.to), Whole::Ends)?;
+    let from = inquiry.zone.moment("--from", Some(&command.from), Whole::Begins)?;
+    let to = inquiry.zone.moment("--to", Some(&command.to), Whole::Ends)?;
     if to <= from {
         bail!("--to must be after --from");
     }
     if command.purpose.trim().is_empty() {
-        bail!("--purpose is empty: say why you look, it is kept on the record");
+        bail!("--purpose is empty: say why, it is kept in the audit trail");
     }
     command.output.check()?;
     let asked = if format == Format::Table { Format::Json } else { format };
@@ -104,12 +105,12 @@ pub(super) fn perform(ledger: &mut Ledger, out: &mut dyn Write, command: &Contac
         .with("generations", command.second.then_some(2))
         .with("format", Some(asked.as_str()))
         .with("purpose", Some(&command.purpose));
-    let answer = ledger.ask(request)?;
+    let answer = inquiry.ask(request)?;
     if format != Format::Table {
         return command.output.write(out, |out| answer.copy_to(out));
     }
     let body = answer.bytes()?;
-    command.output.write(out, |out| write_contacts(out, &ledger.zone, &parse(&body)?))
+    command.output.write(out, |out| write_contacts(out, &inquiry.zone, &parse(&body)?))
 }
 
 /// One row for each encounter; what is the same as in the row above is left out.

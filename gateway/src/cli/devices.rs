@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use clap::{Subcommand, ValueEnum};
 use protocol::{DoorId, Instant, Mode};
 
-use super::say;
+use super::output::print_line;
 use crate::config::Config;
 use base::site::{self, AfterRevocation, HandedOut, NewDoor, SiteFolder};
 
@@ -98,27 +98,27 @@ pub(super) fn perform_door(
     match command {
         Door::Add { doors, zone, mode, csr } => add_doors(folder, doors, &zone, mode, csr, now),
         Door::List => list_doors(folder, &config()?, now),
-        Door::Renew { door, csr } => tell(&site::reissue_door(folder, &door, csr.as_deref(), now)?),
+        Door::Renew { door, csr } => print_handed_out(&site::reissue_door(folder, &door, csr.as_deref(), now)?),
         Door::Revoke { door, reissue } => revoke_door(folder, &door, reissue, now),
     }
 }
 
 pub(super) fn perform_monitor(folder: &SiteFolder, command: MonitorCommand, now: Instant) -> Result<()> {
     match command {
-        MonitorCommand::Add { name, csr } => tell(&site::add_monitor(folder, &name, csr.as_deref(), now)?),
+        MonitorCommand::Add { name, csr } => print_handed_out(&site::add_monitor(folder, &name, csr.as_deref(), now)?),
         MonitorCommand::Revoke { name } => {
             let revoked = site::revoke_monitor(folder, &name, now)?;
-            say(format_args!("{name}: {revoked} certificates revoked"))
+            print_line(format_args!("{name}: {revoked} certificates revoked"))
         }
     }
 }
 
 pub(super) fn perform_helper(folder: &SiteFolder, command: HelperCommand, now: Instant) -> Result<()> {
     match command {
-        HelperCommand::Add { name, csr } => tell(&site::add_helper(folder, &name, csr.as_deref(), now)?),
+        HelperCommand::Add { name, csr } => print_handed_out(&site::add_helper(folder, &name, csr.as_deref(), now)?),
         HelperCommand::Revoke { name } => {
             let revoked = site::revoke_helper(folder, &name, now)?;
-            say(format_args!("{name}: {revoked} certificates revoked"))
+            print_line(format_args!("{name}: {revoked} certificates revoked"))
         }
     }
 }
@@ -142,12 +142,12 @@ fn add_doors(
     };
     let doors: Vec<_> =
         doors.into_iter().map(|door| NewDoor { door, zone: zone.into(), mode, csr: csr.clone() }).collect();
-    site::add_doors(folder, &doors, now)?.iter().try_for_each(tell)
+    site::add_doors(folder, &doors, now)?.iter().try_for_each(print_handed_out)
 }
 
 fn list_doors(folder: &SiteFolder, config: &Config, now: Instant) -> Result<()> {
-    let time_zone = config.time_zone().map_err(|reason| anyhow!(reason))?;
-    say(format_args!("{:<32}  {:<32}  {:<8}  {:<25}  SERIAL", "DOOR", "ZONE", "MODE", "CERTIFICATE UNTIL"))?;
+    let time_zone = config.time_zone()?;
+    print_line(format_args!("{:<32}  {:<32}  {:<8}  {:<25}  SERIAL", "DOOR", "ZONE", "MODE", "CERTIFICATE UNTIL"))?;
     for door in site::list_doors(folder)? {
         let (until, serial) = match door.certificate {
             None => ("none".to_owned(), String::new()),
@@ -156,7 +156,7 @@ fn list_doors(folder: &SiteFolder, config: &Config, now: Instant) -> Result<()> 
         };
         let mode = door.mode.and_then(|plan| plan.at(now, &time_zone)).map_or("by zone", Mode::as_str);
         let name = door.door.as_str();
-        say(format_args!("{name:<32}  {:<32}  {mode:<8}  {until:<25}  {serial}", door.zone))?;
+        print_line(format_args!("{name:<32}  {:<32}  {mode:<8}  {until:<25}  {serial}", door.zone))?;
     }
     Ok(())
 }
@@ -164,15 +164,17 @@ fn list_doors(folder: &SiteFolder, config: &Config, now: Instant) -> Result<()> 
 fn revoke_door(folder: &SiteFolder, door: &DoorId, reissue: bool, now: Instant) -> Result<()> {
     let after = if reissue { AfterRevocation::Reissue(None) } else { AfterRevocation::Nothing };
     let done = site::revoke_door(folder, door, after, now)?;
-    say(format_args!("{door}: {} certificates revoked", done.newly_revoked))?;
-    done.reissued.as_ref().map_or(Ok(()), tell)
+    print_line(format_args!("{door}: {} certificates revoked", done.newly_revoked))?;
+    done.reissued.as_ref().map_or(Ok(()), print_handed_out)
 }
 
-/// Says where the certificate and the key are.
-pub(super) fn tell(handed_out: &HandedOut) -> Result<()> {
+/// Prints where the certificate and the key are.
+pub(super) fn print_handed_out(handed_out: &HandedOut) -> Result<()> {
     let HandedOut { role, certificate, key, not_after } = handed_out;
     match key {
-        Some(key) => say(format_args!("{role}: {} and {}, until {not_after}", certificate.display(), key.display())),
-        None => say(format_args!("{role}: {}, until {not_after}", certificate.display())),
+        Some(key) => {
+            print_line(format_args!("{role}: {} and {}, until {not_after}", certificate.display(), key.display()))
+        }
+        None => print_line(format_args!("{role}: {}, until {not_after}", certificate.display())),
     }
 }

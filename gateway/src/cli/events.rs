@@ -8,7 +8,8 @@ use protocol::Instant;
 use serde::Deserialize;
 
 use super::api::{Api, Request, parse};
-use super::ledger::{Format, Ledger, Output, one_of};
+use super::inquiry::Inquiry;
+use super::output::{Format, Output, one_of};
 use super::pages::{self, Span};
 use super::table::{Table, count};
 use super::times::{Whole, Zone};
@@ -40,7 +41,7 @@ pub(super) struct EventsCommand {
     /// For this reason.
     #[arg(long)]
     reason: Option<String>,
-    /// Why you look; kept on the record.
+    /// Why; kept in the audit trail.
     #[arg(long, value_name = "WHY")]
     purpose: Option<String>,
     #[command(flatten)]
@@ -98,10 +99,10 @@ struct Verdict {
     zone: Option<String>,
 }
 
-pub(super) fn perform(ledger: &mut Ledger, out: &mut dyn Write, command: &EventsCommand) -> Result<()> {
+pub(super) fn perform(inquiry: &mut Inquiry, out: &mut dyn Write, command: &EventsCommand) -> Result<()> {
     let format = Format::of(command.format, command.json, Format::Table);
-    let from = ledger.zone.moment("--from", command.from.as_deref(), Whole::Begins)?;
-    let to = ledger.zone.moment("--to", command.to.as_deref(), Whole::Ends)?;
+    let from = inquiry.zone.moment("--from", command.from.as_deref(), Whole::Begins)?;
+    let to = inquiry.zone.moment("--to", command.to.as_deref(), Whole::Ends)?;
     if from.zip(to).is_some_and(|(from, to)| to <= from) {
         bail!("--to must be after --from");
     }
@@ -115,10 +116,10 @@ pub(super) fn perform(ledger: &mut Ledger, out: &mut dyn Write, command: &Events
         .with("outcome", command.outcome.as_ref())
         .with("reason", command.reason.as_ref())
         .with("purpose", command.purpose.as_ref());
-    let zone = ledger.zone.clone();
+    let zone = inquiry.zone.clone();
     let mut table = Table::new(&[">EVENT", "TIME", "DOOR", "ZONE", "WAY", "OUTCOME", "REASON", "PERSON", "NOTES"]);
     command.output.write(out, |out| {
-        let events = pages::read(ledger, &request, &command.span, |lines| {
+        let events = pages::read(inquiry, &request, &command.span, |lines| {
             if format != Format::Table {
                 return Ok(lines.iter().try_for_each(|line| out.write_all(line))?);
             }
@@ -140,7 +141,7 @@ fn row(table: &mut Table, zone: &Zone, event: &Event) {
     let (way, named) = match subject {
         Subject::Scan(Scan { direction }) => (direction.as_str(), None),
         Subject::Assist(Assist { action, direction, person }) => {
-            notes.push(format!("a helper's word: {action}"));
+            notes.push(format!("assist request: {action}"));
             (direction.as_str(), person.as_deref())
         }
         Subject::Malformed {} => {

@@ -5,7 +5,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use super::api::{Request, parse};
-use super::ledger::Ledger;
+use super::inquiry::Inquiry;
 
 /// Lines that are asked for at once.
 const PAGE_LINES: u64 = 1_000;
@@ -32,7 +32,7 @@ struct Numbered {
 /// Asks for page after page, hands each page's lines to `page`, and returns how many there were. Where a limit ended it,
 /// it says where it goes on.
 pub(super) fn read(
-    ledger: &mut Ledger,
+    inquiry: &mut Inquiry,
     request: &Request,
     span: &Span,
     mut page: impl FnMut(&[&[u8]]) -> Result<()>,
@@ -40,7 +40,7 @@ pub(super) fn read(
     let (mut after, mut read) = (span.after, 0_u64);
     loop {
         let limit = if span.all { PAGE_LINES } else { PAGE_LINES.min(span.limit - read) };
-        let answer = ledger.ask(request.clone().with("after", Some(after)).with("limit", Some(limit)))?;
+        let answer = inquiry.ask(request.clone().with("after", Some(after)).with("limit", Some(limit)))?;
         let (last, more) = (answer.last, answer.more);
         let body = answer.bytes()?;
         let lines: Vec<&[u8]> = body.split_inclusive(|byte| *byte == b'\n').filter(|line| *line != b"\n").collect();
@@ -56,7 +56,7 @@ pub(super) fn read(
         }
         after = last;
         if !span.all && read >= span.limit {
-            writeln!(ledger.errors, "gapura: there is more: go on with --after {after}, or take --all")?;
+            writeln!(inquiry.errors, "gapura: there is more: go on with --after {after}, or take --all")?;
             return Ok(read);
         }
     }

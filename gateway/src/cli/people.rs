@@ -5,13 +5,13 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant as Monotonic};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
 use protocol::Instant;
 
-use super::say;
-use crate::app;
+use super::output::print_line;
 use crate::config::Config;
+use crate::inputs;
 use access::{
     CredentialKey, ExportError, ImportError, ImportOptions, ImportReport, PeopleFormat, export_people, import_people,
 };
@@ -37,7 +37,7 @@ pub(super) struct ImportPeople {
     /// The file, or - for standard input. Columns: person, class (asn, non-asn, visitor), and if wanted name, opd, groups,
     /// badge, status, status_since, status_until, valid_from, valid_until, host, language, id_number.
     file: PathBuf,
-    /// How the people stand in it; where not given, .ndjson and .jsonl are NDJSON and everything else is CSV.
+    /// Its format; if not given, .ndjson and .jsonl are NDJSON and everything else is CSV.
     #[arg(long, value_enum)]
     format: Option<FormatArgument>,
     /// Import the good rows although there are bad ones.
@@ -55,7 +55,7 @@ pub(super) struct ImportPeople {
     /// Remove them even where they are more than half of all people.
     #[arg(long, requires = "replace")]
     force: bool,
-    /// Say what was done as one line of JSON.
+    /// Print what was done as one line of JSON.
     #[arg(long)]
     json: bool,
 }
@@ -70,7 +70,7 @@ pub(super) enum FormatArgument {
 pub(super) fn import(config: &Config, Import::People(arguments): Import, now: Instant) -> Result<()> {
     let folder = config.folder();
     let key = CredentialKey::read(&folder.badge_key())?;
-    let time_zone = config.time_zone().map_err(|reason| anyhow!(reason))?;
+    let time_zone = config.time_zone()?;
     let (name, input) = open(&arguments.file)?;
     let options = ImportOptions {
         format: arguments.format.map_or_else(|| format_of(&arguments.file), PeopleFormat::from),
@@ -81,14 +81,17 @@ pub(super) fn import(config: &Config, Import::People(arguments): Import, now: In
         force: arguments.force,
     };
     let started = Monotonic::now();
-    let imported = import_people(&app::directory(&folder), &key, &time_zone, input, &name, &options, now);
+    let imported = import_people(&inputs::directory(&folder), &key, &time_zone, input, &name, &options, now);
     let took = started.elapsed();
     match imported {
-        Ok(report) if arguments.json => tell_programs(&report, options.dry_run, took),
-        Ok(report) => tell_people(&report, options.dry_run, took, &name),
+        Ok(report) if arguments.json => print_json_report(&report, options.dry_run, took),
+        Ok(report) => print_report(&report, options.dry_run, took, &name),
         Err(error) => {
             if let (ImportError::Rows { rows, .. }, true) = (&error, arguments.json) {
-                say(format_args!("{}", serde_json::json!({ "imported": false, "bad": rows.len(), "bad_rows": rows })))?;
+                print_line(format_args!(
+                    "{}",
+                    serde_json::json!({ "imported": false, "bad": rows.len(), "bad_rows": rows })
+                ))?;
             }
             Err(error.into())
         }
@@ -98,7 +101,7 @@ pub(super) fn import(config: &Config, Import::People(arguments): Import, now: In
 /// Exports to standard output.
 pub(super) fn export(config: &Config, Export::People { format }: &Export) -> Result<()> {
     let out = io::BufWriter::new(io::stdout().lock());
-    match export_people(&app::directory(&config.folder()), (*format).into(), out) {
+    match export_people(&inputs::directory(&config.folder()), (*format).into(), out) {
         // Whoever reads has had enough.
         Err(ExportError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         exported => exported.map(drop).map_err(Into::into),
@@ -121,13 +124,13 @@ fn format_of(file: &Path) -> PeopleFormat {
     }
 }
 
-fn tell_people(report: &ImportReport, dry_run: bool, took: Duration, name: &str) -> Result<()> {
+fn print_report(report: &ImportReport, dry_run: bool, took: Duration, name: &str) -> Result<()> {
     let mut errors = io::stderr().lock();
     report.bad_rows.iter().try_for_each(|bad| writeln!(errors, "{name}: {bad}; left out"))?;
-    report.diff.iter().try_for_each(|difference| say(format_args!("{difference}")))?;
+    report.diff.iter().try_for_each(|difference| print_line(format_args!("{difference}")))?;
     let done = if dry_run { "would be" } else { "were" };
     let ImportReport { added, changed, unchanged, removed, bad_rows, .. } = report;
-    say(format_args!(
+    print_line(format_args!(
         "{added} people {done} added, {changed} changed, {unchanged} unchanged, {removed} removed, {} rows left out; \
          {} rows/s",
         bad_rows.len(),
@@ -135,9 +138,9 @@ fn tell_people(report: &ImportReport, dry_run: bool, took: Duration, name: &str)
     ))
 }
 
-fn tell_programs(report: &ImportReport, dry_run: bool, took: Duration) -> Result<()> {
+fn print_json_report(report: &ImportReport, dry_run: bool, took: Duration) -> Result<()> {
     #[derive(serde::Serialize)]
-    struct Told<'a> {
+    struct Report<'a> {
         imported: bool,
         dry_run: bool,
         bad: usize,
@@ -145,14 +148,14 @@ fn tell_programs(report: &ImportReport, dry_run: bool, took: Duration) -> Result
         #[serde(flatten)]
         report: &'a ImportReport,
     }
-    let told = Told {
+    let line = Report {
         imported: !dry_run,
         dry_run,
         bad: report.bad_rows.len(),
         rows_per_second: rows_per_second(report, took),
         report,
     };
-    say(format_args!("{}", serde_json::to_string(&told)?))
+    print_line(format_args!("{}", serde_json::to_string(&line)?))
 }
 
 fn rows_per_second(report: &ImportReport, took: Duration) -> u64 {

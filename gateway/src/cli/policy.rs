@@ -9,9 +9,9 @@ use protocol::{DoorId, HealthStatus, Instant, PersonClass, Scan, ScanId, Subject
 use serde_json::json;
 
 use super::api::{Api, Request};
-use super::say;
-use crate::app;
+use super::output::print_line;
 use crate::config::Config;
+use crate::inputs;
 use access::shadow::{Change, Said, ShadowReport};
 use access::{self, CASES_FILE, Cases, Explained, Policy as PolicySet, Presence, Shown, Snapshot};
 
@@ -23,7 +23,7 @@ pub(super) enum Policy {
         #[command(flatten)]
         set: Set,
     },
-    /// Try the cases of policy-test files, by default those of the policy folder itself.
+    /// Run the cases of policy-test files, by default those of the policy folder itself.
     Test {
         #[command(flatten)]
         set: Set,
@@ -33,8 +33,8 @@ pub(super) enum Policy {
         #[arg(long)]
         json: bool,
     },
-    /// Decide one scan that nobody has made, and say why: with the directory, doors, zones and policy of this site, as if
-    /// everybody were outside.
+    /// Decide a scan without recording it, and explain the decision: with the directory, doors, zones and policy of this
+    /// site, and with nobody inside.
     Explain(Explain),
     /// What the candidate in policy-candidate/ would change: its verdicts on live scans beside those in force. Asks the
     /// running gateway.
@@ -61,13 +61,14 @@ pub(super) struct Set {
     folder: Option<PathBuf>,
 }
 
-/// A scan to be explained.
+/// The scan to explain.
 #[derive(Debug, clap::Args)]
 pub(super) struct Explain {
     /// The door.
     #[arg(long)]
     door: DoorId,
-    /// The directory's id of the person; else whoever standard input shows: a badge, `ID:` and a number, or a pass.
+    /// The person's id in the directory; if not given, a credential is read from standard input: a badge, `ID:` and a
+    /// number, or a pass.
     #[arg(long, value_name = "ID")]
     person: Option<String>,
     /// Which way: in or out.
@@ -92,9 +93,9 @@ pub(super) fn perform(config: &Config, command: Policy, now: Instant) -> Result<
             let request = Request::get(&["policy", "shadow"], &[]).with("since", since);
             let report: ShadowReport = api.gateway(config)?.ask(request)?.json()?;
             if json {
-                return say(format_args!("{}", serde_json::to_string(&report)?));
+                return print_line(format_args!("{}", serde_json::to_string(&report)?));
             }
-            tell(&report)
+            print_shadow_report(&report)
         }
     }
 }
@@ -114,14 +115,16 @@ fn check(folder: &Path) -> Result<()> {
     let (place, policies, texts, hash) = (folder.display(), policy.len(), policy.texts_len(), policy.set_hash());
     let own = folder.join(CASES_FILE);
     if !own.exists() {
-        return say(format_args!("{place}: all well: {policies} policies, {texts} texts ({hash}); no {CASES_FILE}"));
+        return print_line(format_args!(
+            "{place}: all well: {policies} policies, {texts} texts ({hash}); no {CASES_FILE}"
+        ));
     }
     let ran = Cases::read(&own)?.run(&policy);
     if let Some(first) = ran.failures.first() {
         let (count, case) = (ran.failures.len(), &first.case);
         bail!("{count} of {} cases do not hold, the first is {case:?}; see `gapura policy test`", ran.tried);
     }
-    say(format_args!("{place}: all well: {policies} policies, {texts} texts, {} cases hold ({hash})", ran.tried))
+    print_line(format_args!("{place}: all well: {policies} policies, {texts} texts, {} cases hold ({hash})", ran.tried))
 }
 
 fn test(folder: &Path, files: Vec<PathBuf>, json: bool) -> Result<()> {
@@ -137,22 +140,22 @@ fn test(folder: &Path, files: Vec<PathBuf>, json: bool) -> Result<()> {
             let access::Judgement { outcome, reason, policies, .. } = &failure.judged;
             if json {
                 let got = json!({ "outcome": outcome, "reason": reason, "policies": policies });
-                let told = json!({ "file": file, "case": case, "with": combination, "expected": expected, "got": got });
-                say(format_args!("{told}"))?;
+                let line = json!({ "file": file, "case": case, "with": combination, "expected": expected, "got": got });
+                print_line(format_args!("{line}"))?;
             } else {
-                say(format_args!("{case}\n  with      {combination}\n  expected  {expected}"))?;
-                say(format_args!("  got       {outcome}: {reason} (by {})\n", policies.join(", ")))?;
+                print_line(format_args!("{case}\n  with      {combination}\n  expected  {expected}"))?;
+                print_line(format_args!("  got       {outcome}: {reason} (by {})\n", policies.join(", ")))?;
             }
         }
     }
     if failed > 0 {
         bail!("{failed} of {tried} cases do not hold for {}", policy.set_hash());
     }
-    if json { Ok(()) } else { say(format_args!("{tried} cases hold for {}", policy.set_hash())) }
+    if json { Ok(()) } else { print_line(format_args!("{tried} cases hold for {}", policy.set_hash())) }
 }
 
 fn explain(config: &Config, wanted: &Explain, now: Instant) -> Result<()> {
-    let mut snapshot = app::read_snapshot(config)?;
+    let mut snapshot = inputs::read_snapshot(config)?;
     snapshot.policy = PolicySet::read(&wanted.set.folder(config))?.into();
     if snapshot.doors.get(&wanted.door).is_none() {
         bail!("there is no door {} in doors.toml; gapura door list shows them", wanted.door);
@@ -167,7 +170,7 @@ fn explain(config: &Config, wanted: &Explain, now: Instant) -> Result<()> {
         }
     };
     let scan = Scan::new(ScanId { epoch: 0, seq: 0 }, at, wanted.direction, credential)
-        .map_err(|error| anyhow!("standard input shows nothing that could be scanned: {error}"))?;
+        .map_err(|error| anyhow!("standard input holds no credential: {error}"))?;
     let shown = Shown { door: &wanted.door, received_at: at, clock_offset_ms: Some(0), scan: &scan };
     let presence = Presence::default();
     let person = wanted.person.as_deref();
@@ -179,21 +182,21 @@ fn explain(config: &Config, wanted: &Explain, now: Instant) -> Result<()> {
     if wanted.json {
         let facts: BTreeMap<_, _> = facts.into_iter().collect();
         let next = next.map(|(at, mode)| json!({ "at": at, "mode": mode }));
-        let told = json!({ "at": at, "door": wanted.door, "subject": Subject::Scan(record), "verdict": verdict,
+        let line = json!({ "at": at, "door": wanted.door, "subject": Subject::Scan(record), "verdict": verdict,
             "facts": facts, "next_mode": next });
-        return say(format_args!("{told}"));
+        return print_line(format_args!("{line}"));
     }
     let zoned = |at: Instant| at.timestamp().to_zoned_datetime(snapshot.rules.time_zone.clone());
     let later = next.map(|(at, mode)| format!("; from {} on {mode}", zoned(at).strftime("%F %R")));
-    tell_verdict(&snapshot, &verdict, record.kind, &later.unwrap_or_default())?;
-    say(format_args!("\nWhat the policies are told, with everybody outside:"))?;
+    print_verdict(&snapshot, &verdict, record.kind, &later.unwrap_or_default())?;
+    print_line(format_args!("\nWhat the policies see, with nobody inside:"))?;
     facts
         .iter()
         .filter(|(_, value)| !value.is_empty())
-        .try_for_each(|(name, value)| say(format_args!("  {name:<21}{value}")))
+        .try_for_each(|(name, value)| print_line(format_args!("  {name:<21}{value}")))
 }
 
-fn tell_verdict(
+fn print_verdict(
     snapshot: &Snapshot,
     verdict: &protocol::Verdict,
     kind: Option<protocol::CredentialKind>,
@@ -213,10 +216,10 @@ fn tell_verdict(
         ("display", format!("{} / {}", verdict.text.id, verdict.text.en)),
         ("policy set", known(verdict.policy_set.as_deref())),
     ];
-    lines.iter().try_for_each(|(name, value)| say(format_args!("{name:<12}{value}")))?;
+    lines.iter().try_for_each(|(name, value)| print_line(format_args!("{name:<12}{value}")))?;
     let of = |id: &&String| snapshot.policy.reasons().find(|(policy, ..)| *policy == id.as_str());
     verdict.policies.iter().try_for_each(|id| match of(&id) {
-        Some((id, _, place)) => say(format_args!("{:<12}{id} ({place})", "decided by")),
+        Some((id, _, place)) => print_line(format_args!("{:<12}{id} ({place})", "decided by")),
         None => Ok(()),
     })
 }
@@ -229,29 +232,31 @@ fn direction(text: &str) -> Result<protocol::Direction, String> {
     }
 }
 
-fn tell(report: &ShadowReport) -> Result<()> {
+fn print_shadow_report(report: &ShadowReport) -> Result<()> {
     let ShadowReport { candidate, policy_set, since, until, compared, agreed, changes } = report;
     let Some(candidate) = candidate else {
-        return say(format_args!(
-            "No candidate is tried. Copy policy/ to policy-candidate/, change it there, and look again after some scans."
+        return print_line(format_args!(
+            "There is no candidate. Copy policy/ to policy-candidate/, change it there, and ask again after some scans."
         ));
     };
-    say(format_args!("in force   {policy_set}\ncandidate  {candidate}\n{since} to {until}"))?;
+    print_line(format_args!("in force   {policy_set}\ncandidate  {candidate}\n{since} to {until}"))?;
     if *compared == 0 {
-        return say(format_args!("It was not asked yet: no scan was judged since."));
+        return print_line(format_args!("Nothing to compare: no scan was decided in this time."));
     }
     let differ = compared - agreed;
     let share = 100.0 * differ as f64 / *compared as f64;
-    say(format_args!("{compared} scans judged by both, {agreed} the same, {differ} ({share:.1} %) would change"))?;
+    print_line(format_args!(
+        "{compared} scans judged by both, {agreed} the same, {differ} ({share:.1} %) would change"
+    ))?;
     if changes.is_empty() {
         return Ok(());
     }
-    say(format_args!("\n{:<24}  {:<40}  {:<40}  {:>8}  {:>8}", "DOOR", "NOW", "WOULD BE", "SCANS", "PEOPLE"))?;
+    print_line(format_args!("\n{:<24}  {:<40}  {:<40}  {:>8}  {:>8}", "DOOR", "NOW", "WOULD BE", "SCANS", "PEOPLE"))?;
     changes.iter().try_for_each(|Change { door, from, to, scans, people }| {
-        say(format_args!("{door:<24}  {:<40}  {:<40}  {scans:>8}  {people:>8}", words(from), words(to)))
+        print_line(format_args!("{door:<24}  {:<40}  {:<40}  {scans:>8}  {people:>8}", describe(from), describe(to)))
     })
 }
 
-fn words(Said { outcome, reason }: &Said) -> String {
+fn describe(Said { outcome, reason }: &Said) -> String {
     format!("{outcome}: {reason}")
 }

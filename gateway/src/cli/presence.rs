@@ -8,7 +8,8 @@ use protocol::Instant;
 use serde::Deserialize;
 
 use super::api::{Api, Request, parse};
-use super::ledger::{Format, Ledger, Output, one_of};
+use super::inquiry::Inquiry;
+use super::output::{Format, Output, one_of};
 use super::table::{Table, count, printable};
 use super::times::Zone;
 
@@ -30,7 +31,7 @@ pub(super) struct PresenceCommand {
     /// This zone only, with the zones in it.
     #[arg(long)]
     zone: Option<String>,
-    /// Why you look at people; kept on the record.
+    /// Why; kept in the audit trail.
     #[arg(long, value_name = "WHY")]
     purpose: Option<String>,
     /// How it is written; csv and html are for --people and --muster.
@@ -81,7 +82,7 @@ struct Bounds {
     latest: Instant,
 }
 
-pub(super) fn perform(ledger: &mut Ledger, out: &mut dyn Write, command: &PresenceCommand) -> Result<()> {
+pub(super) fn perform(inquiry: &mut Inquiry, out: &mut dyn Write, command: &PresenceCommand) -> Result<()> {
     let default = if command.muster && command.output.is_file() { Format::Html } else { Format::Table };
     let format = Format::of(command.format, command.json, default);
     let by_name = command.people || command.muster;
@@ -102,15 +103,15 @@ pub(super) fn perform(ledger: &mut Ledger, out: &mut dyn Write, command: &Presen
     } else {
         Request::get(&["presence"], COUNTERS)
     };
-    let answer = ledger.ask(request)?;
+    let answer = inquiry.ask(request)?;
     if format != Format::Table {
         return command.output.write(out, |out| answer.copy_to(out));
     }
     let body = answer.bytes()?;
     command.output.write(out, |out| match (command.people, command.muster) {
-        (true, _) => write_people(out, &ledger.zone, &parse(&body)?),
-        (_, true) => write_muster(out, &ledger.zone, &parse(&body)?),
-        _ => write_zones(out, &ledger.zone, parse(&body)?, command.zone.as_deref()),
+        (true, _) => write_people(out, &inquiry.zone, &parse(&body)?),
+        (_, true) => write_muster(out, &inquiry.zone, &parse(&body)?),
+        _ => write_zones(out, &inquiry.zone, parse(&body)?, command.zone.as_deref()),
     })
 }
 
@@ -154,7 +155,7 @@ fn write_people(out: &mut dyn Write, zone: &Zone, People { at, people }: &People
             zone.span(since.earliest, since.latest)
         };
         let (name, opd) = (name.as_deref().unwrap_or_default(), opd.as_deref().unwrap_or_default());
-        table.row([person, name, opd, inside, &since, words(evidence)]);
+        table.row([person, name, opd, inside, &since, evidence_text(evidence)]);
     }
     table.write(out)?;
     Ok(writeln!(out, "{}{}", if people.is_empty() { "" } else { "\n" }, total(people))?)
@@ -172,7 +173,7 @@ fn write_muster(out: &mut dyn Write, zone: &Zone, People { at, people }: &People
         for Present { person, name, opd, since, evidence, .. } in inside {
             let since = zone.minute(since.latest);
             let (name, opd) = (name.as_deref().unwrap_or_default(), opd.as_deref().unwrap_or_default());
-            table.row(["[ ]", person, name, opd, &since, words(evidence)]);
+            table.row(["[ ]", person, name, opd, &since, evidence_text(evidence)]);
         }
         table.write(out)?;
         writeln!(out)?;
@@ -187,7 +188,7 @@ fn total(people: &[Present]) -> String {
 }
 
 /// How it is known that somebody is inside.
-fn words(evidence: &str) -> &str {
+fn evidence_text(evidence: &str) -> &str {
     match evidence {
         "inside" => "inside",
         "rule" => "shift over, not seen leaving",

@@ -1,4 +1,4 @@
-//! `gapura privacy`: who looked at whom, everything about one person, restriction, erasure, and how long data is kept.
+//! `gapura privacy`: the audit trail, everything about one person, restriction, erasure, and how long data is kept.
 
 use std::io::{BufRead, Write};
 
@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::api::{Api, Request, parse};
-use super::ledger::{Format, Ledger, Output, one_of};
+use super::inquiry::Inquiry;
+use super::output::{Format, Output, one_of};
 use super::pages::{self, Span};
 use super::table::{Table, count, printable};
 use super::times::{Whole, Zone};
@@ -21,9 +22,9 @@ const OFFICERS: &[&str] = &["privacy-officer"];
 /// What a privacy officer does.
 #[derive(Debug, Subcommand)]
 pub(super) enum Privacy {
-    /// Who has looked at people, and why.
-    Looks(Looks),
-    /// Everything that is kept about one person: an overview, or with --json or --out the whole as JSON.
+    /// The audit trail: who has looked at whose data, and why.
+    Audit(Audit),
+    /// Everything that is kept about one person: a summary, or with --json or --out the whole as JSON.
     Export(Export),
     /// Restrict what is done with one person's data.
     Restrict {
@@ -41,9 +42,9 @@ pub(super) enum Privacy {
         #[command(flatten)]
         whose: Whose,
     },
-    /// Erase one person for ever: the keys of what is in the log, the directory's entry, and what was derived.
+    /// Erase one person for ever: the keys of the person's events in the log, the entry in the directory, and what was derived.
     Erase(Erase),
-    /// How long data is kept, and when it was last cleared away.
+    /// How long data is kept, and when data that was too old was last deleted.
     Retention {
         /// Print the gateway's JSON.
         #[arg(long)]
@@ -63,11 +64,11 @@ pub(super) struct Whose {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Looks {
-    /// With this token, by its name.
+pub(super) struct Audit {
+    /// By the bearer of the token with this name.
     #[arg(long, value_name = "NAME")]
     token: Option<String>,
-    /// At this person.
+    /// About this person.
     #[arg(long, value_name = "ID")]
     person: Option<String>,
     /// From when: a day or time of the site, 2026-11-23 or 2026-11-23T07:30, or RFC 3339.
@@ -78,10 +79,10 @@ pub(super) struct Looks {
     to: Option<String>,
     #[command(flatten)]
     span: Span,
-    /// How it is written; json and ndjson are the same here, one look a line.
+    /// How it is written; json and ndjson are the same here, one record a line.
     #[arg(long, value_parser = one_of(&[Format::Table, Format::Json, Format::Ndjson]))]
     format: Option<Format>,
-    /// Print the gateway's JSON, one look a line.
+    /// Print the gateway's JSON, one record a line.
     #[arg(long, conflicts_with = "format")]
     json: bool,
     #[command(flatten)]
@@ -94,7 +95,7 @@ pub(super) struct Looks {
 pub(super) struct Export {
     #[command(flatten)]
     whose: Whose,
-    /// Why; kept on the record.
+    /// Why; kept in the audit trail.
     #[arg(long, value_name = "WHY")]
     purpose: String,
     /// Print the gateway's JSON.
@@ -108,10 +109,10 @@ pub(super) struct Export {
 pub(super) struct Erase {
     #[command(flatten)]
     whose: Whose,
-    /// Why; kept on the record.
+    /// Why; kept in the audit trail.
     #[arg(long, value_name = "WHY")]
     purpose: String,
-    /// Although the person is inside.
+    /// Also when the person is inside.
     #[arg(long)]
     force: bool,
     /// Do not ask for the person's id again.
@@ -123,7 +124,7 @@ pub(super) struct Erase {
 }
 
 #[derive(Deserialize)]
-struct Look {
+struct AuditRecord {
     number: u64,
     at: Instant,
     token: String,
@@ -136,13 +137,13 @@ struct Look {
 
 #[derive(Deserialize)]
 struct Retention {
-    purposes: Vec<Kept>,
+    purposes: Vec<RetentionPurpose>,
     #[serde(default)]
     last_run: Value,
 }
 
 #[derive(Deserialize)]
-struct Kept {
+struct RetentionPurpose {
     purpose: String,
     days: u64,
 }
@@ -150,7 +151,7 @@ struct Kept {
 impl Privacy {
     pub(super) fn api(&self) -> &Api {
         match self {
-            Self::Looks(looks) => &looks.api,
+            Self::Audit(audit) => &audit.api,
             Self::Export(export) => &export.whose.api,
             Self::Restrict { whose, .. } | Self::Lift { whose } => &whose.api,
             Self::Erase(erase) => &erase.whose.api,
@@ -160,28 +161,28 @@ impl Privacy {
 }
 
 pub(super) fn perform(
-    ledger: &mut Ledger,
+    inquiry: &mut Inquiry,
     out: &mut dyn Write,
     typed: Option<&mut dyn BufRead>,
     command: &Privacy,
 ) -> Result<()> {
     match command {
-        Privacy::Looks(looks) => look(ledger, out, looks),
-        Privacy::Export(command) => export(ledger, out, command),
+        Privacy::Audit(command) => audit(inquiry, out, command),
+        Privacy::Export(command) => export(inquiry, out, command),
         Privacy::Restrict { whose, reason, json } => {
             let request = whose.asked(Method::PUT, &["restriction"])?.with_body(json!({ "reason": reason }));
-            let answer = ledger.ask(request)?;
+            let answer = inquiry.ask(request)?;
             if *json {
                 return answer.copy_to(out);
             }
             Ok(writeln!(out, "{}: restricted; `gapura privacy lift` ends it", whose.person)?)
         }
         Privacy::Lift { whose } => {
-            ledger.ask(whose.asked(Method::DELETE, &["restriction"])?)?;
+            inquiry.ask(whose.asked(Method::DELETE, &["restriction"])?)?;
             Ok(writeln!(out, "{}: no longer restricted", whose.person)?)
         }
-        Privacy::Erase(command) => erase(ledger, out, typed, command),
-        Privacy::Retention { json, .. } => retention(ledger, out, *json),
+        Privacy::Erase(command) => erase(inquiry, out, typed, command),
+        Privacy::Retention { json, .. } => retention(inquiry, out, *json),
     }
 }
 
@@ -195,25 +196,25 @@ impl Whose {
     }
 }
 
-fn look(ledger: &mut Ledger, out: &mut dyn Write, command: &Looks) -> Result<()> {
+fn audit(inquiry: &mut Inquiry, out: &mut dyn Write, command: &Audit) -> Result<()> {
     let format = Format::of(command.format, command.json, Format::Table);
-    let from = ledger.zone.moment("--from", command.from.as_deref(), Whole::Begins)?;
-    let to = ledger.zone.moment("--to", command.to.as_deref(), Whole::Ends)?;
+    let from = inquiry.zone.moment("--from", command.from.as_deref(), Whole::Begins)?;
+    let to = inquiry.zone.moment("--to", command.to.as_deref(), Whole::Ends)?;
     command.output.check()?;
     let request = Request::get(&["privacy", "looks"], OFFICERS)
         .with("token", command.token.as_ref())
         .with("person", command.person.as_ref())
         .with("from", from)
         .with("to", to);
-    let zone = ledger.zone.clone();
-    let mut table = Table::new(&[">LOOK", "TIME", "TOKEN", "ROLE", "WHAT", "PERSON", "PURPOSE", "ANSWER"]);
+    let zone = inquiry.zone.clone();
+    let mut table = Table::new(&[">RECORD", "TIME", "TOKEN", "ROLE", "WHAT", "PERSON", "PURPOSE", "ANSWER"]);
     command.output.write(out, |out| {
-        let looks = pages::read(ledger, &request, &command.span, |lines| {
+        let records = pages::read(inquiry, &request, &command.span, |lines| {
             if format != Format::Table {
                 return Ok(lines.iter().try_for_each(|line| out.write_all(line))?);
             }
             for line in lines {
-                let Look { number, at, token, role, what, purpose, person, status } = parse(line)?;
+                let AuditRecord { number, at, token, role, what, purpose, person, status } = parse(line)?;
                 let answer = match status {
                     100 => "begun".to_owned(),
                     101..=399 => "done".to_owned(),
@@ -226,24 +227,24 @@ fn look(ledger: &mut Ledger, out: &mut dyn Write, command: &Looks) -> Result<()>
             Ok(table.write(out)?)
         })?;
         if format == Format::Table {
-            writeln!(out, "{}{}", if looks == 0 { "" } else { "\n" }, count(looks, "look", "looks"))?;
+            writeln!(out, "{}{}", if records == 0 { "" } else { "\n" }, count(records, "record", "records"))?;
         }
         Ok(())
     })
 }
 
-fn export(ledger: &mut Ledger, out: &mut dyn Write, command: &Export) -> Result<()> {
+fn export(inquiry: &mut Inquiry, out: &mut dyn Write, command: &Export) -> Result<()> {
     command.output.check()?;
-    let answer = ledger.ask(command.whose.asked(Method::GET, &[])?.with("purpose", Some(&command.purpose)))?;
+    let answer = inquiry.ask(command.whose.asked(Method::GET, &[])?.with("purpose", Some(&command.purpose)))?;
     if command.json || command.output.is_file() {
         return command.output.write(out, |out| answer.copy_to(out));
     }
     let everything: Map<String, Value> = answer.json()?;
-    everything.iter().try_for_each(|(name, value)| tell(out, name, value, &ledger.zone))?;
+    everything.iter().try_for_each(|(name, value)| print_field(out, name, value, &inquiry.zone))?;
     Ok(writeln!(out, "\nthe whole: with --out FILE, or --json")?)
 }
 
-fn erase(ledger: &mut Ledger, out: &mut dyn Write, typed: Option<&mut dyn BufRead>, command: &Erase) -> Result<()> {
+fn erase(inquiry: &mut Inquiry, out: &mut dyn Write, typed: Option<&mut dyn BufRead>, command: &Erase) -> Result<()> {
     let person = command.whose.person.as_str();
     let request = command
         .whose
@@ -252,63 +253,69 @@ fn erase(ledger: &mut Ledger, out: &mut dyn Write, typed: Option<&mut dyn BufRea
         .with("force", command.force.then_some(true))
         .on_conflict((!command.force).then_some("--force erases all the same"));
     if !command.yes {
-        let Some(typed) = typed else { bail!("nobody can be asked whether this is meant: say so with --yes") };
-        write!(ledger.errors, "Everything about {} goes for ever. Type the id again: ", printable(person))?;
-        ledger.errors.flush()?;
+        let Some(typed) = typed else { bail!("there is no terminal to confirm this at: say so with --yes") };
+        write!(
+            inquiry.errors,
+            "Everything about {} will be erased for ever. Type the id again to confirm: ",
+            printable(person)
+        )?;
+        inquiry.errors.flush()?;
         let mut line = String::new();
         typed.read_line(&mut line)?;
         if line.trim() != person {
             bail!("that is another id: nothing was erased");
         }
     }
-    let answer = ledger.ask(request)?;
+    let answer = inquiry.ask(request)?;
     if command.json {
         return answer.copy_to(out);
     }
     let done: Map<String, Value> = answer.json()?;
     writeln!(out, "{}: erased", printable(person))?;
-    done.iter().filter(|(name, _)| *name != "person").try_for_each(|(name, value)| tell(out, name, value, &ledger.zone))
+    done.iter()
+        .filter(|(name, _)| *name != "person")
+        .try_for_each(|(name, value)| print_field(out, name, value, &inquiry.zone))
 }
 
-fn retention(ledger: &mut Ledger, out: &mut dyn Write, json: bool) -> Result<()> {
-    let answer = ledger.ask(Request::get(&["privacy", "retention"], OFFICERS))?;
+fn retention(inquiry: &mut Inquiry, out: &mut dyn Write, json: bool) -> Result<()> {
+    let answer = inquiry.ask(Request::get(&["privacy", "retention"], OFFICERS))?;
     if json {
         return answer.copy_to(out);
     }
     let Retention { purposes, last_run } = answer.json()?;
     let mut table = Table::new(&["KEPT FOR", ">DAYS"]);
-    purposes.iter().for_each(|Kept { purpose, days }| table.row([purpose.clone(), days.to_string()]));
+    purposes.iter().for_each(|RetentionPurpose { purpose, days }| table.row([purpose.clone(), days.to_string()]));
     table.write(out)?;
     writeln!(out)?;
     match &last_run {
-        Value::Null => Ok(writeln!(out, "nothing was cleared away yet")?),
-        run => tell(out, "last run", run, &ledger.zone),
+        Value::Null => Ok(writeln!(out, "nothing was deleted yet")?),
+        run => print_field(out, "last run", run, &inquiry.zone),
     }
 }
 
 /// One line for each field, however deep it stands; of records, how many there are.
-fn tell(out: &mut dyn Write, name: &str, value: &Value, zone: &Zone) -> Result<()> {
+fn print_field(out: &mut dyn Write, name: &str, value: &Value, zone: &Zone) -> Result<()> {
     let value = match value {
         Value::Object(fields) => {
-            let deeper = |(field, value): (&String, &Value)| tell(out, &format!("{name} {field}"), value, zone);
+            let deeper = |(field, value): (&String, &Value)| print_field(out, &format!("{name} {field}"), value, zone);
             return fields.iter().try_for_each(deeper);
         }
         Value::Array(records) if records.iter().all(Value::is_object) => {
             count(records.len() as u64, "record", "records")
         }
-        value => words(value, zone),
+        value => text_of(value, zone),
     };
     Ok(writeln!(out, "{:<28}  {}", printable(&name.replace('_', " ")), printable(&value))?)
 }
 
 /// A value of the answer as people read it; times in the site's time zone.
-fn words(value: &Value, zone: &Zone) -> String {
+fn text_of(value: &Value, zone: &Zone) -> String {
     match value {
         Value::Null => "none".to_owned(),
         Value::Bool(is) => if *is { "yes" } else { "no" }.to_owned(),
         Value::Number(number) => number.to_string(),
         Value::String(text) => text.parse::<Instant>().map_or_else(|_| text.clone(), |moment| zone.exact(moment)),
-        Value::Array(values) => values.iter().map(|value| words(value, zone)).collect::<Vec<_>>().join(", "),
+        Value::Array(values) => values.iter().map(|value| text_of(value, zone)).collect::<Vec<_>>().join(", "),
         Value::Object(_) => value.to_string(),
     }
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::say;
+use super::output::print_line;
 use crate::app::{self, Addresses, Signals};
 use crate::config::Config;
 use base::clock::Clock;
@@ -48,7 +48,7 @@ fn announce(addresses: Addresses) {
         addresses: Addresses,
     }
     let line = serde_json::to_string(&Listening { event: "listening", addresses }).unwrap_or_default();
-    say(format_args!("{line}")).ok();
+    print_line(format_args!("{line}")).ok();
     sd_notify::notify(&[sd_notify::NotifyState::Ready]).ok();
     tracing::info!(mqtt = %addresses.mqtt, http = %addresses.http, "listening");
 }

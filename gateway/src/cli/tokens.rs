@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Subcommand;
 use protocol::{DoorId, Instant};
 
-use super::say;
+use super::output::print_line;
 use base::site::{self, NewToken, SiteFolder};
 use base::tokens::{ADMIN, TokenRole};
 
@@ -16,8 +16,8 @@ pub(super) enum Token {
         /// Its name: 1 to 32 of a-z, 0-9 and '-'.
         name: DoorId,
         /// What its bearer may do: viewer (counts only), operator (also events, and who is where), attendance (also who
-        /// came when), tracer (also who met whom), privacy-officer (also looks, and a person's rights), helper (lets
-        /// people through by hand) or admin (everything).
+        /// came when), tracer (also who met whom), privacy-officer (also the audit trail, and a person's rights),
+        /// helper (confirms, refuses or admits people at a door) or admin (everything).
         #[arg(long)]
         role: TokenRole,
         /// A door that a helper may act at, all if not given; may be given several times.
@@ -45,21 +45,21 @@ pub(super) fn perform(folder: &SiteFolder, command: Token, now: Instant) -> Resu
             let token = site::add_token(folder, NewToken { name: name.clone(), role, until, doors }, now)?;
             let token = token.reveal();
             if json {
-                return say(format_args!("{}", serde_json::json!({ "name": name.as_str(), "token": token })));
+                return print_line(format_args!("{}", serde_json::json!({ "name": name.as_str(), "token": token })));
             }
-            say(format_args!("The token {name} with the role {role}, shown this once:\n\n  {token}"))
+            print_line(format_args!("The token {name} with the role {role}, shown this once:\n\n  {token}"))
         }
         Token::List => list(folder),
         Token::Revoke { name } => {
             site::revoke_token(folder, &name)?;
-            say(format_args!("{name}: revoked"))
+            print_line(format_args!("{name}: revoked"))
         }
     }
 }
 
 fn list(folder: &SiteFolder) -> Result<()> {
     let row = |name: &str, role: &str, until: &str, doors: &str| {
-        say(format_args!("{name:<32}  {role:<16}  {until:<25}  {doors}"))
+        print_line(format_args!("{name:<32}  {role:<16}  {until:<25}  {doors}"))
     };
     row("TOKEN", "ROLE", "UNTIL", "DOORS")?;
     row(ADMIN, TokenRole::Admin.as_str(), "", "all")?;

@@ -1,59 +1,24 @@
 //! How long what is known of people is kept, and what leaves the site: section `[privacy]`.
 
-use serde::Deserialize;
+/// Longest time for which anything about people is kept, in days: ten years.
+const DAYS_MAX: u32 = 3_650;
 
-/// Section `[privacy]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Privacy {
-    /// Days for which events tell whom they are about.
-    pub events_days: u32,
-    /// Days for which contacts can be traced.
-    pub contacts_days: u32,
-    /// Days for which attendance is kept.
-    pub attendance_days: u32,
-    /// Days for which it is kept who has looked at whom.
-    pub looks_days: u32,
-    /// Days for which the beginnings of malformed payloads are kept.
-    pub malformed_days: u32,
-    /// Whether the upstream gets pseudonyms of people in place of their ids.
-    pub pseudonymise_upstream: bool,
-}
-
-/// Days of any purpose.
-const DAYS: std::ops::RangeInclusive<u32> = 1..=3_650;
-
-impl Default for Privacy {
-    fn default() -> Self {
-        Self {
-            events_days: 90,
-            contacts_days: 30,
-            attendance_days: 400,
-            looks_days: 730,
-            malformed_days: 7,
-            pseudonymise_upstream: false,
-        }
-    }
-}
-
-impl Privacy {
-    /// Checks every field.
-    ///
-    /// # Errors
-    /// Names the field that is out of its range, and what is allowed.
-    pub fn validate(&self) -> Result<(), String> {
-        for (field, days) in [
-            ("events_days", self.events_days),
-            ("contacts_days", self.contacts_days),
-            ("attendance_days", self.attendance_days),
-            ("looks_days", self.looks_days),
-            ("malformed_days", self.malformed_days),
-        ] {
-            if !DAYS.contains(&days) {
-                return Err(format!("{field} is {days}, allowed are {} to {}", DAYS.start(), DAYS.end()));
-            }
-        }
-        Ok(())
+base::settings! {
+    /// How long what is known of people is kept, by purpose; and what leaves the site.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Privacy {
+        /// Events say whom they are about.
+        pub events_days: u32 = 90 => "days", in 1..=DAYS_MAX;
+        /// Contacts can be traced.
+        pub contacts_days: u32 = 30 => "days", in 1..=DAYS_MAX;
+        /// Attendance of each person.
+        pub attendance_days: u32 = 400 => "days", in 1..=DAYS_MAX;
+        /// The audit trail: who has looked at whose data, and why.
+        pub audit_days: u32 = 730 => "days", in 1..=DAYS_MAX;
+        /// The beginnings of malformed payloads.
+        pub malformed_days: u32 = 7 => "days", in 1..=DAYS_MAX;
+        /// Whether the upstream gets pseudonyms in place of people, credentials and helpers.
+        pub pseudonymise_upstream: bool = false => "true or false";
     }
 }
 
@@ -63,8 +28,11 @@ mod tests {
 
     #[test]
     fn every_purpose_has_its_days() {
-        let days = |value: i64, field| toml::from_str::<Privacy>(&format!("{field} = {value}")).unwrap().validate();
-        for field in ["events_days", "contacts_days", "attendance_days", "looks_days", "malformed_days"] {
+        let days = |value: i64, field| {
+            let config: Privacy = toml::from_str(&format!("{field} = {value}")).unwrap();
+            config.validate().map_err(|error| error.to_string())
+        };
+        for field in ["events_days", "contacts_days", "attendance_days", "audit_days", "malformed_days"] {
             assert_eq!((days(1, field), days(3_650, field)), (Ok(()), Ok(())));
             assert_eq!(days(0, field), Err(format!("{field} is 0, allowed are 1 to 3650")));
             assert_eq!(days(3_651, field), Err(format!("{field} is 3651, allowed are 1 to 3650")));

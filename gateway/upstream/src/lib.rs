@@ -30,6 +30,7 @@ use self::client::Reply;
 use self::metrics::{BatchLabels, BatchResult};
 use self::size::BatchSize;
 use base::clock::Clock;
+use base::settings::SettingError;
 use store::log::{CommitError, LogError, Quarantined, UpstreamCursor};
 
 pub use self::attendance::{Attendance, AttendanceParts, ChangedDays, DayRows, DaysOver, KeepSent, Row, SentDays};
@@ -106,7 +107,7 @@ pub struct Parts {
 pub enum ForwardError {
     /// The configuration is wrong.
     #[error("[upstream] {0}")]
-    Config(String),
+    Config(SettingError),
     /// Nothing says which upstream to trust.
     #[error("[upstream] url is https: it needs ca, certificate and key")]
     TlsMissing,

@@ -9,6 +9,7 @@ use protocol::{DoorId, SiteId};
 use rumqttc::QoS;
 
 use super::mix::{Badges, Mix};
+use super::monitors::MonitorPlan;
 use super::schedule::Profile;
 use super::{Amount, Identity, Plan};
 
@@ -88,6 +89,15 @@ pub struct LoadArgs {
     /// How long to hold idle connections
     #[arg(long, value_name = "SECONDS", requires = "idle")]
     pub hold_s: Option<u64>,
+    /// Monitors that listen to every decision meanwhile: monitor-0001, monitor-0002 and so on
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1_000))]
+    pub monitors: u16,
+    /// Quality of service of what they hear
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=1))]
+    pub monitors_qos: u8,
+    /// Folder with each monitor's certificate {monitor}.pem and key {monitor}.key
+    #[arg(long, value_name = "DIR", conflicts_with = "plaintext")]
+    pub monitors_certificates: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -138,6 +148,18 @@ impl LoadArgs {
             connect_timeout: Duration::from_secs(self.connect_s),
             drain: Duration::from_secs(self.drain_s),
         })
+    }
+
+    /// Who listens meanwhile.
+    ///
+    /// # Errors
+    /// When their certificates are not given.
+    pub fn monitor_plan(&self) -> Result<MonitorPlan> {
+        if self.monitors > 0 && !self.plaintext && self.monitors_certificates.is_none() {
+            bail!("--monitors needs --monitors-certificates, or --plaintext");
+        }
+        let qos = if self.monitors_qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
+        Ok(MonitorPlan { monitors: self.monitors, qos, certificates: self.monitors_certificates.clone() })
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Idle {
 }
 
 /// Either kind of connection.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
@@ -76,16 +76,21 @@ impl Idle {
     }
 }
 
-async fn open((host, port): &(String, u16), door: &DoorId, tls: Option<TlsConnector>) -> Result<Box<dyn Stream>> {
+/// A connection without any MQTT on it yet.
+pub(super) async fn dial((host, port): &(String, u16), tls: Option<TlsConnector>) -> Result<Box<dyn Stream>> {
     let tcp = TcpStream::connect((host.as_str(), *port)).await.context("cannot connect")?;
     tcp.set_nodelay(true)?;
-    let mut stream: Box<dyn Stream> = match tls {
+    Ok(match tls {
         None => Box::new(tcp),
         Some(connector) => {
             let name = rustls::pki_types::ServerName::try_from(host.clone())?;
             Box::new(connector.connect(name, tcp).await.context("the TLS handshake failed")?)
         }
-    };
+    })
+}
+
+async fn open(address: &(String, u16), door: &DoorId, tls: Option<TlsConnector>) -> Result<Box<dyn Stream>> {
+    let mut stream = dial(address, tls).await?;
     stream.write_all(&connect_packet(door)).await?;
     stream.flush().await?;
     let mut answer = [0; 4];

@@ -18,6 +18,7 @@ pub mod book;
 pub mod packets;
 
 pub mod idle;
+pub mod monitors;
 
 pub mod ledger;
 pub mod report;

@@ -6,6 +6,7 @@ use std::fmt;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::monitors::MonitorsReport;
 use super::tally::Tally;
 
 /// What a run came to. No badge is in it.
@@ -43,6 +44,9 @@ pub struct Report {
     pub rate: f64,
     /// Latencies, in milliseconds, from when a scan was due; waiting inside the reader counts.
     pub latency_ms: Latencies,
+    /// What monitors heard, where some listened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monitors: Option<MonitorsReport>,
     /// What went wrong, by kind.
     pub errors: BTreeMap<&'static str, u64>,
     /// The first of each kind, in its own words.
@@ -96,6 +100,7 @@ impl Report {
                 ack: Percentiles::of(&tally.ack_us),
                 decision: Percentiles::of(&tally.decision_us),
             },
+            monitors: None,
             errors: tally.errors.iter().map(|(kind, (count, _))| (*kind, *count)).collect(),
             error_examples: tally.errors.into_iter().map(|(kind, (_, words))| (kind, words)).collect(),
         }
@@ -113,6 +118,8 @@ impl Report {
         problem(self.readers.saturating_sub(self.connected), "readers never got a connection");
         problem(self.scans.saturating_sub(self.acked), "scans were not acknowledged");
         problem(self.scans.saturating_sub(self.unidentified + self.decisions), "scans were not answered");
+        let lost = self.monitors.as_ref().map_or(0, |monitors| monitors.monitors - monitors.connected);
+        problem(lost.into(), "monitors lost their connection");
         problem(self.conflicting_decisions, "answers contradict an earlier one to the same scan");
         if self.scans == 0 {
             problems.push("nothing was scanned".into());
@@ -122,7 +129,8 @@ impl Report {
 }
 
 impl Percentiles {
-    fn of(us: &Histogram<u64>) -> Self {
+    /// The percentiles of a histogram in microseconds.
+    pub(super) fn of(us: &Histogram<u64>) -> Self {
         let ms = |us: u64| rounded(us as f64 / 1e3);
         if us.is_empty() {
             return Self::default();
@@ -159,6 +167,12 @@ impl fmt::Display for Report {
             [("  to PUBACK", self.latency_ms.ack), ("  to decision", self.latency_ms.decision)]
         {
             row(f, name, format!("{p50:>10.2}{p90:>10.2}{p99:>10.2}{max:>10.2}"))?;
+        }
+        if let Some(MonitorsReport { monitors, connected, messages, missed, per_second, delay_ms }) = &self.monitors {
+            let Percentiles { p50, p90, p99, max } = delay_ms;
+            row(f, "  to monitors", format!("{p50:>10.2}{p90:>10.2}{p99:>10.2}{max:>10.2}"))?;
+            row(f, "monitors", format!("{connected} of {monitors} connected to the end"))?;
+            row(f, "decisions heard", format!("{messages} ({per_second:.0} a second, {missed} missed)"))?;
         }
         for (kind, count) in &self.errors {
             let example = self.error_examples.get(kind).map_or("", String::as_str);

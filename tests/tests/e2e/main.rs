@@ -14,6 +14,7 @@ mod attacks;
 mod clients;
 mod crash;
 mod disk;
+mod documents;
 mod history;
 mod house;
 mod ledgers;

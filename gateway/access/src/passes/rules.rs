@@ -1,11 +1,9 @@
 //! Which colour a health certificate gives: the rules of section `[health]` of the configuration.
 
+use super::claims::{Recovery, Statement, Test, TestKind, TestResult, Vaccination};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use protocol::{HealthStatus, Instant};
-use serde::Deserialize;
-
-use super::claims::{Recovery, Statement, Test, TestKind, TestResult, Vaccination};
 
 /// COVID-19 in SNOMED CT.
 const COVID_19: &str = "840539006";
@@ -16,95 +14,47 @@ const DAYS_MAX: u32 = 3660;
 /// Longest age of a test that a rule may allow, in hours: thirty days.
 const HOURS_MAX: u32 = 720;
 
-/// Section `[health]`. A certificate that no rule speaks of gives no colour; days begin at midnight UTC.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct HealthRules {
-    /// Days from the last dose of a series until it protects; a booster does at once. 14.
-    pub vaccination_days_min: u32,
-    /// Days from the last dose until it no longer counts. 365.
-    pub vaccination_days_max: u32,
-    /// The colour of a complete series that protects. Green.
-    pub vaccination_complete: HealthStatus,
-    /// The colour of a complete series within its first days. Yellow.
-    pub vaccination_fresh: HealthStatus,
-    /// The colour of a series that lacks doses. Yellow.
-    pub vaccination_incomplete: HealthStatus,
-    /// The colour of a dose that no longer counts. Yellow.
-    pub vaccination_outdated: HealthStatus,
-    /// Hours for which a negative test counts that finds nucleic acid. 72.
-    pub naat_hours: u32,
-    /// Hours for which any other negative test counts. 72.
-    pub antigen_hours: u32,
-    /// The colour of a negative test that counts; an older one gives none. Green.
-    pub test_negative: HealthStatus,
-    /// Days for which a positive test counts. 14.
-    pub positive_days: u32,
-    /// The colour of a positive test that counts; an older one gives none. Black.
-    pub test_positive: HealthStatus,
-    /// Days from the first positive test until a recovery counts. 11.
-    pub recovery_days_min: u32,
-    /// Days from the first positive test until it no longer does. 180.
-    pub recovery_days_max: u32,
-    /// The colour of a recovery in its window and in the one that its issuer gives it. Green.
-    pub recovery: HealthStatus,
-    /// The colour of a recovery before that window: the person was ill within days. Black.
-    pub recovery_early: HealthStatus,
-    /// The colour of a recovery after that window. Yellow.
-    pub recovery_outdated: HealthStatus,
-}
-
-impl Default for HealthRules {
-    fn default() -> Self {
-        Self {
-            vaccination_days_min: 14,
-            vaccination_days_max: 365,
-            vaccination_complete: HealthStatus::Green,
-            vaccination_fresh: HealthStatus::Yellow,
-            vaccination_incomplete: HealthStatus::Yellow,
-            vaccination_outdated: HealthStatus::Yellow,
-            naat_hours: 72,
-            antigen_hours: 72,
-            test_negative: HealthStatus::Green,
-            positive_days: 14,
-            test_positive: HealthStatus::Black,
-            recovery_days_min: 11,
-            recovery_days_max: 180,
-            recovery: HealthStatus::Green,
-            recovery_early: HealthStatus::Black,
-            recovery_outdated: HealthStatus::Yellow,
-        }
+base::settings! {
+    /// Which colour a health certificate (EU DCC, WHO DDCC) gives. A certificate that no rule speaks of gives none. Days begin
+    /// at midnight UTC.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct HealthRules {
+        /// Days from the last dose of a series until it protects; a booster does at once.
+        pub vaccination_days_min: u32 = 14 => "days", at_most vaccination_days_max;
+        /// Days from the last dose until it no longer counts.
+        pub vaccination_days_max: u32 = 365 => "days", in 1..=DAYS_MAX;
+        /// A complete series that protects.
+        pub vaccination_complete: HealthStatus = HealthStatus::Green => "colour";
+        /// A complete series within its first days.
+        pub vaccination_fresh: HealthStatus = HealthStatus::Yellow => "colour";
+        /// A series that lacks doses.
+        pub vaccination_incomplete: HealthStatus = HealthStatus::Yellow => "colour";
+        /// A dose that no longer counts.
+        pub vaccination_outdated: HealthStatus = HealthStatus::Yellow => "colour";
+        /// Hours for which a negative test that detects nucleic acid counts.
+        pub naat_hours: u32 = 72 => "hours", in 1..=HOURS_MAX;
+        /// Hours for which any other negative test counts.
+        pub antigen_hours: u32 = 72 => "hours", in 1..=HOURS_MAX;
+        /// A negative test that counts; an older one gives no colour.
+        pub test_negative: HealthStatus = HealthStatus::Green => "colour";
+        /// Days for which a positive test counts.
+        pub positive_days: u32 = 14 => "days", in 1..=DAYS_MAX;
+        /// A positive test that counts; an older one gives no colour.
+        pub test_positive: HealthStatus = HealthStatus::Black => "colour";
+        /// Days from the first positive test until a recovery counts.
+        pub recovery_days_min: u32 = 11 => "days", at_most recovery_days_max;
+        /// Days from the first positive test until it no longer does.
+        pub recovery_days_max: u32 = 180 => "days", in 1..=DAYS_MAX;
+        /// A recovery within these days and the validity that its issuer gives it.
+        pub recovery: HealthStatus = HealthStatus::Green => "colour";
+        /// A recovery before that: the person was ill within days.
+        pub recovery_early: HealthStatus = HealthStatus::Black => "colour";
+        /// A recovery after that.
+        pub recovery_outdated: HealthStatus = HealthStatus::Yellow => "colour";
     }
 }
 
 impl HealthRules {
-    /// Checks the periods.
-    ///
-    /// # Errors
-    /// Names the first setting that is out of range.
-    pub fn validate(&self) -> Result<(), String> {
-        for (name, value, max) in [
-            ("vaccination_days_max", self.vaccination_days_max, DAYS_MAX),
-            ("naat_hours", self.naat_hours, HOURS_MAX),
-            ("antigen_hours", self.antigen_hours, HOURS_MAX),
-            ("positive_days", self.positive_days, DAYS_MAX),
-            ("recovery_days_max", self.recovery_days_max, DAYS_MAX),
-        ] {
-            if !(1..=max).contains(&value) {
-                return Err(format!("{name} must be 1 to {max}, not {value}"));
-            }
-        }
-        for (min_name, min, max_name, max) in [
-            ("vaccination_days_min", self.vaccination_days_min, "vaccination_days_max", self.vaccination_days_max),
-            ("recovery_days_min", self.recovery_days_min, "recovery_days_max", self.recovery_days_max),
-        ] {
-            if min > max {
-                return Err(format!("{min_name} must be at most {max_name} ({max}), not {min}"));
-            }
-        }
-        Ok(())
-    }
-
     /// The colour that `statement` gives at a moment; `None` when it says nothing about that moment.
     pub(super) fn colour(&self, statement: &Statement, at: Instant) -> Option<HealthStatus> {
         match statement {

@@ -16,6 +16,7 @@ use super::Front;
 use super::codec::{self, Connect, Packet, Version, Will};
 use super::framing;
 use super::limits::Bucket;
+use super::monitor::{HelperPart, MonitorPart};
 use super::outbox::Intake;
 use super::pending::Place;
 use super::publish::TOPIC_ALIAS_MAX;
@@ -23,9 +24,9 @@ use super::reason::{Reason, Refusal};
 use super::registry::Presence;
 use super::reply::{self, Welcome};
 use super::scans::Scans;
-use super::session::{DoorPart, HelperPart, LastWill, MonitorPart, Part, Session};
+use super::session::{DoorPart, LastWill, Part, Session};
 use super::wire::{Stream, Wire};
-use crate::monitors::{AttachError, MonitorLink};
+use crate::monitors::{ConnectError, MonitorConnection};
 use base::identity::{Identity, Role};
 
 /// What the client ids of monitors start with where there is no certificate to tell them from doors.
@@ -166,7 +167,7 @@ struct Admitted {
 enum AdmittedPart {
     Door(DoorId, Option<Box<LastWill>>),
     /// A helper's device is one that may also speak.
-    Monitor(Box<MonitorLink>, Option<DoorId>),
+    Monitor(Box<MonitorConnection>, Option<DoorId>),
 }
 
 /// Judges a caller, and makes it the one connection of its client.
@@ -188,13 +189,12 @@ async fn judge(front: &Front, caller: &mut Caller) -> Result<Admitted, Refusal> 
         }
         Role::Monitor(_) | Role::Helper(_) if will.is_some() => return Err((Reason::NOT_AUTHORIZED, "will")),
         Role::Monitor(name) | Role::Helper(name) => {
-            let attached = front.monitors.attach(name.as_str()).await;
-            let link = attached.map_err(|error| match error {
-                AttachError::Full { .. } => (Reason::SERVER_BUSY, "monitors_max"),
-                _ => (Reason::SERVER_UNAVAILABLE, "router"),
+            let connection = front.monitors.connect().map_err(|error| match error {
+                ConnectError::Full { .. } => (Reason::SERVER_BUSY, "monitors_max"),
+                ConnectError::Stopped(_) => (Reason::SERVER_UNAVAILABLE, "monitors_stopped"),
             })?;
             let helper = matches!(identity.role, Role::Helper(_)).then(|| name.clone());
-            AdmittedPart::Monitor(Box::new(link), helper)
+            AdmittedPart::Monitor(Box::new(connection), helper)
         }
         Role::Gateway => return Err((Reason::NOT_AUTHORIZED, "role")),
     };
@@ -247,11 +247,12 @@ fn session(front: &Front, caller: Caller, Admitted { presence, part }: Admitted)
             let scans = Scans::new(usize::from(config.in_flight_max));
             Part::Door(DoorPart { door, scans, received, clock_offset_ms: None, settings_version, will })
         }
-        AdmittedPart::Monitor(link, helper) => {
+        AdmittedPart::Monitor(connection, helper) => {
             let bucket = Mutex::new(Bucket::new(now));
             let scans = || Scans::new(usize::from(config.in_flight_max));
             let helper = helper.map(|name| HelperPart { name, scans: scans() });
-            Part::Monitor(Box::new(MonitorPart { link, bucket, retained: Vec::new(), helper }))
+            let (connection, retained) = (*connection, Vec::new());
+            Part::Monitor(Box::new(MonitorPart { connection, bucket, retained, missed: 0, helper }))
         }
     };
     let silence_max = Duration::from_millis(u64::from(keep_alive_s) * 1500);

@@ -1,106 +1,65 @@
 //! What an operator may set of the front: section `[mqtt]` of the configuration.
 
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use serde::Deserialize;
+use base::settings::SettingError;
 
-/// Section `[mqtt]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Where doors and monitors connect with TLS.
-    pub listen: SocketAddr,
-    /// Where they connect without TLS, for development; loopback only, absent for none.
-    pub plaintext_listen: Option<SocketAddr>,
-    /// Time for the TLS handshake and the CONNECT packet together, in milliseconds.
-    pub connect_timeout_ms: u64,
-    /// Connected clients; more are refused.
-    pub connections_max: usize,
-    /// Connections that have not sent CONNECT yet; one more drops the oldest.
-    pub handshakes_max: usize,
-    /// The same for one address (IPv6: one /64 network).
-    pub handshakes_per_address_max: usize,
-    /// Largest packet that a client may send, in bytes.
-    pub packet_bytes_max: usize,
-    /// Keep-alive of clients that ask for none, and the most that an MQTT 5 client gets, in seconds.
-    pub keep_alive_s_max: u16,
-    /// Time for one write to a client, in milliseconds; a client that reads slower is disconnected.
-    pub write_timeout_ms: u64,
-    /// Unanswered scans of one door, and unacknowledged messages to one client. The MQTT 5 receive maximum.
-    pub in_flight_max: u16,
-    /// Packets (other than acknowledgements) a second of one client, on average; beyond, its socket is not read.
-    pub scans_per_second_max: u32,
-    /// Packets of one client at once.
-    pub scans_burst_max: u32,
-    /// Subscriptions of one client.
-    pub subscriptions_max: usize,
-    /// Messages that wait for a slow or absent client; beyond, the oldest is dropped.
-    pub outbox_messages_max: usize,
-    /// How long the session of an absent door is kept at most, in seconds.
-    pub session_expiry_s_max: u32,
-    /// Sessions of absent doors that are kept; beyond, the one that expires first is forgotten.
-    pub sessions_kept_max: usize,
-    /// Time after which a door is told `unavailable` when its scan has no answer, in milliseconds.
-    pub answer_timeout_ms: u64,
-    /// How long a new connection waits for the old one of the same client to end, in milliseconds.
-    pub takeover_timeout_ms: u64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([0, 0, 0, 0], 8883)),
-            plaintext_listen: None,
-            connect_timeout_ms: 10_000,
-            connections_max: 12_000,
-            handshakes_max: 8192,
-            handshakes_per_address_max: 1024,
-            packet_bytes_max: 8192,
-            keep_alive_s_max: 300,
-            write_timeout_ms: 5_000,
-            in_flight_max: 64,
-            scans_per_second_max: 200,
-            scans_burst_max: 400,
-            subscriptions_max: 16,
-            outbox_messages_max: 256,
-            session_expiry_s_max: 3600,
-            sessions_kept_max: 12_000,
-            answer_timeout_ms: 2_000,
-            takeover_timeout_ms: 2_000,
-        }
+base::settings! {
+    /// Where door readers and monitors connect: MQTT 3.1.1 and 5, with a certificate of this site.
+    #[derive(Clone, Debug)]
+    pub struct Config {
+        /// Where readers and monitors connect with TLS.
+        pub listen: SocketAddr = SocketAddr::from(([0, 0, 0, 0], 8883)) => "address:port";
+        /// Where they connect without TLS, for development; absent: nowhere.
+        pub plaintext_listen: Option<SocketAddr> = None
+            => "address:port", must "a loopback address", example "127.0.0.1:1883";
+        /// Time for the TLS handshake and the CONNECT packet together.
+        pub connect_timeout_ms: u64 = 10_000 => "milliseconds", in 100..=120_000;
+        /// Clients that are connected at the same time; further ones are refused.
+        pub connections_max: usize = 12_000 => "connections", in 1..=100_000;
+        /// Connections that have not sent CONNECT yet; one more drops the oldest.
+        pub handshakes_max: usize = 8192 => "connections", in 1..=100_000;
+        /// Connections of one client address (IPv6: of one /64 network) that have not sent CONNECT yet; one more drops the oldest.
+        pub handshakes_per_address_max: usize = 1024 => "connections", in 1..=100_000, at_most handshakes_max;
+        /// Largest packet that a client may send; a scan with the longest credential needs the minimum.
+        pub packet_bytes_max: usize = 8192 => "bytes", in protocol::PAYLOAD_BYTES_MAX + 512..=1 << 20;
+        /// Keep-alive of clients that ask for none, and the longest that an MQTT 5 client gets.
+        pub keep_alive_s_max: u16 = 300 => "seconds", in 5..=43_200;
+        /// Time for one write to a client; a client that reads more slowly is disconnected.
+        pub write_timeout_ms: u64 = 5_000 => "milliseconds", in 100..=60_000;
+        /// Scans of one door without an answer yet, and messages to one client without an acknowledgement; MQTT 5 clients are
+        /// told it as the receive maximum.
+        pub in_flight_max: u16 = 64 => "messages", in 1..=1024;
+        /// Packets a second of one client on average, acknowledgements not counted; a client that sends more is read more slowly.
+        pub scans_per_second_max: u32 = 200 => "packets per second", in 1..=1_000_000;
+        /// Packets that one client may send at once.
+        pub scans_burst_max: u32 = 400 => "packets", in 1..=1_000_000;
+        /// Subscriptions of one client.
+        pub subscriptions_max: usize = 16 => "subscriptions", in 1..=1000;
+        /// Messages that wait for a client that is slow or away; one more drops the oldest.
+        pub outbox_messages_max: usize = 256 => "messages", in 1..=10_000;
+        /// Longest time for which the session of a door that is away is kept.
+        pub session_expiry_s_max: u32 = 3600 => "seconds", in 0..=604_800;
+        /// Sessions of doors that are away; one more drops the one that would expire first.
+        pub sessions_kept_max: usize = 12_000 => "sessions", in 0..=100_000;
+        /// Time after which a door is told `unavailable` when its scan has no answer.
+        pub answer_timeout_ms: u64 = 2_000 => "milliseconds", in 10..=60_000;
+        /// Time that a new connection waits for an older one of the same client to end.
+        pub takeover_timeout_ms: u64 = 2_000 => "milliseconds", in 10..=60_000;
     }
+    also is_on_loopback;
 }
 
 impl Config {
-    /// Checks every value.
-    ///
-    /// # Errors
-    /// Names the first field that is out of its range, and the range.
-    pub fn validate(&self) -> Result<(), String> {
-        if let Some(address) = self.plaintext_listen
-            && !address.ip().is_loopback()
-        {
-            return Err(format!("plaintext_listen is {address}: only a loopback address may be served without TLS"));
+    fn is_on_loopback(&self) -> Result<(), SettingError> {
+        match self.plaintext_listen {
+            Some(address) if !address.ip().is_loopback() => Err(SettingError::new(
+                "plaintext_listen",
+                format!("is {address}: only a loopback address may be served without TLS"),
+            )),
+            _ => Ok(()),
         }
-        within("connect_timeout_ms", self.connect_timeout_ms, 100..=120_000)?;
-        within("connections_max", self.connections_max, 1..=100_000)?;
-        within("handshakes_max", self.handshakes_max, 1..=100_000)?;
-        within("handshakes_per_address_max", self.handshakes_per_address_max, 1..=self.handshakes_max)?;
-        // A scan with the longest credential must fit, with its topic and properties.
-        within("packet_bytes_max", self.packet_bytes_max, protocol::PAYLOAD_BYTES_MAX + 512..=1 << 20)?;
-        within("keep_alive_s_max", self.keep_alive_s_max, 5..=43_200)?;
-        within("write_timeout_ms", self.write_timeout_ms, 100..=60_000)?;
-        within("in_flight_max", self.in_flight_max, 1..=1024)?;
-        within("scans_per_second_max", self.scans_per_second_max, 1..=1_000_000)?;
-        within("scans_burst_max", self.scans_burst_max, 1..=1_000_000)?;
-        within("subscriptions_max", self.subscriptions_max, 1..=1000)?;
-        within("outbox_messages_max", self.outbox_messages_max, 1..=10_000)?;
-        within("session_expiry_s_max", self.session_expiry_s_max, 0..=604_800)?;
-        within("sessions_kept_max", self.sessions_kept_max, 0..=100_000)?;
-        within("answer_timeout_ms", self.answer_timeout_ms, 10..=60_000)?;
-        within("takeover_timeout_ms", self.takeover_timeout_ms, 10..=60_000)
     }
 
     pub(super) fn connect_timeout(&self) -> Duration {
@@ -120,13 +79,6 @@ impl Config {
     }
 }
 
-fn within<T: PartialOrd + std::fmt::Display>(field: &str, value: T, range: RangeInclusive<T>) -> Result<(), String> {
-    if range.contains(&value) {
-        return Ok(());
-    }
-    Err(format!("{field} is {value}, allowed are {} to {}", range.start(), range.end()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,7 +92,7 @@ mod tests {
 
     #[test]
     fn what_is_out_of_range_is_named_with_its_range() {
-        let error = |text: &str| toml::from_str::<Config>(text).unwrap().validate().unwrap_err();
+        let error = |text: &str| toml::from_str::<Config>(text).unwrap().validate().unwrap_err().to_string();
         assert_eq!(error("in_flight_max = 0"), "in_flight_max is 0, allowed are 1 to 1024");
         assert!(error("plaintext_listen = '192.0.2.1:1883'").starts_with("plaintext_listen is 192.0.2.1:1883"));
         assert!(error("handshakes_max = 10").starts_with("handshakes_per_address_max"));

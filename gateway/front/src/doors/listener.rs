@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::Channel;
+use protocol::{Channel, DoorTopic};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -101,7 +101,6 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
 
 fn publish_due_wills(front: &Front) {
     for (door, payload) in front.registry.due_wills() {
-        let topic = protocol::topic::door_prefix(&front.site, &door) + Channel::Status.as_str();
-        front.monitors.publish(&topic, payload);
+        front.monitors.publish(&DoorTopic::new(front.site.clone(), door, Channel::Status), payload);
     }
 }

@@ -11,7 +11,7 @@
 //! 7. the spine's answer comes back once the scan is on disk: the decision goes to the `outbox`, then the scan is acknowledged
 //! 8. `reply` puts both into bytes, sent with one write
 //!
-//! and beside it `words` (what helpers say: the same way, and the decision to the door they speak of), `subscribe` (what a client may hear), `settings` (what a door is told about itself), `farewell` (last wills), `kept`
+//! and beside it `words` (what helpers say: the same way, and the decision to the door they speak of), `monitor` (what monitors hear, and what they miss), `subscribe` (what a client may hear), `settings` (what a door is told about itself), `mode_changes` (and when its mode changes by plan), `farewell` (last wills), `kept`
 //! (sessions of doors that are away), `limits` (how fast one client may send).
 //!
 //! What holds here: a scan is acknowledged only after the spine has said that it is kept; a client acts only under the name in its
@@ -26,6 +26,8 @@ mod kept;
 mod limits;
 mod listener;
 mod metrics;
+mod mode_changes;
+mod monitor;
 mod outbox;
 mod pending;
 mod publish;
@@ -51,6 +53,7 @@ use protocol::{DoorId, Mode, SiteId};
 pub use self::config::Config;
 pub use self::listener::serve;
 pub use self::metrics::{Because, Metrics};
+pub use self::mode_changes::announce_mode_changes;
 pub use self::registry::{DoorPresence, Registry};
 pub use self::words::{NotSaid, Said, Way, Words};
 use crate::monitors::Monitors;

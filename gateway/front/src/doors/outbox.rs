@@ -31,6 +31,8 @@ pub(super) struct Message {
     pub(super) correlation: Option<Bytes>,
     /// 0 until it is sent with QoS 1 for the first time.
     pub(super) pkid: u16,
+    /// Messages to a monitor that were lost before this one; a client of MQTT 5 is told.
+    pub(super) missed: u64,
 }
 
 /// Where a message is published.
@@ -54,13 +56,13 @@ pub(super) struct Intake {
 }
 
 impl Outbox {
-    /// Adds a message; how many were dropped for it: the oldest that waits when `messages_max` do.
-    pub(super) fn push(&mut self, message: Message, messages_max: usize) -> u64 {
-        let mut dropped = 0;
+    /// Adds a message; returns the one that was dropped for it: the oldest that waits when `messages_max` do.
+    pub(super) fn push(&mut self, message: Message, messages_max: usize) -> Option<Message> {
+        let mut dropped = None;
         if self.waiting.len() >= messages_max {
             // What was sent before the connection broke has a number and must be sent again: it is passed over.
             let oldest = self.waiting.iter().position(|message| message.pkid == 0);
-            dropped = u64::from(oldest.and_then(|oldest| self.waiting.remove(oldest)).is_some());
+            dropped = oldest.and_then(|oldest| self.waiting.remove(oldest));
         }
         self.waiting.push_back(message);
         dropped
@@ -123,6 +125,10 @@ impl Outbox {
 }
 
 impl Message {
+    pub(super) fn new(topic: Topic, payload: Bytes, qos: u8, retain: bool) -> Self {
+        Self { topic, payload, qos, retain, correlation: None, pkid: 0, missed: 0 }
+    }
+
     fn publication<'a>(&'a self, intake: &'a Intake, dup: bool) -> Publication<'a> {
         let topic = match &self.topic {
             Topic::Own(channel) => (intake.prefix.as_bytes(), channel.as_str().as_bytes()),
@@ -136,6 +142,7 @@ impl Message {
             retain: self.retain,
             dup,
             pkid: self.pkid,
+            missed: self.missed,
         }
     }
 }
@@ -146,7 +153,7 @@ mod tests {
 
     fn message(payload: &'static str, qos: u8) -> Message {
         let payload = Bytes::from_static(payload.as_bytes());
-        Message { topic: Topic::Own(Channel::Decision), payload, qos, retain: false, correlation: None, pkid: 0 }
+        Message::new(Topic::Own(Channel::Decision), payload, qos, false)
     }
 
     fn intake(receive_max: usize) -> Intake {
@@ -170,7 +177,7 @@ mod tests {
     #[test]
     fn no_more_is_in_flight_than_the_client_takes() {
         let mut outbox = Outbox::default();
-        (0..3).for_each(|_| assert_eq!(outbox.push(message("xx", 1), 9), 0));
+        (0..3).for_each(|_| assert!(outbox.push(message("xx", 1), 9).is_none()));
         assert_eq!(written(&mut outbox, &intake(2)), [(0x32, 1), (0x32, 2)]);
         assert_eq!(written(&mut outbox, &intake(2)), []);
         outbox.acknowledge(77);
@@ -196,7 +203,8 @@ mod tests {
         outbox.push(message("aa", 1), 2);
         written(&mut outbox, &intake(1));
         let mut outbox = outbox.into_kept();
-        assert_eq!([outbox.push(message("bb", 1), 2), outbox.push(message("cc", 1), 2)], [0, 1]);
+        let dropped = [outbox.push(message("bb", 1), 2), outbox.push(message("cc", 1), 2)];
+        assert_eq!(dropped.map(|dropped| dropped.map(|message| message.payload)), [None, Some("bb".into())]);
         let mut out = BytesMut::new();
         outbox.write(&mut out, &intake(9));
         let text = String::from_utf8_lossy(&out);
@@ -207,7 +215,7 @@ mod tests {
     fn packet_ids_wrap_around_and_skip_those_in_use() {
         let mut outbox = Outbox { last_pkid: u16::MAX - 1, ..Outbox::default() };
         outbox.in_flight.push_back(Message { pkid: 1, ..message("", 1) });
-        (0..2).for_each(|_| assert_eq!(outbox.push(message("xx", 1), 9), 0));
+        (0..2).for_each(|_| assert!(outbox.push(message("xx", 1), 9).is_none()));
         assert_eq!(written(&mut outbox, &intake(9)), [(0x32, u16::MAX), (0x32, 2)]);
     }
 

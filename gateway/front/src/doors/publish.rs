@@ -136,7 +136,7 @@ impl Session {
             let retain = publish.retain && subscription.retain_as_published;
             let qos = subscription.qos.min(publish.qos);
             let topic = Topic::Own(Channel::Status);
-            self.push(Message { topic, payload, qos, retain, correlation: None, pkid: 0 });
+            self.push(Message::new(topic, payload, qos, retain));
         }
         self.ack(&publish, Reason::SUCCESS);
         Ok(())
@@ -209,7 +209,7 @@ impl Session {
 
 /// The answer to a scan: on the response topic that it named, if the door listens there, otherwise on the decision topic.
 fn decision_message(subscriptions: &Subscriptions, prefix: &str, waiting: &Waiting, payload: Bytes) -> Option<Message> {
-    let message = |qos, topic, correlation| Message { topic, payload, qos, retain: false, correlation, pkid: 0 };
+    let message = |qos, topic, correlation| Message { correlation, ..Message::new(topic, payload, qos, false) };
     if let Some(respond) = &waiting.respond
         && let Some(subscription) = subscriptions.covering(&respond.topic)
     {

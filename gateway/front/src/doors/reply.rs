@@ -50,6 +50,8 @@ pub(super) struct Publication<'a> {
     pub(super) dup: bool,
     /// 0 at QoS 0.
     pub(super) pkid: u16,
+    /// Messages to a monitor that were lost before this one.
+    pub(super) missed: u64,
 }
 
 /// CONNACK that lets a client in.
@@ -168,6 +170,11 @@ pub(super) fn publish(out: &mut BytesMut, version: Version, publication: &Public
             out.put_u8(0x09);
             put_text(out, (correlation, b""));
         }
+        if publication.missed > 0 {
+            out.put_u8(0x26);
+            put_text(out, (protocol::MISSED_PROPERTY.as_bytes(), b""));
+            put_text(out, (publication.missed.to_string().as_bytes(), b""));
+        }
     }
     out.extend_from_slice(publication.payload);
 }
@@ -179,7 +186,10 @@ pub(super) fn publish_len(version: Version, publication: &Publication<'_>) -> us
 }
 
 fn publish_body(version: Version, publication: &Publication<'_>) -> (usize, usize) {
-    let properties_len = publication.correlation.map_or(0, |correlation| 3 + correlation.len());
+    let mut properties_len = publication.correlation.map_or(0, |correlation| 3 + correlation.len());
+    if let Some(digits) = publication.missed.checked_ilog10() {
+        properties_len += 5 + protocol::MISSED_PROPERTY.len() + 1 + digits as usize;
+    }
     let mut body_len = 2 + publication.topic.0.len() + publication.topic.1.len() + publication.payload.len();
     if publication.qos > 0 {
         body_len += 2;
@@ -250,10 +260,27 @@ mod tests {
     }
 
     #[test]
+    fn a_monitor_of_mqtt_5_is_told_what_it_has_missed() {
+        let publication = Publication {
+            topic: (b"t", b""),
+            payload: b"{}",
+            correlation: None,
+            qos: 0,
+            retain: false,
+            dup: false,
+            pkid: 0,
+            missed: 120,
+        };
+        let told = b"\x30\x14\x00\x01t\x0E\x26\x00\x06missed\x00\x03120{}";
+        assert_eq!(written(|o| publish(o, Version::V5, &publication)), told);
+        assert_eq!(written(|o| publish(o, Version::V311, &publication)), b"\x30\x05\x00\x01t{}");
+    }
+
+    #[test]
     fn a_publication_is_as_long_as_foretold() {
         for version in [Version::V311, Version::V5] {
             for payload_len in [0, 100, 127, 128, 5000, 20_000] {
-                for correlation in [None, Some(&b"cc"[..])] {
+                for (correlation, missed) in [(None, 0), (Some(&b"cc"[..]), 0), (None, 9), (Some(&b""[..]), 10)] {
                     let publication = Publication {
                         topic: (b"a/", b"b"),
                         payload: &vec![b'x'; payload_len],
@@ -262,6 +289,7 @@ mod tests {
                         retain: true,
                         dup: true,
                         pkid: 7,
+                        missed,
                     };
                     let bytes = written(|o| publish(o, version, &publication));
                     assert_eq!(bytes.len(), publish_len(version, &publication));

@@ -3,32 +3,30 @@
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::{Channel, DoorId, DoorStatus};
+use protocol::{Channel, DoorId, DoorStatus, DoorTopic};
 use tokio::time::{Instant, Sleep};
 
 use super::Front;
 use super::codec::{self, Packet, Version};
 use super::framing::{self, Frame, kind};
-use super::limits::{Bucket, Rate};
-use super::outbox::{Intake, Message, Outbox, Topic};
+use super::limits::Rate;
+use super::monitor::MonitorPart;
+use super::outbox::{Intake, Message, Outbox};
 use super::reason::Reason;
 use super::registry::{Order, Presence};
 use super::reply::{self, Ack};
 use super::scans::Scans;
 use super::subscriptions::Subscriptions;
 use super::wire::Wire;
-use crate::monitors::{Delivery, MonitorLink};
+use crate::monitors::{Delivery, Stopped};
 use crate::scan::Answer;
 
 /// QoS 2 messages that one client may leave unreleased, whatever it was told.
 const RECEIVED_MAX: usize = 1024;
-
-/// A client waits for so many of its retained messages at once; the others follow as these go.
-const RETAINED_AT_ONCE: usize = 32;
 
 /// One client's connection.
 pub(super) struct Session {
@@ -74,22 +72,6 @@ pub(super) struct DoorPart {
     pub(super) will: Option<Box<LastWill>>,
 }
 
-pub(super) struct MonitorPart {
-    pub(super) link: Box<MonitorLink>,
-    pub(super) bucket: Mutex<Bucket>,
-    /// Doors' last status, to be sent as fast as the client takes them.
-    pub(super) retained: Vec<(DoorId, Bytes)>,
-    /// For a helper's device.
-    pub(super) helper: Option<HelperPart>,
-}
-
-/// What a helper's device has beyond a monitor: it may speak.
-pub(super) struct HelperPart {
-    pub(super) name: DoorId,
-    /// Words that wait for their answer.
-    pub(super) scans: Scans,
-}
-
 /// A door's last will, which can only be a status.
 pub(super) struct LastWill {
     pub(super) status: DoorStatus,
@@ -111,7 +93,7 @@ pub(super) enum End {
 enum Event {
     Ordered,
     Answered(Answer),
-    Delivered(Option<Delivery>),
+    Delivered(Result<Delivery, Stopped>),
     Read(io::Result<usize>),
     Timer,
 }
@@ -129,7 +111,7 @@ impl Session {
     async fn serve(&mut self) -> Result<Infallible, End> {
         self.catch_up()?;
         // A client need not wait for CONNACK: what it sent with CONNECT is here already, and the socket may stay silent.
-        self.take_input().await?;
+        self.take_input()?;
         loop {
             self.turn().await?;
         }
@@ -153,14 +135,13 @@ impl Session {
                     self.answered(answer);
                 }
             }
-            Event::Delivered(Some(delivery)) => self.delivered(delivery),
-            // The router has stopped: monitors are served again when the gateway is restarted.
-            Event::Delivered(None) => return Err(End::Closed(Reason::SHUTTING_DOWN)),
+            Event::Delivered(Ok(delivery)) => self.deliver(delivery).await?,
+            Event::Delivered(Err(Stopped)) => return Err(End::Closed(Reason::SHUTTING_DOWN)),
             Event::Read(Ok(0) | Err(_)) => return Err(End::Lost),
             Event::Read(Ok(_)) => {}
             Event::Timer => self.on_timer()?,
         }
-        self.take_input().await
+        self.take_input()
     }
 
     async fn event(&mut self) -> Event {
@@ -169,7 +150,7 @@ impl Session {
             self.timer.as_mut().reset(due);
         }
         let reading = self.reads();
-        let room = self.outbox.waiting() < RETAINED_AT_ONCE;
+        let room = self.takes_deliveries();
         tokio::select! {
             biased;
             () = self.presence.client.ordered() => Event::Ordered,
@@ -182,19 +163,7 @@ impl Session {
     /// Sends what may be sent, in as few writes as possible.
     async fn send(&mut self) -> Result<(), End> {
         loop {
-            if let Part::Monitor(part) = &mut self.part {
-                while self.outbox.waiting() < RETAINED_AT_ONCE
-                    && let Some((door, payload)) = part.retained.pop()
-                {
-                    let prefix = protocol::topic::door_prefix(&self.front.site, &door);
-                    let topic = format!("{prefix}{}", Channel::Status.as_str());
-                    if let Some(subscription) = self.subscriptions.covering(&topic) {
-                        let (qos, topic) = (subscription.qos, Topic::Named(topic.into()));
-                        let message = Message { topic, payload, qos, retain: true, correlation: None, pkid: 0 };
-                        self.outbox.push(message, usize::MAX);
-                    }
-                }
-            }
+            self.send_waiting_status();
             let dropped = self.outbox.write(&mut self.wire.out, &self.intake);
             self.front.metrics.outbox_dropped.inc_by(dropped);
             if self.wire.out.is_empty() {
@@ -243,7 +212,7 @@ impl Session {
     }
 
     /// Interprets what has been received, as far as there is room for it.
-    async fn take_input(&mut self) -> Result<(), End> {
+    fn take_input(&mut self) -> Result<(), End> {
         if self.stopping.is_some() || self.paused_until.is_some_and(|until| Instant::now() < until) {
             return Ok(());
         }
@@ -267,13 +236,13 @@ impl Session {
             self.last_packet = now;
             let packet = frame.take(&mut self.wire.input);
             let packet = codec::decode(self.intake.version, frame, packet).map_err(|reason| self.malformed(reason))?;
-            self.on_packet(packet).await?;
+            self.on_packet(packet)?;
         }
         self.wire.rest();
         Ok(())
     }
 
-    async fn on_packet(&mut self, packet: Packet) -> Result<(), End> {
+    fn on_packet(&mut self, packet: Packet) -> Result<(), End> {
         let (out, version) = (&mut self.wire.out, self.intake.version);
         match packet {
             Packet::Publish(publish) => self.on_publish(publish),
@@ -300,9 +269,8 @@ impl Session {
                 reply::pong(out);
                 Ok(())
             }
-            // Rare and large: kept off the session's own future.
-            Packet::Subscribe(subscribe) => Box::pin(self.on_subscribe(*subscribe)).await,
-            Packet::Unsubscribe(unsubscribe) => Box::pin(self.on_unsubscribe(*unsubscribe)).await,
+            Packet::Subscribe(subscribe) => self.on_subscribe(*subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(*unsubscribe),
             Packet::Disconnect { reason, session_expiry_s } => {
                 if let Some(asked_s) = session_expiry_s {
                     // A session that was to end with the connection cannot be kept after all (MQTT 5 section 3.14.2.2.2).
@@ -379,25 +347,19 @@ impl Session {
         bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now, rate)
     }
 
-    fn delivered(&mut self, Delivery { topic, payload }: Delivery) {
-        let Ok(name) = std::str::from_utf8(&topic) else { return };
-        let Some(subscription) = self.subscriptions.covering(name) else { return };
-        let retain = subscription.retain_as_published && name.ends_with(Channel::Status.as_str());
-        let qos = subscription.qos;
-        self.push(Message { topic: Topic::Named(topic), payload, qos, retain, correlation: None, pkid: 0 });
-    }
-
     /// Puts a message on its way to the client.
     pub(super) fn push(&mut self, message: Message) {
-        let dropped = self.outbox.push(message, self.front.config.outbox_messages_max);
-        self.front.metrics.outbox_dropped.inc_by(dropped);
+        if self.outbox.push(message, self.front.config.outbox_messages_max).is_some() {
+            self.front.metrics.outbox_dropped.inc();
+        }
     }
 
     /// Remembers what is said of the door, and tells monitors.
     pub(super) fn publish_status(&self, status: DoorStatus, payload: Bytes, clock_offset_ms: Option<i64>) {
         let Some(record) = &self.presence.door else { return };
         record.remember(status, payload.clone(), clock_offset_ms);
-        self.front.monitors.publish(&format!("{}{}", self.intake.prefix, Channel::Status.as_str()), payload);
+        let topic = DoorTopic::new(self.front.site.clone(), record.door.clone(), Channel::Status);
+        self.front.monitors.publish(&topic, payload);
     }
 
     fn malformed(&self, reason: Reason) -> End {
@@ -415,7 +377,7 @@ impl Part {
                 None => std::future::pending().await,
             },
             Self::Monitor(part) => {
-                let MonitorPart { link, retained, helper, .. } = &mut **part;
+                let MonitorPart { connection, retained, helper, .. } = &mut **part;
                 let answered = async {
                     match helper {
                         Some(helper) => helper.scans.answers.recv().await,
@@ -425,7 +387,7 @@ impl Part {
                 tokio::select! {
                     biased;
                     Some(answer) = answered => Event::Answered(answer),
-                    delivery = link.next(), if room && retained.is_empty() => Event::Delivered(delivery.ok()),
+                    delivery = connection.next(), if room && retained.is_empty() => Event::Delivered(delivery),
                     else => std::future::pending().await,
                 }
             }

@@ -16,7 +16,7 @@ impl Session {
         if let Some(subscription) = self.subscriptions.covering_own(&self.intake.prefix, Channel::Config) {
             let (qos, retain) = (subscription.qos, subscription.retain_as_published);
             let topic = Topic::Own(Channel::Config);
-            self.push(Message { topic, payload, qos, retain, correlation: None, pkid: 0 });
+            self.push(Message::new(topic, payload, qos, retain));
         }
         Ok(())
     }

@@ -8,18 +8,18 @@ use super::reason::Reason;
 use super::reply;
 use super::session::{End, Part, Session};
 use super::subscriptions::{self, Subscription};
-use crate::monitors::{RouterStopped, SubscribeAnswer};
+use crate::monitors::{Stopped, SubscribeAnswer};
 
 impl Session {
     /// Grants or refuses each filter, and sends what is retained for those that are granted.
-    pub(super) async fn on_subscribe(&mut self, subscribe: Subscribe) -> Result<(), End> {
+    pub(super) fn on_subscribe(&mut self, subscribe: Subscribe) -> Result<(), End> {
         if subscribe.has_identifier {
             return Err(End::Closed(Reason::SUBSCRIPTION_IDS_NOT_SUPPORTED));
         }
         let mut reasons = Vec::with_capacity(subscribe.filters.len());
         let mut granted = Vec::new();
         for filter in subscribe.filters {
-            match self.grant(&filter).await {
+            match self.grant(&filter) {
                 Ok(is_new) => {
                     reasons.push(Reason(filter.qos.min(1)));
                     granted.push((filter, is_new));
@@ -45,15 +45,13 @@ impl Session {
     }
 
     /// Ends subscriptions.
-    pub(super) async fn on_unsubscribe(&mut self, unsubscribe: Unsubscribe) -> Result<(), End> {
+    pub(super) fn on_unsubscribe(&mut self, unsubscribe: Unsubscribe) -> Result<(), End> {
         let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
         for filter in &unsubscribe.filters {
             let found = self.subscriptions.remove(filter);
             reasons.push(if found { Reason::SUCCESS } else { Reason::NO_SUBSCRIPTION });
-            if let (true, Part::Monitor(part)) = (found, &mut self.part)
-                && part.link.unsubscribe(filter).await.is_err()
-            {
-                return Err(End::Closed(Reason::SHUTTING_DOWN));
+            if let (true, Part::Monitor(part)) = (found, &mut self.part) {
+                part.connection.unsubscribe(filter);
             }
         }
         reply::unsuback(&mut self.wire.out, self.intake.version, unsubscribe.pkid, &reasons);
@@ -61,7 +59,7 @@ impl Session {
     }
 
     /// Adds a subscription that the client's role allows; whether it is new.
-    async fn grant(&mut self, filter: &Filter) -> Result<bool, Reason> {
+    fn grant(&mut self, filter: &Filter) -> Result<bool, Reason> {
         subscriptions::check_filter(&filter.path)?;
         let allowed = match &self.part {
             Part::Door(_) => filter.path.starts_with(&*self.intake.prefix),
@@ -83,10 +81,10 @@ impl Session {
         let max = self.front.config.subscriptions_max;
         let is_new = self.subscriptions.add(subscription, max).ok_or(Reason::QUOTA_EXCEEDED)?;
         if let Part::Monitor(part) = &mut self.part {
-            let refused = match part.link.subscribe(&filter.path).await {
+            let refused = match part.connection.subscribe(&filter.path) {
                 Ok(SubscribeAnswer::Granted) => return Ok(is_new),
                 Ok(SubscribeAnswer::Refused) => Reason::QUOTA_EXCEEDED,
-                Err(RouterStopped) => Reason::UNSPECIFIED,
+                Err(Stopped) => Reason::UNSPECIFIED,
             };
             self.subscriptions.remove(&filter.path);
             return Err(refused);
@@ -105,24 +103,10 @@ impl Session {
                 for (channel, payload) in [(Channel::Config, config), (Channel::Status, status)] {
                     let Some(payload) = payload else { continue };
                     let (qos, topic) = (filter.qos.min(1), Topic::Own(channel));
-                    self.push(Message { topic, payload, qos, retain: true, correlation: None, pkid: 0 });
+                    self.push(Message::new(topic, payload, qos, true));
                 }
             }
-            Part::Monitor(part) => {
-                let mut statuses = self.front.registry.statuses();
-                statuses.retain(|(door, _)| {
-                    let topic = protocol::topic::door_prefix(&self.front.site, door) + Channel::Status.as_str();
-                    protocol::topic::matches(&filter.path, &topic)
-                });
-                // A door that still waits is sent once, with its newer status.
-                part.retained.retain(|(door, _)| {
-                    !protocol::topic::matches(
-                        &filter.path,
-                        &(protocol::topic::door_prefix(&self.front.site, door) + Channel::Status.as_str()),
-                    )
-                });
-                part.retained.append(&mut statuses);
-            }
+            Part::Monitor(_) => self.retain_for_monitor(filter),
         }
     }
 }

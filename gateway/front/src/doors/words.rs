@@ -199,7 +199,7 @@ impl Session {
             let subscription = self.subscriptions.covering_own(&self.intake.prefix, Channel::Decision);
             let Some(qos) = subscription.map(|subscription| subscription.qos) else { return };
             let topic = Topic::Own(Channel::Decision);
-            self.push(Message { topic, payload, qos, retain: false, correlation: None, pkid: 0 });
+            self.push(Message::new(topic, payload, qos, false));
         }
     }
 }

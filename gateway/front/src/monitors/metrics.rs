@@ -9,7 +9,7 @@ use prometheus_client::registry::Registry;
 /// Metrics of the fan-out. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    pub(super) links: Gauge,
+    pub(super) connections: Gauge,
     pub(super) published: Counter,
     dropped: Family<DroppedLabels, Counter>,
     refused: Family<RefusedLabels, Counter>,
@@ -18,13 +18,13 @@ pub struct Metrics {
 /// Why a message did not reach a monitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DropReason {
-    /// The queue to the router was full; counted once for all monitors.
+    /// The queue to the monitors was full; counted once for all monitors.
     QueueFull,
     /// A monitor read so slowly that what it had not read yet was overwritten; counted for each such monitor, when it
-    /// reads on.
+    /// reads on and is told.
     SlowMonitor,
-    /// The router has stopped; counted once for all monitors.
-    RouterStopped,
+    /// The gateway stops; counted once for all monitors.
+    Stopped,
 }
 
 /// Why something was turned away.
@@ -39,7 +39,7 @@ pub enum RefuseReason {
     /// A subscription beyond the monitor's limit.
     FiltersMax,
     /// A monitor beyond the limit.
-    LinksMax,
+    ConnectionsMax,
 }
 
 /// Labels of `monitors_dropped`.
@@ -54,18 +54,33 @@ struct RefusedLabels {
     reason: RefuseReason,
 }
 
+impl DropReason {
+    const ALL: [Self; 3] = [Self::QueueFull, Self::SlowMonitor, Self::Stopped];
+}
+
+impl RefuseReason {
+    const ALL: [Self; 5] = [Self::Topic, Self::Payload, Self::Filter, Self::FiltersMax, Self::ConnectionsMax];
+}
+
 impl Metrics {
     /// Registers them.
     pub fn new(registry: &mut Registry) -> Self {
         let metrics = Self {
-            links: Gauge::default(),
+            connections: Gauge::default(),
             published: Counter::default(),
             dropped: Family::default(),
             refused: Family::default(),
         };
-        let Self { links, published, dropped, refused } = metrics.clone();
-        registry.register("monitors_links", "Monitors that are connected", links);
-        registry.register("monitors_published", "Messages that the router has taken for the monitors", published);
+        // From the start at 0: the first of a kind is then seen to rise.
+        for reason in DropReason::ALL {
+            metrics.drop_messages(reason, 0);
+        }
+        for reason in RefuseReason::ALL {
+            drop(metrics.refused.get_or_create(&RefusedLabels { reason }));
+        }
+        let Self { connections, published, dropped, refused } = metrics.clone();
+        registry.register("monitors_connections", "Monitors that are connected", connections);
+        registry.register("monitors_published", "Messages handed on to the monitors, once for all", published);
         registry.register("monitors_dropped", "Messages that did not reach a monitor, by reason", dropped);
         registry.register("monitors_refused", "Messages, subscriptions and monitors turned away, by reason", refused);
         metrics
@@ -95,7 +110,7 @@ impl EncodeLabelValue for DropReason {
         match self {
             Self::QueueFull => "queue_full",
             Self::SlowMonitor => "slow_monitor",
-            Self::RouterStopped => "router_stopped",
+            Self::Stopped => "stopped",
         }
         .encode(encoder)
     }
@@ -108,7 +123,7 @@ impl EncodeLabelValue for RefuseReason {
             Self::Payload => "payload",
             Self::Filter => "filter",
             Self::FiltersMax => "filters_max",
-            Self::LinksMax => "links_max",
+            Self::ConnectionsMax => "connections_max",
         }
         .encode(encoder)
     }
@@ -122,17 +137,20 @@ mod tests {
     fn the_metrics_are_named_and_labelled_as_documented() {
         let mut registry = Registry::with_prefix("gapura");
         let metrics = Metrics::new(&mut registry);
-        metrics.links.inc();
+        metrics.connections.inc();
         metrics.published.inc();
         metrics.drop_messages(DropReason::SlowMonitor, 3);
-        metrics.refuse(RefuseReason::LinksMax);
+        metrics.refuse(RefuseReason::ConnectionsMax);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for line in [
-            "gapura_monitors_links 1",
+            "gapura_monitors_connections 1",
             "gapura_monitors_published_total 1",
             "gapura_monitors_dropped_total{reason=\"slow_monitor\"} 3",
-            "gapura_monitors_refused_total{reason=\"links_max\"} 1",
+            "gapura_monitors_refused_total{reason=\"connections_max\"} 1",
+            "gapura_monitors_dropped_total{reason=\"queue_full\"} 0",
+            "gapura_monitors_dropped_total{reason=\"stopped\"} 0",
+            "gapura_monitors_refused_total{reason=\"topic\"} 0",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }

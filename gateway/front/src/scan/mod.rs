@@ -28,7 +28,6 @@ use std::fmt;
 
 use bytes::Bytes;
 use protocol::{Assist, CredentialHash, Decision, DoorId, Instant, MalformedScan, Scan, ScanId, Via};
-use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 
 pub use figures::{DoorFigures, Figures, Metrics};
@@ -38,26 +37,27 @@ pub use state::State;
 
 use store::log::{CommitError, UpstreamCursor};
 
-/// Settings of the spine, section `[scans]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Scans that may wait for the log; what comes beyond is answered `unavailable`.
-    pub queue_events_max: usize,
-    /// A scan that is decided later than this after it was made is only recorded, in milliseconds.
-    pub late_after_ms: u64,
-    /// A reader's clock that is off by more than this is flagged, in milliseconds.
-    pub clock_tolerance_ms: u64,
-    /// A checkpoint of what doors have sent is kept after so many events; a restart reads at most these again.
-    pub checkpoint_events: u64,
-    /// Time between two tries to open the log again after a failed commit, in milliseconds.
-    pub reopen_interval_ms: u64,
-    /// Resent scans that may wait to be looked up in the log; what comes beyond is answered `unavailable`.
-    pub recall_scans_max: usize,
-    /// How long after a scan a helper may confirm or refuse it, in milliseconds.
-    pub assist_within_ms: u64,
-    /// Words of one helper within a minute; what comes beyond is refused and not kept.
-    pub assists_per_minute_max: u32,
+base::settings! {
+    /// How scans are judged and kept.
+    #[derive(Clone, Debug)]
+    pub struct Config {
+        /// Scans of all doors that may wait to be decided and kept; further ones are answered `unavailable`.
+        pub queue_events_max: usize = 16_384 => "scans", in 1..=1_000_000;
+        /// A scan that is decided later than this after it was made is recorded, but never opens the door.
+        pub late_after_ms: u64 = 30_000 => "milliseconds", in 1_000..=86_400_000;
+        /// A reader's clock may be off by this much before its scans are marked as uncertain.
+        pub clock_tolerance_ms: u64 = 5_000 => "milliseconds", in 100..=3_600_000;
+        /// Events between two checkpoints of what doors have sent; a restart reads at most so many again.
+        pub checkpoint_events: u64 = 50_000 => "events", in 1..=10_000_000;
+        /// Time between two tries to open the log again after a failed commit.
+        pub reopen_interval_ms: u64 = 500 => "milliseconds", in 10..=60_000;
+        /// Resent scans that may wait to be looked up in the log; further ones are answered `unavailable`.
+        pub recall_scans_max: usize = 256 => "scans", in 1..=100_000;
+        /// Time after a decision `assist` in which a helper may still confirm or refuse it.
+        pub assist_within_ms: u64 = 120_000 => "milliseconds", in 1_000..=3_600_000;
+        /// Assist requests of one helper's device or token in a minute; further ones are refused and not kept.
+        pub assists_per_minute_max: u32 = 30 => "requests per minute", in 1..=6_000;
+    }
 }
 
 /// One scan as a door's session hands it in, or a helper's word.
@@ -187,45 +187,6 @@ struct Waiting {
     not_in_log_through: u64,
     /// Its session has heard that it is held.
     told_held: bool,
-}
-
-impl Config {
-    /// Checks every limit.
-    ///
-    /// # Errors
-    /// Names the field that is out of its range.
-    pub fn validate(&self) -> Result<(), String> {
-        for (field, value, min, max) in [
-            ("queue_events_max", self.queue_events_max as u64, 1, 1_000_000),
-            ("late_after_ms", self.late_after_ms, 1_000, 86_400_000),
-            ("clock_tolerance_ms", self.clock_tolerance_ms, 100, 3_600_000),
-            ("checkpoint_events", self.checkpoint_events, 1, 10_000_000),
-            ("reopen_interval_ms", self.reopen_interval_ms, 10, 60_000),
-            ("recall_scans_max", self.recall_scans_max as u64, 1, 100_000),
-            ("assist_within_ms", self.assist_within_ms, 1_000, 3_600_000),
-            ("assists_per_minute_max", self.assists_per_minute_max.into(), 1, 6_000),
-        ] {
-            if !(min..=max).contains(&value) {
-                return Err(format!("{field} is {value}, allowed are {min} to {max}"));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            queue_events_max: 16_384,
-            late_after_ms: 30_000,
-            clock_tolerance_ms: 5_000,
-            checkpoint_events: 50_000,
-            reopen_interval_ms: 500,
-            recall_scans_max: 256,
-            assist_within_ms: 120_000,
-            assists_per_minute_max: 30,
-        }
-    }
 }
 
 impl ScanQueue {

@@ -247,7 +247,7 @@ impl Spine {
             self.parts.metrics.count(event, latency);
             if let Some(decision) = decision {
                 let topic = DoorTopic::new(self.parts.site.clone(), event.door.clone(), Channel::Decision);
-                self.parts.monitors.publish(&topic.to_string(), decision);
+                self.parts.monitors.publish(&topic, decision);
             }
         }
         for (index, waiting) in &batch.repeated {

@@ -135,7 +135,7 @@ fn events_of_every_kind_are_read() {
 EVENT  TIME                 DOOR     ZONE  WAY  OUTCOME   REASON  PERSON    NOTES
     1  2026-11-23 07:30:00  main-in        out  recorded  exit    (erased)
     2  2026-11-23 07:30:00  main-in             recorded  exit              was no scan
-    3  2026-11-23 07:30:00  main-in        in   recorded  exit    C-0001    a helper's word: admit
+    3  2026-11-23 07:30:00  main-in        in   recorded  exit    C-0001    assist request: admit
 
 3 events
 "

@@ -69,7 +69,7 @@ fn a_purpose_and_a_time_are_needed_before_anything_is_asked() {
     let gateway = Fake::new([]);
     for (line, why) in [
         ("contacts C-1 --from 2026-11-23 --to 2026-11-23", "--purpose <WHY>"),
-        ("contacts C-1 --from 2026-11-23 --to 2026-11-23 --purpose _", "--purpose is empty: say why you look"),
+        ("contacts C-1 --from 2026-11-23 --to 2026-11-23 --purpose _", "--purpose is empty: say why"),
         ("contacts C-1 --from 2026-11-24 --to 2026-11-23 --purpose x", "--to must be after --from"),
         ("contacts C-1 --from monday --to 2026-11-23 --purpose x", "--from is \"monday\": it must be a day"),
     ] {

@@ -22,7 +22,7 @@ fn pages_make_one_table() {
 EVENT  TIME                 DOOR     ZONE  WAY  OUTCOME   REASON   PERSON  NOTES
     9  2026-11-23 07:31:04  main-in  main  in   recorded  granted  C-0001  by policy denied
    10  2026-11-23 07:32:00  main-out        out  recorded  exit       (erased)
-   11  2026-11-23 07:33:00  main-in         in   granted   helper     C-0002    a helper's word: admit
+   11  2026-11-23 07:33:00  main-in         in   granted   helper     C-0002    assist request: admit
    12  2026-11-23 07:34:00  main-in              denied    malformed            was no scan
 
 4 events

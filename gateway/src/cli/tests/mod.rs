@@ -1,4 +1,4 @@
-//! The commands of the ledgers against a gateway that answers what the test has written.
+//! The commands that ask the running gateway against a gateway that answers what the test has written.
 
 mod agreement;
 mod attendance;
@@ -18,7 +18,7 @@ use clap::Parser;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::ledger::{self, Terminal};
+use super::queries::{self, Terminal};
 use super::{Arguments, Command};
 use crate::config::Config;
 use access::DEFAULT_POLICY;
@@ -88,14 +88,14 @@ impl Fake {
         let (mut out, mut errors) = (Vec::new(), Vec::new());
         let ended = match parsed {
             Err(error) => Err(error.to_string()),
-            Ok(Arguments { command: Command::Ledger(command), .. }) => {
+            Ok(Arguments { command: Command::Query(command), .. }) => {
                 let config = Config::read(&self.path("site/gapura.toml"), std::iter::empty()).unwrap();
                 let mut typed = typed.map(str::as_bytes);
                 let typed = typed.as_mut().map(|typed| typed as &mut dyn std::io::BufRead);
                 let terminal = Terminal { out: &mut out, errors: &mut errors, typed };
-                ledger::perform(&config, command, terminal).map_err(|error| format!("{error:#}"))
+                queries::perform(&config, command, terminal).map_err(|error| format!("{error:#}"))
             }
-            Ok(_) => panic!("no command of the ledgers"),
+            Ok(_) => panic!("the command asks no gateway"),
         };
         Told { out: String::from_utf8(out).unwrap(), errors: String::from_utf8(errors).unwrap(), ended }
     }

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use super::{Canned, Fake};
 
 #[test]
-fn looks_are_shown_with_those_that_were_refused() {
+fn audit_records_are_shown_with_those_that_were_refused() {
     let lines = concat!(
         r#"{"number":4,"at":"2026-11-23T01:00:00Z","token":"desk","role":"operator","what":"presence/people","query":"zone=main","status":200}"#,
         "\n",
@@ -16,22 +16,22 @@ fn looks_are_shown_with_those_that_were_refused() {
     );
     let page = |more: &str| Canned::json(lines).with("gapura-last-look", "6").with("gapura-more", more);
     let gateway = Fake::new([page("true"), Canned::json("").with("gapura-more", "false"), Canned::json(lines)]);
-    let line = "privacy looks --token desk --person C-0001 --from 2026-11-23 --to 2026-11-23 --after 3";
+    let line = "privacy audit --token desk --person C-0001 --from 2026-11-23 --to 2026-11-23 --after 3";
     assert_eq!(
         gateway.gapura(line).well(),
         "\
-LOOK  TIME                 TOKEN   ROLE             WHAT             PERSON  PURPOSE  ANSWER
-   4  2026-11-23 09:00:00  desk    operator         presence/people                   done
-   5  2026-11-23 09:01:00  door-7  viewer           contacts         C-0001  a case   refused (403)
-   6  2026-11-23 09:02:00  dpo     privacy-officer  privacy-delete                    begun
+RECORD  TIME                 TOKEN   ROLE             WHAT             PERSON  PURPOSE  ANSWER
+     4  2026-11-23 09:00:00  desk    operator         presence/people                   done
+     5  2026-11-23 09:01:00  door-7  viewer           contacts         C-0001  a case   refused (403)
+     6  2026-11-23 09:02:00  dpo     privacy-officer  privacy-delete                    begun
 
-3 looks
+3 records
 "
     );
     let asked = "GET /api/v1/privacy/looks?token=desk&person=C-0001&from=2026-11-22T16%3A00%3A00.000Z\
                  &to=2026-11-23T16%3A00%3A00.000Z";
     assert_eq!(gateway.asked(), [format!("{asked}&after=3&limit=1000"), format!("{asked}&after=6&limit=997")]);
-    assert_eq!(gateway.gapura("privacy looks --json").well(), lines);
+    assert_eq!(gateway.gapura("privacy audit --json").well(), lines);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn an_erasure_wants_the_id_typed_again() {
     let line = "privacy erase C-0001 --purpose her_request";
     let told = gateway.gapura_typing(line, Some("C-0002\n"));
     assert_eq!(told.error(), "that is another id: nothing was erased");
-    assert_eq!(told.errors, "Everything about C-0001 goes for ever. Type the id again: ");
+    assert_eq!(told.errors, "Everything about C-0001 will be erased for ever. Type the id again to confirm: ");
     assert_eq!(gateway.gapura_typing(line, Some("")).error(), "that is another id: nothing was erased");
     assert!(gateway.gapura(line).error().ends_with("say so with --yes"));
     assert!(gateway.asked().is_empty());
@@ -127,7 +127,7 @@ fn retention_shows_days_and_the_last_run() {
         Canned::json(&format!(r#"{purposes}{{"at":"2026-11-23T01:00:00Z","removed":{{"events":7,"looks":0}}}}}}"#));
     let gateway = Fake::new([never, ran]);
     let table = "KEPT FOR  DAYS\nevents      90\nlooks      730\n\n";
-    assert_eq!(gateway.gapura("privacy retention").well(), format!("{table}nothing was cleared away yet\n"));
+    assert_eq!(gateway.gapura("privacy retention").well(), format!("{table}nothing was deleted yet\n"));
     assert_eq!(
         gateway.gapura("privacy retention").well(),
         format!(

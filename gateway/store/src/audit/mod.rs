@@ -1,7 +1,7 @@
 //! The audit trail: who has asked for whose data, why, and what they were answered.
 //!
 //! A record is on disk before its answer is sent: [`AuditTrail::record`] returns after the sync. Whose data somebody asked for, and why, is
-//! encrypted under a key of that person's own ([`AuditKeys`]); when the key is destroyed, the record stays and says so.
+//! encrypted under a key of that person's own ([`AuditCipher`]); when the key is destroyed, the record stays and says so.
 //!
 //! # Format
 //!
@@ -10,7 +10,7 @@
 //! that have expired are taken off the front; the hash of the last of them stays, and so does its number.
 
 mod error;
-mod keys;
+mod cipher;
 mod record;
 mod store;
 
@@ -28,7 +28,7 @@ use protocol::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 pub use error::AuditError;
-pub use keys::AuditKeys;
+pub use cipher::AuditCipher;
 pub use record::{AuditRecord, Filter, PERSON_CHARS_MAX, PURPOSE_CHARS_MAX, Page, QUERY_CHARS_MAX, StoredRecord};
 
 use self::error::QUEUE_RECORDS_MAX;
@@ -58,7 +58,7 @@ impl AuditTrail {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn open(path: &Path, keys: Arc<dyn AuditKeys>) -> Result<Self, AuditError> {
+    pub fn open(path: &Path, keys: Arc<dyn AuditCipher>) -> Result<Self, AuditError> {
         Self::start(Store::new(path, store::file_opener(path), keys))
     }
 

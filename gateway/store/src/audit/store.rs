@@ -9,7 +9,7 @@ use protocol::Instant;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use super::error::AuditError;
-use super::keys::AuditKeys;
+use super::cipher::AuditCipher;
 use super::record::{
     AuditRecord, Filter, PERSON_CHARS_MAX, PURPOSE_CHARS_MAX, Page, QUERY_CHARS_MAX, StoredRecord, WHAT_CHARS_MAX,
 };
@@ -42,7 +42,7 @@ const KIND: FileKind = FileKind {
 /// The file, and what encrypts rows.
 pub(super) struct Store {
     pub(super) path: PathBuf,
-    keys: Arc<dyn AuditKeys>,
+    keys: Arc<dyn AuditCipher>,
     slot: Mutex<Slot>,
     /// Since when nothing can be recorded, where that is known, and why.
     failing: Mutex<Option<(Option<Instant>, AuditError)>>,
@@ -101,7 +101,7 @@ struct Tail {
 
 impl Store {
     /// A file that cannot be used is tried again at every record.
-    pub(super) fn new(path: &Path, open: Opener, keys: Arc<dyn AuditKeys>) -> Self {
+    pub(super) fn new(path: &Path, open: Opener, keys: Arc<dyn AuditCipher>) -> Self {
         let slot = Mutex::new(Slot { open, database: None });
         let store = Self { path: path.into(), keys, slot, failing: Mutex::new(None) };
         store.tell(None, store.begin_read().err());

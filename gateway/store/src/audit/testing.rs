@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use protocol::Instant;
 
 use super::store::Store;
-use super::{AuditKeys, AuditTrail};
+use super::{AuditCipher, AuditTrail};
 use crate::log::faulty_disk::Disk;
 
 /// Seals by turning bits around. Everybody has keys but who is named `nobody…`.
@@ -32,7 +32,7 @@ impl Keys {
     }
 }
 
-impl AuditKeys for Keys {
+impl AuditCipher for Keys {
     fn encrypt(&self, subject: &str, _: Instant, context: u64, plain: &[u8]) -> Result<Option<(u64, Vec<u8>)>, String> {
         if self.broken.load(Ordering::Acquire) {
             return Err("the disk is full".into());
@@ -56,7 +56,7 @@ impl AuditKeys for Keys {
 /// An empty audit trail in a folder of its own, which goes when it is closed.
 pub fn trail(keys: &Arc<Keys>) -> (tempfile::TempDir, AuditTrail) {
     let folder = tempfile::tempdir().unwrap();
-    let trail = AuditTrail::open(&folder.path().join("audit.redb"), Arc::clone(keys) as Arc<dyn AuditKeys>).unwrap();
+    let trail = AuditTrail::open(&folder.path().join("audit.redb"), Arc::clone(keys) as Arc<dyn AuditCipher>).unwrap();
     (folder, trail)
 }
 

@@ -72,7 +72,7 @@ async fn records_are_numbered_and_read_back_with_whom_and_why() {
 fn until_open(path: &std::path::Path, keys: &Arc<Keys>) -> AuditTrail {
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     loop {
-        let trail = AuditTrail::open(path, Arc::clone(keys) as Arc<dyn AuditKeys>).unwrap();
+        let trail = AuditTrail::open(path, Arc::clone(keys) as Arc<dyn AuditCipher>).unwrap();
         match trail.problem() {
             None => return trail,
             Some(problem) => assert!(std::time::Instant::now() < deadline, "{}", problem.message),

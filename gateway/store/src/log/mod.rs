@@ -52,7 +52,6 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use serde::Deserialize;
 use thiserror::Error;
 
 pub use cursor::{CommitError, UPSTREAM, UpstreamCursor};
@@ -65,45 +64,18 @@ pub use writer::{Commit, Log};
 use crate::file::OpenError;
 use crate::vault::VaultError;
 
-/// How the log is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Memory for the file's pages, in bytes.
-    pub cache_bytes: usize,
-    /// Most events of one commit.
-    pub batch_events_max: usize,
-    /// Free disk space below which the status warns, in bytes.
-    pub disk_free_bytes_min: u64,
-    /// A commit that takes longer counts as stuck, in milliseconds.
-    pub commit_stuck_ms: u64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { cache_bytes: 64 << 20, batch_events_max: 1024, disk_free_bytes_min: 1 << 30, commit_stuck_ms: 5_000 }
-    }
-}
-
-impl Config {
-    /// Checks that every value is in its range.
-    ///
-    /// # Errors
-    /// The name of the field that is not, and what is allowed.
-    pub fn validate(&self) -> Result<(), String> {
-        if !(1 << 20..=16 << 30).contains(&self.cache_bytes) {
-            return Err(format!(
-                "cache_bytes is {}, allowed are 1048576 (1 MiB) to 17179869184 (16 GiB)",
-                self.cache_bytes
-            ));
-        }
-        if !(1..=65_536).contains(&self.batch_events_max) {
-            return Err(format!("batch_events_max is {}, allowed are 1 to 65536", self.batch_events_max));
-        }
-        if !(100..=600_000).contains(&self.commit_stuck_ms) {
-            return Err(format!("commit_stuck_ms is {}, allowed are 100 to 600000", self.commit_stuck_ms));
-        }
-        Ok(())
+base::settings! {
+    /// The durable log: every scan and every decision, in `data/`.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Config {
+        /// Memory for the file's pages.
+        pub cache_bytes: usize = 64 << 20 => "bytes", in 1 << 20..=16 << 30;
+        /// Events that are committed together.
+        pub batch_events_max: usize = 1024 => "events", in 1..=65_536;
+        /// With less free space on the log's disk than this, status and metrics raise the alarm.
+        pub disk_free_bytes_min: u64 = 1 << 30 => "bytes";
+        /// A commit that takes longer counts as stuck.
+        pub commit_stuck_ms: u64 = 5_000 => "milliseconds", in 100..=600_000;
     }
 }
 
@@ -252,7 +224,7 @@ mod tests {
             (Config { commit_stuck_ms: 0, ..Config::default() }, "commit_stuck_ms"),
         ];
         for (config, field) in cases {
-            assert!(config.validate().unwrap_err().starts_with(field), "{field}");
+            assert!(config.validate().unwrap_err().to_string().starts_with(field), "{field}");
         }
     }
 

@@ -132,7 +132,7 @@ async fn contacts_need_a_purpose_and_are_tables_and_pictures() {
     assert!(picture.starts_with("<svg") && picture.trim_end().ends_with("</svg>"), "{picture}");
     assert!(picture.contains("Contoh Satu") && picture.contains("=1+1") && !picture.contains("<script"), "{picture}");
     assert_eq!(office.json(&format!("{asked} --purpose case --json"))["contacts"].as_array().unwrap().len(), 2);
-    let looks = office.well("privacy looks --person C-0001");
+    let looks = office.well("privacy audit --person C-0001");
     assert_eq!(looks.lines().filter(|line| line.contains("contacts") && line.contains("case")).count(), 3, "{looks}");
 }
 
@@ -181,7 +181,7 @@ async fn what_does_not_work_says_why_and_what_to_do() {
         ("attendance", "attendance"),
         (contacts.as_str(), "tracer"),
         ("events", "operator"),
-        ("privacy looks", "privacy-officer"),
+        ("privacy audit", "privacy-officer"),
         ("privacy erase C-0001 --purpose own --yes", "privacy-officer"),
     ] {
         let said = office.says(&viewer, line);

@@ -10,7 +10,7 @@ use crate::harness::{
 
 const PERSON: &str = "C-0001";
 
-const TIMES: &str = "events_days = 30\ncontacts_days = 10\nattendance_days = 40\nlooks_days = 60\nmalformed_days = 2";
+const TIMES: &str = "events_days = 30\ncontacts_days = 10\nattendance_days = 40\naudit_days = 60\nmalformed_days = 2";
 
 /// What was taken away at the last run, once there was one since the start.
 async fn removed(site: &Site, gateway: &Gateway, officer: &str) -> Value {

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod certificates;
+mod monitors;
 mod rights;
 mod scans;
 mod sessions;
@@ -35,11 +36,6 @@ fn prefix(door: &str) -> String {
     format!("gapura/v1/regency/{door}/")
 }
 
-fn monitors() -> Monitors {
-    let metrics = crate::monitors::Metrics::new(&mut prometheus_client::registry::Registry::default());
-    Monitors::start(crate::monitors::Config::default(), metrics).unwrap()
-}
-
 /// A front that serves doors `a`, `b` and `c`.
 struct Gateway {
     plain: SocketAddr,
@@ -48,10 +44,13 @@ struct Gateway {
     tls_config: Arc<ArcSwap<rustls::ServerConfig>>,
     registry: Arc<Registry>,
     words: Arc<Words>,
+    monitors: Monitors,
     metrics: Metrics,
     arrivals: WorkQueue,
     settings: Arc<Mutex<Option<DoorSettings>>>,
     shutdown: watch::Sender<bool>,
+    /// Dropping it ends the fan-out to monitors.
+    stop_monitors: watch::Sender<bool>,
     served: JoinHandle<()>,
 }
 
@@ -65,12 +64,24 @@ impl Gateway {
     }
 
     async fn with_queue(events_max: usize, set: impl FnOnce(&mut Config)) -> Self {
+        Self::with_monitors(crate::monitors::Config::default(), events_max, set).await
+    }
+
+    async fn with_monitors(
+        monitors: crate::monitors::Config,
+        events_max: usize,
+        set: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut config = Config::default();
         set(&mut config);
         let config = Arc::new(config);
         let metrics = Metrics::new(&mut prometheus_client::registry::Registry::default());
         let registry = Registry::new(Arc::clone(&config), metrics.clone(), Clock::system());
         let (scans, arrivals) = ScanQueue::new(events_max);
+        let monitors_metrics = crate::monitors::Metrics::new(&mut prometheus_client::registry::Registry::default());
+        let (monitors, broadcaster) = Monitors::new(monitors, monitors_metrics).unwrap();
+        let (stop_monitors, monitors_stop) = watch::channel(false);
+        tokio::spawn(broadcaster.run(monitors_stop));
         let ca = Ca::new();
         let tls_config = Arc::new(ArcSwap::from_pointee(ca.server_config()));
         let bind = || TcpListener::bind("127.0.0.1:0");
@@ -95,7 +106,7 @@ impl Gateway {
         let parts = Parts {
             site: "regency".parse().unwrap(),
             scans,
-            monitors: monitors(),
+            monitors: monitors.clone(),
             registry: Arc::clone(&registry),
             words: Arc::clone(&words),
             known_door,
@@ -105,7 +116,21 @@ impl Gateway {
             config,
         };
         let served = tokio::spawn(serve(parts, tls_listener, Some(plain_listener), stop));
-        Self { plain, tls, ca, tls_config, registry, words, metrics, arrivals, settings, shutdown, served }
+        Self {
+            plain,
+            tls,
+            ca,
+            tls_config,
+            registry,
+            words,
+            monitors,
+            metrics,
+            arrivals,
+            settings,
+            shutdown,
+            stop_monitors,
+            served,
+        }
     }
 
     /// A connection that has said nothing.

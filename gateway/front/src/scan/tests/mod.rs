@@ -7,8 +7,8 @@ mod failures;
 mod model;
 mod upstream;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant as Monotonic};
 
@@ -235,12 +235,8 @@ fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// One for all tests: nobody listens.
+/// Nobody listens.
 fn monitors() -> Monitors {
-    static MONITORS: OnceLock<Monitors> = OnceLock::new();
-    let start = || {
-        let metrics = crate::monitors::Metrics::new(&mut Registry::default());
-        Monitors::start(crate::monitors::Config::default(), metrics).unwrap()
-    };
-    MONITORS.get_or_init(start).clone()
+    let metrics = crate::monitors::Metrics::new(&mut Registry::default());
+    Monitors::new(crate::monitors::Config::default(), metrics).unwrap().0
 }

@@ -1,0 +1,149 @@
+//! The values of the configuration, out of the file and the environment, and where each of them stands.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use toml::de::DeTable;
+
+use super::ConfigError;
+use base::settings::{Section, SettingError};
+
+/// What the name of every variable that is a setting begins with.
+const ENVIRONMENT: &str = "GAPURA_";
+
+/// How alike two names are, at least, when one is taken for a misspelling of the other; 1 is the same.
+const LIKENESS_MIN: f64 = 0.8;
+
+const REMEDY: &str = "the comments in a new gapura.toml list every setting";
+
+/// The values of one file with those of the environment on top.
+pub(super) struct Source {
+    values: toml::Table,
+    file: String,
+    /// The places of sections, as `mqtt`, and of settings, as `mqtt.listen`.
+    places: HashMap<String, String>,
+}
+
+impl Source {
+    /// Reads `file`, and of the environment what begins with `GAPURA_`.
+    ///
+    /// # Errors
+    /// Names the line of what is not TOML, or a variable that names no setting.
+    pub(super) fn read(file: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(file).map_err(|cause| ConfigError {
+            place: name.clone(),
+            reason: format!("cannot be read ({cause}); `gapura init` makes one"),
+        })?;
+        let line_of = |at: usize| {
+            let line = text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
+            format!("{name}:{line}")
+        };
+        let at_line = |cause: toml::de::Error| ConfigError {
+            place: line_of(cause.span().map_or(0, |span| span.start)),
+            reason: format!("{}; {REMEDY}", cause.message().trim()),
+        };
+        let mut places = HashMap::new();
+        for (section, settings) in DeTable::parse(&text).map_err(at_line)?.get_ref() {
+            places.insert(section.get_ref().to_string(), line_of(section.span().start));
+            for setting in settings.get_ref().as_table().into_iter().flat_map(DeTable::keys) {
+                places.insert(format!("{}.{}", section.get_ref(), setting.get_ref()), line_of(setting.span().start));
+            }
+        }
+        let values = toml::from_str(&text).map_err(at_line)?;
+        let mut source = Self { values, file: name, places };
+        for (variable, value) in environment.filter(|(variable, _)| variable.starts_with(ENVIRONMENT)) {
+            source.set(&variable, &value)?;
+        }
+        Ok(source)
+    }
+
+    /// Puts one variable into the values. Its value is TOML where it reads as such, and text otherwise.
+    fn set(&mut self, variable: &str, text: &str) -> Result<(), ConfigError> {
+        let place = format!("environment variable {variable}");
+        let error = |reason: &str| ConfigError { place: place.clone(), reason: reason.into() };
+        let path = variable.trim_start_matches(ENVIRONMENT).to_ascii_lowercase();
+        let (section, setting) = path
+            .split_once("__")
+            .ok_or_else(|| error("must be GAPURA_{SECTION}__{FIELD}, like GAPURA_MQTT__LISTEN"))?;
+        let value = toml::from_str::<toml::Table>(&format!("value = {text}"))
+            .ok()
+            .and_then(|mut parsed| parsed.remove("value"))
+            .unwrap_or_else(|| toml::Value::String(text.into()));
+        let settings = self.values.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        let settings = settings.as_table_mut().ok_or_else(|| error("names something that is no section"))?;
+        settings.insert(setting.into(), value);
+        self.places.entry(section.into()).or_insert_with(|| place.clone());
+        self.places.insert(format!("{section}.{setting}"), place);
+        Ok(())
+    }
+
+    /// Checks that every section and every setting exists.
+    ///
+    /// # Errors
+    /// Names the place of the one that does not, and the name that was probably meant.
+    pub(super) fn check_names(&self, sections: &[(&str, Section)]) -> Result<(), ConfigError> {
+        for (name, values) in &self.values {
+            let Some((_, section)) = sections.iter().find(|(section, _)| section == name) else {
+                let hint = nearest(name, sections.iter().map(|(section, _)| *section));
+                let hint = hint.map(|section| format!(", did you mean the section [{section}]?"));
+                return Err(self.unknown(name, name, "", hint));
+            };
+            for key in values.as_table().into_iter().flat_map(toml::Table::keys) {
+                if section.settings.iter().any(|setting| setting.name == key) {
+                    continue;
+                }
+                let elsewhere =
+                    sections.iter().find(|(_, other)| other.settings.iter().any(|setting| setting.name == key));
+                let hint = match (nearest(key, section.settings.iter().map(|setting| setting.name)), elsewhere) {
+                    (_, Some((other, _))) => Some(format!(", it belongs to [{other}]")),
+                    (Some(setting), None) => Some(format!(", did you mean `{setting}`?")),
+                    (None, None) => None,
+                };
+                return Err(self.unknown(&format!("{name}.{key}"), key, &format!(" in [{name}]"), hint));
+            }
+        }
+        Ok(())
+    }
+
+    fn unknown(&self, path: &str, name: &str, section: &str, hint: Option<String>) -> ConfigError {
+        let reason = format!("unknown field `{name}`{section}{}; {REMEDY}", hint.unwrap_or_default());
+        ConfigError { place: self.place(path), reason }
+    }
+
+    /// The values as what they are read into.
+    ///
+    /// # Errors
+    /// Names the place of the value that has another form, and the setting.
+    pub(super) fn deserialize<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
+        serde_path_to_error::deserialize(toml::Value::Table(self.values.clone())).map_err(|cause| {
+            let path = cause.path().to_string();
+            let message = cause.inner().message().trim();
+            let reason = if path == "." { format!("{message}; {REMEDY}") } else { format!("{path}: {message}") };
+            ConfigError { place: self.place(&path), reason }
+        })
+    }
+
+    /// An error of a section's own check, with the place of the setting.
+    pub(super) fn error_of(&self, section: &str, error: &SettingError) -> ConfigError {
+        ConfigError {
+            place: self.place(&format!("{section}.{}", error.setting)),
+            reason: format!("[{section}] {error}"),
+        }
+    }
+
+    /// Where a setting stands; where it is absent, its section; and else the file.
+    fn place(&self, path: &str) -> String {
+        let path = path.split('[').next().unwrap_or_default();
+        let section = path.split('.').next().unwrap_or_default();
+        self.places.get(path).or_else(|| self.places.get(section)).unwrap_or(&self.file).clone()
+    }
+}
+
+/// The name that `name` is most like, if any is like it.
+fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let alike = names.map(|other| (strsim::jaro_winkler(name, other), other));
+    let (likeness, other) = alike.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+    (likeness >= LIKENESS_MIN).then_some(other)
+}

@@ -1,0 +1,290 @@
+//! The ledgers over HTTP: their answers, with names and offices from the directory.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use protocol::{Event, Instant};
+
+use crate::config::Config;
+use crate::privacy::{LastRun, PersonRights};
+use access::{Directory, Snapshot, names_of};
+use base::spreadsheet::Spreadsheet;
+use ledgers::{
+    self, Attendance, Contact, ContactQuery, DayTable, Part, Present, Restricted, Rules, Traced, Views, ViewsError,
+};
+use web::{
+    self, Answer, AttendanceRequest, ContactsForm, DaySummary, Document, Erasure, Inside, LedgerError, Named, Occupied,
+    PersonFile, Place, Restriction, Retention,
+};
+
+const DAY_MS: i64 = 86_400_000;
+
+/// Where the answers come from.
+#[derive(Clone)]
+pub(crate) struct Ledgers {
+    pub(crate) config: Config,
+    pub(crate) rights: PersonRights,
+    pub(crate) last_run: LastRun,
+}
+
+/// Names and offices of some people.
+struct NamesAndOffices<'d> {
+    names: HashMap<String, String>,
+    directory: &'d Directory,
+}
+
+impl Ledgers {
+    fn ask<T>(
+        &self,
+        question: impl FnOnce(&Views, Instant) -> Result<T, ViewsError>,
+    ) -> Result<Answer<T>, LedgerError> {
+        self.rights.questions.ask(question)
+    }
+
+    fn known<'d, 'a>(
+        &self,
+        snapshot: &'d Snapshot,
+        ids: impl IntoIterator<Item = &'a str>,
+    ) -> Result<NamesAndOffices<'d>, LedgerError> {
+        let names =
+            names_of(&self.rights.directory, ids).map_err(|error| LedgerError::Unavailable(error.to_string()))?;
+        let names = names.into_iter().map(|(id, name)| (id.to_owned(), name)).collect();
+        Ok(NamesAndOffices { names, directory: &snapshot.directory })
+    }
+
+    /// Data are kept for a purpose so long, and not used for it when they are older.
+    fn kept_since(&self, days: u32) -> Instant {
+        Instant::from_unix_ms(
+            self.rights.questions.clock.now().unix_ms().saturating_sub(i64::from(days).saturating_mul(DAY_MS)),
+        )
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        self.rights.in_force.rules()
+    }
+
+    /// Working days, and the offices and names of those whose they are.
+    fn days(&self, request: &AttendanceRequest) -> Result<Answer<Vec<Attendance>>, LedgerError> {
+        let first = self.rules().day_of(self.kept_since(self.config.privacy.attendance_days));
+        if request.from < first {
+            let days = self.config.privacy.attendance_days;
+            let reason = format!("is {}: attendance is kept for {days} days, since {first}", request.from);
+            return Err(LedgerError::Query { parameter: "from", reason });
+        }
+        if let Some(person) = &request.person {
+            self.rights.must_know(person)?;
+        }
+        let snapshot = self.rights.in_force.load();
+        if let Some(opd) = &request.opd
+            && !snapshot.directory.staff().any(|(_, of)| of == opd)
+        {
+            let reason = "is no office of anybody in the directory".into();
+            return Err(LedgerError::Query { parameter: "opd", reason });
+        }
+        let answer = self.ask(|views, now| {
+            views.attendance(request.from, request.to, request.person.as_deref(), Restricted::LeftOut, now)
+        })?;
+        let of_opd = |row: &Attendance| match &request.opd {
+            Some(opd) => snapshot.directory.person(row.person.as_str()).is_some_and(|person| person.opd == opd),
+            None => true,
+        };
+        Ok(answer.map(|rows| rows.into_iter().filter(of_opd).collect()))
+    }
+
+    fn trace(&self, query: &ContactQuery) -> Result<Answer<Vec<Contact>>, LedgerError> {
+        self.rights.must_know(query.person.as_str())?;
+        if self.rights.is_restricted(query.person.as_str()) {
+            let reason = "is somebody whose data may only be kept: a restriction is in force".into();
+            return Err(LedgerError::Query { parameter: "person", reason });
+        }
+        let (days, since) = (self.config.privacy.contacts_days, self.kept_since(self.config.privacy.contacts_days));
+        if query.from < since {
+            let reason = format!("is {}: contacts are traced back for {days} days, since {since}", query.from);
+            return Err(LedgerError::Query { parameter: "from", reason });
+        }
+        self.ask(|views, now| views.contacts(query, now))
+    }
+
+    /// Events as they may be shown: see [`Subjects::shown`].
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub(crate) fn events(&self, after: u64, limit: usize) -> Result<Vec<Event>, String> {
+        let told_since = self.kept_since(self.config.privacy.events_days);
+        let events = self.rights.questions.reader.read(after, limit, usize::MAX).map_err(|error| error.to_string())?;
+        Ok(events.into_iter().map(|event| self.rights.subjects.shown(event, told_since)).collect())
+    }
+
+    /// A day as it is sent upstream, by office.
+    pub(crate) fn rows_upstream(&self, day: Date) -> Result<Vec<(String, Vec<upstream::Row>)>, String> {
+        let failed = |error: LedgerError| format!("{error:?}");
+        let answer =
+            self.ask(|views, now| views.attendance(day, day, None, Restricted::LeftOut, now)).map_err(failed)?;
+        if answer.behind > 0 {
+            return Err(format!("the views are {} events behind the log", answer.behind));
+        }
+        let snapshot = self.rights.in_force.load();
+        let known = self.known(&snapshot, answer.value.iter().map(|row| row.person.as_str())).map_err(failed)?;
+        ledgers::opd_rows(&answer.value, |id| known.of(id))
+    }
+}
+
+impl NamesAndOffices<'_> {
+    /// The person's name and office, which may be empty.
+    fn of(&self, id: &str) -> Option<(&str, &str)> {
+        let opd = self.directory.person(id).map(|person| person.opd).unwrap_or_default();
+        Some((self.names.get(id).map(String::as_str).unwrap_or_default(), opd))
+    }
+
+    fn named<T>(&self, row: T, id: &str) -> Named<T> {
+        let (name, opd) = self.of(id).unwrap_or_default();
+        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        Named { row, name: some(name), opd: some(opd) }
+    }
+}
+
+impl web::Ledgers for Ledgers {
+    fn place(&self) -> Place {
+        Place {
+            site: self.config.site.name.to_string(),
+            time_zone: self.rules().time_zone.clone(),
+            contact_minutes: self.config.contacts.minutes,
+        }
+    }
+
+    fn presence(&self) -> Result<Answer<Occupied>, LedgerError> {
+        let answer = self.ask(Views::presence)?;
+        Ok(answer.map(|now| Occupied { at: now.at, zones: now.zones }))
+    }
+
+    fn people(&self, zone: Option<&str>) -> Result<Answer<Inside>, LedgerError> {
+        let rules = self.rules();
+        let snapshot = self.rights.in_force.load();
+        let answer = self.ask(Views::presence)?;
+        if let Some(zone) = zone
+            && !answer.value.zones.iter().any(|known| &*known.zone == zone)
+            && !snapshot.doors.iter().any(|(_, door)| door.zone == zone)
+        {
+            let reason = "is no zone of zones.toml or of a door".into();
+            return Err(LedgerError::Query { parameter: "zone", reason });
+        }
+        let (through, behind, now) = (answer.through, answer.behind, answer.value);
+        let mut people = now.people;
+        people.retain(|present| zone.is_none_or(|zone| rules.is_within(&present.zone, zone)));
+        let known = self.known(&snapshot, people.iter().map(|present| present.person.as_str()))?;
+        let named = |present: Present| {
+            let person = present.person.clone();
+            known.named(present, person.as_str())
+        };
+        let inside = Inside { at: now.at, people: people.into_iter().map(named).collect() };
+        Ok(Answer { value: inside, through, behind })
+    }
+
+    fn attendance(&self, request: &AttendanceRequest) -> Result<Answer<Vec<Named<Attendance>>>, LedgerError> {
+        let answer = self.days(request)?;
+        let snapshot = self.rights.in_force.load();
+        let known = self.known(&snapshot, answer.value.iter().map(|row| row.person.as_str()))?;
+        let named = |row: Attendance| {
+            let person = row.person.clone();
+            known.named(row, person.as_str())
+        };
+        Ok(answer.map(|rows| rows.into_iter().map(named).collect()))
+    }
+
+    fn attendance_csv(&self, request: &AttendanceRequest, part: Part) -> Result<Answer<Document>, LedgerError> {
+        let answer = self.days(request)?;
+        let snapshot = self.rights.in_force.load();
+        let known = self.known(&snapshot, answer.value.iter().map(|row| row.person.as_str()))?;
+        let rows = answer.value.iter().map(|row| ledgers::Named::day(row, |id| known.of(id)));
+        let table = ledgers::attendance_csv(rows, part, &self.rules().time_zone).map(csv);
+        let table = table.map_err(|error| LedgerError::Unavailable(error.to_string()))?;
+        Ok(Answer { value: table, through: answer.through, behind: answer.behind })
+    }
+
+    fn summary(&self, from: Date, to: Date) -> Result<Answer<Vec<DaySummary>>, LedgerError> {
+        let snapshot = self.rights.in_force.load();
+        let mut summed = Answer { value: Vec::new(), through: 0, behind: 0 };
+        for part in (AttendanceRequest { from, to, person: None, opd: None }).parts() {
+            let answer = self.days(&part)?;
+            (summed.through, summed.behind) = (answer.through, answer.behind);
+            let mut by_day: HashMap<Date, Vec<Attendance>> = HashMap::new();
+            answer.value.into_iter().for_each(|row| by_day.entry(row.day).or_default().push(row));
+            let day = |day: Date| {
+                let rows = by_day.remove(&day).unwrap_or_default();
+                let DayTable { opds, total, .. } = DayTable::new(day, rows, snapshot.directory.staff());
+                DaySummary { day, opds, total }
+            };
+            let days = part.from.series(jiff::Span::new().days(1)).take_while(|day| *day <= part.to);
+            summed.value.extend(days.map(day));
+        }
+        Ok(summed)
+    }
+
+    fn contacts(&self, query: &ContactQuery) -> Result<Answer<Vec<Contact>>, LedgerError> {
+        self.trace(query)
+    }
+
+    fn contacts_document(&self, query: &ContactQuery, form: ContactsForm) -> Result<Answer<Document>, LedgerError> {
+        let answer = self.trace(query)?;
+        let (snapshot, rules) = (self.rights.in_force.load(), self.rules());
+        let contacts = &answer.value;
+        let people = contacts.iter().flat_map(|contact| [contact.person.as_str(), contact.of.as_str()]);
+        let known = self.known(&snapshot, people.chain([query.person.as_str()]))?;
+        let document = match form {
+            ContactsForm::Csv => ledgers::contacts_csv(contacts, |id| known.of(id), &rules.time_zone)
+                .map(csv)
+                .map_err(|error| LedgerError::Unavailable(error.to_string()))?,
+            ContactsForm::Svg => {
+                let stays = self.rights.questions.views.stays(
+                    &query.person,
+                    query.from,
+                    query.to,
+                    self.rights.questions.clock.now(),
+                )?;
+                let traced = Traced {
+                    person: &query.person,
+                    from: query.from,
+                    to: query.to,
+                    minutes: query.threshold_minutes,
+                    stays: &stays,
+                    contacts,
+                };
+                let picture = ledgers::contacts_svg(&traced, |id| known.of(id), &rules.time_zone);
+                Document { content_type: "image/svg+xml", bytes: picture.into_bytes() }
+            }
+        };
+        Ok(Answer { value: document, through: answer.through, behind: answer.behind })
+    }
+
+    fn events_of(&self, person: &str, after: u64) -> Result<Answer<Vec<u64>>, LedgerError> {
+        let position = self.rights.questions.views.position();
+        let value =
+            self.rights.questions.views.events_of(person, (None, None), after, usize::MAX, Restricted::LeftOut)?;
+        Ok(Answer { value, through: position.through, behind: position.last.saturating_sub(position.through) })
+    }
+
+    fn person(&self, id: &str) -> Result<Answer<PersonFile>, LedgerError> {
+        self.rights.file_of(id)
+    }
+
+    fn restrict(&self, id: &str, restriction: Restriction) -> Result<Restriction, LedgerError> {
+        self.rights.put_restriction(id, restriction)
+    }
+
+    fn lift(&self, id: &str) -> Result<(), LedgerError> {
+        self.rights.lift_restriction(id)
+    }
+
+    fn erase(&self, id: &str, force: bool) -> Result<Erasure, LedgerError> {
+        self.rights.erase_person(id, force)
+    }
+
+    fn retention(&self) -> Result<Retention, LedgerError> {
+        Ok(self.last_run.status(&self.config.privacy))
+    }
+}
+
+fn csv(bytes: Vec<u8>) -> Document {
+    Document { content_type: Spreadsheet::CONTENT_TYPE, bytes }
+}

@@ -1,0 +1,247 @@
+//! Puts the status together from every stage, and says what is wrong.
+
+mod metrics;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use protocol::Instant;
+
+use crate::config::Config;
+use crate::reload::Refusals;
+use access::Snapshot;
+use base::clock::Clock;
+use base::status::{CertificateFigures, DoorRow, Problem, Severity, SiteStatus, UpstreamFigures, ZoneRow};
+use base::tls;
+use front::doors;
+use front::monitors::Monitors;
+use front::scan::{Figures, WeakScanQueue};
+use store::audit::AuditTrail;
+use store::log::LogReader;
+
+pub use metrics::register;
+
+/// A certificate that expires sooner is a problem.
+const CERTIFICATE_WARNING_DAYS: i64 = 14;
+
+const DAY_MS: i64 = 86_400_000;
+
+/// What the status is put together from.
+pub struct StatusSources {
+    /// The configuration in force.
+    pub config: Config,
+    /// When the gateway started.
+    pub started_at: Instant,
+    /// The gateway's clock.
+    pub clock: Clock,
+    /// What decisions are made from.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Who is connected.
+    pub connected: Arc<doors::Registry>,
+    /// What the spine tells.
+    pub figures: Figures,
+    /// The log.
+    pub reader: LogReader,
+    /// The spine's queue.
+    pub scans: WeakScanQueue,
+    /// The way upstream, if there is one.
+    pub upstream: Option<upstream::Progress>,
+    /// Who watches decisions.
+    pub monitors: Monitors,
+    /// Files that could not be reloaded.
+    pub refusals: Refusals,
+    /// The record of looks at personal data.
+    pub looks: AuditTrail,
+    /// What is wrong with the views.
+    pub views: Arc<dyn Fn(Instant) -> Vec<Problem> + Send + Sync>,
+}
+
+impl StatusSources {
+    /// The whole gateway now.
+    pub fn status(&self) -> SiteStatus {
+        let now = self.clock.now();
+        let snapshot = self.snapshot.load();
+        let log = self.reader.figures();
+        let upstream = self.upstream.as_ref().map(|progress| progress.figures(log.last_event));
+        let certificates = self.certificates();
+        let problems = self.all_problems(now, upstream.as_ref(), &certificates);
+        SiteStatus {
+            site: self.config.site.name.to_string(),
+            version: env!("CARGO_PKG_VERSION"),
+            now,
+            started_at: self.started_at,
+            problems,
+            doors: self.doors(&snapshot, now),
+            zones: self.zones(&snapshot),
+            monitors_connected: self.connected.monitors_connected(),
+            scans: self.figures.scans(self.scans.waiting(), now),
+            log,
+            upstream,
+            certificates: certificates.into_iter().filter_map(Certificate::figures).collect(),
+            policy_set: snapshot.policy.set_hash().to_owned(),
+            policy_candidate: snapshot.shadow.as_ref().map(|candidate| candidate.set_hash().to_owned()),
+            directory_credentials: snapshot.directory.credentials() as u64,
+            directory_changed_at: snapshot.directory.synced_at(),
+            trusted_keys: snapshot.passes.keys() as u64,
+        }
+    }
+
+    /// What is wrong now, the worst first.
+    pub fn problems(&self) -> Vec<Problem> {
+        let upstream = self.upstream.as_ref().map(|progress| progress.figures(self.reader.last_event()));
+        self.all_problems(self.clock.now(), upstream.as_ref(), &self.certificates())
+    }
+
+    fn all_problems(
+        &self,
+        now: Instant,
+        upstream: Option<&UpstreamFigures>,
+        certificates: &[Certificate],
+    ) -> Vec<Problem> {
+        let mut problems = self.reader.problems(now);
+        problems.extend(self.refusals.problems());
+        problems.extend(self.looks.problem());
+        problems.extend((self.views)(now));
+        if self.monitors.has_stopped() {
+            let message = "the fan-out to them has ended; restart the gateway";
+            problems.push(problem(Severity::Warning, "monitors", message, None));
+        }
+        problems.extend(self.directory_problem(now));
+        problems.extend(upstream.into_iter().flat_map(upstream_problems));
+        problems.extend(certificates.iter().filter_map(|certificate| certificate.problem(now)));
+        problems.sort_by_key(|problem| problem.severity);
+        problems
+    }
+
+    /// A directory that nobody has changed for long tells of people who have left since.
+    fn directory_problem(&self, now: Instant) -> Option<Problem> {
+        let days_max = i64::from(self.config.access.directory_age_days_max);
+        let changed_at = self.snapshot.load().directory.synced_at()?;
+        let days = now.ms_since(changed_at) / DAY_MS;
+        let message = if days >= days_max {
+            format!("was last changed {days} days ago and has expired: staff are sent to a helper; import it anew")
+        } else if days * 3 >= days_max * 2 {
+            format!("was last changed {days} days ago and expires after {days_max}; import it anew")
+        } else {
+            return None;
+        };
+        Some(problem(Severity::Warning, "directory", message, Some(changed_at)))
+    }
+
+    fn doors(&self, snapshot: &Snapshot, now: Instant) -> Vec<DoorRow> {
+        let scans = self.figures.doors();
+        let mut presence: HashMap<_, _> =
+            self.connected.doors().into_iter().map(|door| (door.door.clone(), door)).collect();
+        let mut rows: Vec<DoorRow> = snapshot
+            .doors
+            .iter()
+            .map(|(door, settings)| {
+                let presence = presence.remove(door);
+                let figures = scans.get(door).copied().unwrap_or_default();
+                DoorRow {
+                    door: door.to_string(),
+                    zone: settings.zone.clone(),
+                    mode: snapshot.mode_at(settings, now),
+                    connected: presence.as_ref().is_some_and(|presence| presence.connected),
+                    since: presence.as_ref().map(|presence| presence.since),
+                    clock_offset_ms: presence.as_ref().and_then(|presence| presence.clock_offset_ms),
+                    status: presence.and_then(|presence| presence.status),
+                    last_scan_at: figures.last_scan_at,
+                    scans: figures.scans,
+                    missing_scans: figures.missing_scans,
+                }
+            })
+            .collect();
+        rows.sort_by(|left, right| left.door.cmp(&right.door));
+        rows
+    }
+
+    fn zones(&self, snapshot: &Snapshot) -> Vec<ZoneRow> {
+        let (zones, occupancy) = (&snapshot.zones, self.figures.occupancy());
+        let of_doors = snapshot.doors.iter().map(|(_, door)| door.zone.as_str());
+        let mut names: Vec<&str> = zones.iter().map(|(zone, _)| zone).chain(of_doors).collect();
+        names.sort_unstable();
+        names.dedup();
+        let row = |zone: &str| ZoneRow {
+            zone: zone.to_owned(),
+            parent: zones.around(zone).first().cloned(),
+            occupancy: occupancy.of(zone, zones),
+            capacity: zones.get(zone).and_then(|zone| zone.capacity),
+        };
+        names.into_iter().map(row).collect()
+    }
+
+    fn certificates(&self) -> Vec<Certificate> {
+        let folder = self.config.folder();
+        let own = [("gateway", folder.gateway_certificate(), true), ("site CA", folder.ca_certificate(), true)];
+        let http = self.config.http.certificate.clone().map(|path| ("HTTP side", path, false));
+        let upstream = self.config.upstream.as_ref().map(|upstream| upstream.certificate.clone());
+        let upstream = upstream.filter(|path| !path.as_os_str().is_empty());
+        let upstream = upstream.map(|path| ("upstream client", path, false));
+        let all = own.into_iter().chain(http).chain(upstream);
+        all.map(|(name, path, doors_need_it)| Certificate::read(name, path, doors_need_it)).collect()
+    }
+}
+
+/// A certificate that the gateway uses.
+struct Certificate {
+    name: &'static str,
+    path: PathBuf,
+    /// Whether no door can connect without it.
+    doors_need_it: bool,
+    /// When it expires, or why that is not known.
+    not_after: Result<Instant, String>,
+}
+
+impl Certificate {
+    fn read(name: &'static str, path: PathBuf, doors_need_it: bool) -> Self {
+        let not_after = tls::certificate_expiry(&path).map_err(|error| error.to_string());
+        Self { name, path, doors_need_it, not_after }
+    }
+
+    fn figures(self) -> Option<CertificateFigures> {
+        Some(CertificateFigures { name: self.name.into(), not_after: self.not_after.ok()? })
+    }
+
+    fn problem(&self, now: Instant) -> Option<Problem> {
+        let Self { name, path, doors_need_it, not_after } = self;
+        let (severity, message) = match not_after {
+            Err(error) => {
+                let path = path.display();
+                (Severity::Warning, format!("the certificate of the {name} in {path} is not there any more: {error}"))
+            }
+            Ok(not_after) if *not_after < now => {
+                let severity = if *doors_need_it { Severity::Critical } else { Severity::Warning };
+                (severity, format!("the certificate of the {name} has expired at {not_after}; renew it"))
+            }
+            Ok(not_after) if not_after.ms_since(now) < CERTIFICATE_WARNING_DAYS * DAY_MS => {
+                (Severity::Warning, format!("the certificate of the {name} expires at {not_after}; renew it"))
+            }
+            Ok(_) => return None,
+        };
+        Some(problem(severity, "certificate", message, None))
+    }
+}
+
+fn upstream_problems(upstream: &UpstreamFigures) -> impl Iterator<Item = Problem> {
+    let failing = upstream.failing_since.map(|since| {
+        let error = upstream.error.as_deref().unwrap_or("no answer");
+        let message = format!("{} events wait, nothing is lost: {error}", upstream.backlog);
+        problem(Severity::Warning, "upstream", message, Some(since))
+    });
+    let ranges = upstream.quarantined.len();
+    let quarantine = (ranges > 0).then(|| {
+        let message = format!("the upstream has refused {ranges} ranges of events for good; see quarantined");
+        problem(Severity::Warning, "quarantine", message, None)
+    });
+    failing.into_iter().chain(quarantine)
+}
+
+fn problem(severity: Severity, what: &'static str, message: impl Into<String>, since: Option<Instant>) -> Problem {
+    Problem { severity, what, message: message.into(), since }
+}
