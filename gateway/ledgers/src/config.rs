@@ -1,7 +1,5 @@
 //! What can be set of the views: sections `[attendance]` and `[contacts]`.
 
-use super::Rules;
-
 base::settings! {
     /// How the times of people at doors become working days. When people are expected to work stands in `calendar.toml`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,17 +24,10 @@ base::settings! {
     }
 }
 
-impl AttendanceConfig {
-    /// `rules` with these settings.
-    pub fn rules(&self, rules: Rules) -> Rules {
-        let Self { double_scan_seconds, stay_hours_max, gap_minutes, upstream: _ } = *self;
-        Rules { double_scan_seconds, stay_hours_max, gap_minutes, ..rules }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Rules;
 
     #[test]
     fn an_error_names_the_field_and_what_it_may_be() {

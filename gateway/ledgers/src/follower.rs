@@ -1,4 +1,4 @@
-//! The thread that follows the log. Whatever goes wrong with the file, it is deleted and made anew.
+//! The thread that follows the log. Whatever goes wrong with the file, it is deleted and rebuilt.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -20,7 +20,7 @@ use super::upkeep::Upkeep;
 const NICE: i32 = 10;
 /// How often it looks whether rules have changed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// How long it waits before the log is read again after that has failed, and before the file is made anew a second time.
+/// How long it waits before the log is read again after that has failed, and before the file is rebuilt a second time.
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// How long a file must do for a failure to be the first again.
@@ -107,7 +107,7 @@ impl Follower {
             tracing::warn!(file = %parts.path.display(), reason, "the views cannot be opened");
         } else {
             parts.metrics.rebuilds.inc();
-            tracing::warn!(file = %parts.path.display(), reason, "the views are made anew from the log");
+            tracing::warn!(file = %parts.path.display(), reason, "the views are rebuilt from the log");
         }
         if !may_be_good
             && let Err(error) = std::fs::remove_file(&parts.path)

@@ -31,9 +31,9 @@ const DAYS_AT_A_TIME: usize = 7;
 /// Why a question is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ViewsError {
-    /// The views are being made anew from the log.
+    /// The views are being rebuilt from the log.
     #[error(
-        "attendance, presence and contacts are being made anew from the log, event {through} of {last}; try again later"
+        "attendance, presence and contacts are being rebuilt from the log, event {through} of {last}; try again later"
     )]
     Rebuilding {
         /// Number of the last event that they reflect.
@@ -260,7 +260,7 @@ impl Views {
         let message = if let Some(reason) = &*lock(&self.shared.trouble) {
             format!("attendance, presence and contacts do not follow: {reason}")
         } else if rebuilding && since.is_some_and(|since| now.ms_since(since) > 5_000) {
-            format!("attendance, presence and contacts are being made anew from the log: event {through} of {last}")
+            format!("attendance, presence and contacts are being rebuilt from the log: event {through} of {last}")
         } else if !rebuilding && last.saturating_sub(through) > BEHIND_MAX {
             format!("attendance, presence and contacts are {} events behind the log", last.saturating_sub(through))
         } else {

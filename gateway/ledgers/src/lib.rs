@@ -19,7 +19,7 @@
 //!                     over
 //! ```
 //!
-//! `views.redb` is derived: whatever is wrong with it, it is deleted and made anew, while doors notice nothing. It knows people
+//! `views.redb` is derived: whatever is wrong with it, it is deleted and rebuilt, while doors notice nothing. It knows people
 //! by their numbers in the vault ([`People`]); somebody whose number has no subject any more is in no answer.
 //!
 //! # Words

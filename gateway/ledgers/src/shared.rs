@@ -41,7 +41,7 @@ pub struct Position {
     pub through: u64,
     /// Number of the last event in the log.
     pub last: u64,
-    /// They have not reached the log's end since they were made anew: no question is answered.
+    /// They have not reached the log's end since they were rebuilt: no question is answered.
     pub rebuilding: bool,
 }
 

@@ -120,7 +120,13 @@ pub(crate) struct AuditKeys {
 }
 
 impl AuditCipher for AuditKeys {
-    fn encrypt(&self, subject: &str, at: Instant, context: u64, plain: &[u8]) -> Result<Option<(u64, Vec<u8>)>, String> {
+    fn encrypt(
+        &self,
+        subject: &str,
+        at: Instant,
+        context: u64,
+        plain: &[u8],
+    ) -> Result<Option<(u64, Vec<u8>)>, String> {
         let seal = |subject: &str| self.vault.seal_for(subject, Month::of(at), &context.to_be_bytes(), plain);
         let failed = |error: VaultError| error.to_string();
         if subject.starts_with(vault::AUDIT) {

@@ -55,7 +55,7 @@ pub struct StatusSources {
     pub monitors: Monitors,
     /// Files that could not be reloaded.
     pub refusals: Refusals,
-    /// The record of looks at personal data.
+    /// The audit trail.
     pub looks: AuditTrail,
     /// What is wrong with the views.
     pub views: Arc<dyn Fn(Instant) -> Vec<Problem> + Send + Sync>,

@@ -9,8 +9,8 @@
 //! row's CBOR, then the CBOR itself. A row that was changed or taken out shows in the next one ([`StoredRecord::broken`]). Records
 //! that have expired are taken off the front; the hash of the last of them stays, and so does its number.
 
-mod error;
 mod cipher;
+mod error;
 mod record;
 mod store;
 
@@ -27,8 +27,8 @@ use std::thread;
 use protocol::Instant;
 use tokio::sync::{mpsc, oneshot};
 
-pub use error::AuditError;
 pub use cipher::AuditCipher;
+pub use error::AuditError;
 pub use record::{AuditRecord, Filter, PERSON_CHARS_MAX, PURPOSE_CHARS_MAX, Page, QUERY_CHARS_MAX, StoredRecord};
 
 use self::error::QUEUE_RECORDS_MAX;

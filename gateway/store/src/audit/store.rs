@@ -8,8 +8,8 @@ use minicbor::{Decode, Encode};
 use protocol::Instant;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
-use super::error::AuditError;
 use super::cipher::AuditCipher;
+use super::error::AuditError;
 use super::record::{
     AuditRecord, Filter, PERSON_CHARS_MAX, PURPOSE_CHARS_MAX, Page, QUERY_CHARS_MAX, StoredRecord, WHAT_CHARS_MAX,
 };

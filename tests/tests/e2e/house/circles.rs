@@ -20,7 +20,43 @@ const CRATES: [&str; 10] = [
 ];
 
 /// Circles that are still there, each with all of its files. One that is gone, or has become smaller, is to be taken out.
-const LEFT: &[&[&str]] = &[];
+const LEFT: &[&[&str]] = &[
+    &["gateway/base/src/site/files.rs", "gateway/base/src/site/mod.rs"],
+    &["gateway/front/src/doors/monitor.rs", "gateway/front/src/doors/session.rs"],
+    &[
+        "gateway/src/app/assist.rs",
+        "gateway/src/app/forwarding.rs",
+        "gateway/src/app/mod.rs",
+        "gateway/src/app/personal.rs",
+        "gateway/src/app/reloads.rs",
+        "gateway/src/app/sources.rs",
+    ],
+    &["gateway/src/cli.rs", "gateway/src/cli/pass.rs", "gateway/src/cli/pass/judge.rs"],
+    &["gateway/src/config.rs", "gateway/src/config/source.rs"],
+    &["gateway/upstream/src/client.rs", "gateway/upstream/src/lib.rs"],
+    &[
+        "gateway/web/src/config.rs",
+        "gateway/web/src/connection.rs",
+        "gateway/web/src/front.rs",
+        "gateway/web/src/lib.rs",
+        "gateway/web/src/listener.rs",
+        "gateway/web/src/look.rs",
+        "gateway/web/src/metrics.rs",
+        "gateway/web/src/openapi/mod.rs",
+        "gateway/web/src/route.rs",
+        "gateway/web/src/routes/assist.rs",
+        "gateway/web/src/routes/attendance.rs",
+        "gateway/web/src/routes/contacts.rs",
+        "gateway/web/src/routes/events.rs",
+        "gateway/web/src/routes/health.rs",
+        "gateway/web/src/routes/mod.rs",
+        "gateway/web/src/routes/people.rs",
+        "gateway/web/src/routes/policy.rs",
+        "gateway/web/src/routes/presence.rs",
+        "gateway/web/src/routes/privacy.rs",
+    ],
+    &["simulator/src/load/monitors.rs", "simulator/src/load/report.rs"],
+];
 
 /// A module by its path in the crate; the crate itself is empty.
 type Module = Vec<String>;
