@@ -27,7 +27,6 @@ base::settings! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Rules;
 
     #[test]
     fn an_error_names_the_field_and_what_it_may_be() {
