@@ -1,7 +1,7 @@
 //! What a decision costs: with remembered answers and with every question new, with badges and with passes that were verified
 //! before or never, with 10 and with 100 policies.
 //!
-//! `cargo bench -p gateway --bench decide`
+//! `cargo bench -p access --bench decide`
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark may stop at what it did not expect")]
 

@@ -1,6 +1,6 @@
 //! A directory of a million people: import, start, memory, look-up, and the start after an import was killed.
 //!
-//! `cargo bench -p gateway --bench directory [-- PEOPLE]`. Every step runs in a process of its own, so that none is charged with
+//! `cargo bench -p access --bench directory [-- PEOPLE]`. Every step runs in a process of its own, so that none is charged with
 //! the memory of another.
 
 use std::error::Error;

@@ -1,6 +1,6 @@
 //! What a check of a pass costs: new, remembered, and bad in each way, the last as a ratio to a good new one.
 //!
-//! `cargo bench -p gateway --bench passes`
+//! `cargo bench -p access --bench passes`
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark may stop at what it did not expect")]
 

@@ -86,7 +86,7 @@ fn publish(monitors: &Monitors, rate: u32) -> u64 {
             break;
         }
         if rate > 0 {
-            let due = Duration::from_secs(1) / rate * published as u32;
+            let due = Duration::from_micros(1_000_000 * published / u64::from(rate));
             std::thread::sleep(due.saturating_sub(started.elapsed()));
         } else if published % 64 == 0 {
             // As a spine that commits between its batches.

@@ -1,6 +1,8 @@
 //! The views of a regency's year: taking in the log, start, contacts, attendance, presence, and what memory and disk they take.
 //!
-//! `cargo bench -p gateway --bench views [-- EVENTS]`, ten million where nothing is said. The log is made up as it is read. Taking in
+//! Longer than 400 lines: the made-up year and the questions to it belong together.
+//!
+//! `cargo bench -p ledgers --bench ledgers [-- EVENTS]`, ten million where nothing is said. The log is made up as it is read. Taking in
 //! and asking run in processes of their own, so that none is charged with the memory of the other.
 //!
 //! `-- log [EVENTS]` writes events, 300,000 where nothing is said, to a log with a vault, and makes the views anew from these.

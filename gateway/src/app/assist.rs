@@ -1,43 +1,44 @@
-//! The way of helpers' words: what they pass, and how HTTP hands them in.
+//! Assist requests: what they pass, and how HTTP hands them in.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Core, Edge, known_door};
+use super::{Core, Edge, door_settings};
 use crate::config::Config;
 use base::clock::Clock;
-use front::doors;
-use front::doors::{Way, Words};
+use front::doors::{AssistError, AssistOutcome, AssistRoute, AssistSubmitter};
 
-/// What helpers' words pass, from their sessions and over HTTP.
-pub(super) fn words(config: &Config, core: &Core, edge: &Edge, clock: &Clock) -> Arc<Words> {
-    let way = Way {
+/// What assist requests pass, from helpers' sessions and over HTTP.
+pub(super) fn submitter(config: &Config, core: &Core, edge: &Edge, clock: &Clock) -> Arc<AssistSubmitter> {
+    let route = AssistRoute {
         // Weak: the spine ends when the last real owner of its queue is gone.
         scans: core.scans.downgrade(),
         registry: Arc::clone(&edge.connected),
-        known_door: known_door(Arc::clone(&core.snapshot), clock.clone(), config.scans.late_after_ms),
+        door_settings: door_settings(Arc::clone(&core.snapshot), clock.clone(), config.scans.late_after_ms),
         clock: clock.clone(),
         metrics: edge.door_metrics.clone(),
         answer_timeout: Duration::from_millis(config.mqtt.answer_timeout_ms),
     };
-    Arc::new(Words::new(config.scans.assists_per_minute_max, way))
+    Arc::new(AssistSubmitter::new(config.scans.assists_per_minute_max, route))
 }
 
-/// Keeps a helper's word that came over HTTP. On a task of its own: a client that hangs up must not come between the disk and
+/// Submits an assist request that came over HTTP. On a task of its own: a client that hangs up must not come between the disk and
 /// the door.
-pub(super) fn say(words: &Arc<Words>) -> Arc<dyn Fn(web::Word) -> web::Saying + Send + Sync> {
-    let words = Arc::clone(words);
+pub(super) fn submit(submitter: &Arc<AssistSubmitter>) -> Arc<dyn Fn(web::Word) -> web::Saying + Send + Sync> {
+    let submitter = Arc::clone(submitter);
     Arc::new(move |web::Word { door, assist, token }| {
-        let words = Arc::clone(&words);
-        let saying = tokio::spawn(async move { words.say(door, assist, token).await });
+        let submitter = Arc::clone(&submitter);
+        let submitting = tokio::spawn(async move { submitter.submit(door, assist, token).await });
         Box::pin(async move {
-            let said = saying.await.map_err(|_| web::NotSaid::Unavailable)?;
-            said.map(|doors::Said { decision, door_told }| web::Said { decision, door_told }).map_err(|why| match why {
-                doors::NotSaid::UnknownDoor => web::NotSaid::UnknownDoor,
-                doors::NotSaid::TooMany { retry_after } => {
-                    web::NotSaid::TooMany { retry_after_s: retry_after.as_secs().saturating_add(1) }
+            let submitted = submitting.await.map_err(|_| web::NotSaid::Unavailable)?;
+            submitted.map(|AssistOutcome { decision, door_told }| web::Said { decision, door_told }).map_err(|why| {
+                match why {
+                    AssistError::UnknownDoor => web::NotSaid::UnknownDoor,
+                    AssistError::TooMany { retry_after } => {
+                        web::NotSaid::TooMany { retry_after_s: retry_after.as_secs().saturating_add(1) }
+                    }
+                    AssistError::Unavailable => web::NotSaid::Unavailable,
                 }
-                doors::NotSaid::Unavailable => web::NotSaid::Unavailable,
             })
         })
     })

@@ -27,9 +27,9 @@ use crate::status::{self, StatusSources};
 use access::Snapshot;
 use base::clock::Clock;
 use base::tokens::Tokens;
-use front::doors::{DoorSettings, Parts};
+use front::doors::{DoorSettings, FrontContext};
 use front::monitors::{Broadcaster, Monitors};
-use front::scan::{Figures, ScanQueue, Spine, SpineParts, State};
+use front::scan::{ScanQueue, Spine, SpineContext, SpineStatus, State};
 use front::{doors, monitors, scan};
 use ledgers::Views;
 use store::log::LogReader;
@@ -84,8 +84,8 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
     let site_status =
         Arc::new(status_sources(&config, &clock, &core, &edge, &personal, forwarding.as_ref(), &refusals));
     status::register(&site_status, &mut registry);
-    let words = assist::words(&config, &core, &edge, &clock);
-    let sources = sources::sources(&site_status, registry, &edge.tokens, &words, &personal);
+    let submitter = assist::submitter(&config, &core, &edge, &clock);
+    let sources = sources::sources(&site_status, registry, &edge.tokens, &submitter, &personal);
     let upstream_client = forwarding.as_ref().map(|forwarding| Arc::clone(&forwarding.client));
     let reloadables = reloads::reloadables(&config, &personal.in_force, &edge, upstream_client);
     let (http_config, http_tls) = (config.http.clone(), edge.http_tls.clone());
@@ -97,13 +97,13 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
 
     let Core { snapshot, monitors, broadcaster, scans, spine_end, .. } = core;
     let broadcasting = broadcaster.run(rest_stop);
-    let parts = Parts {
+    let context = FrontContext {
         site: config.site.name,
         scans,
         monitors,
         registry: edge.connected,
-        words,
-        known_door: known_door(snapshot, clock.clone(), config.scans.late_after_ms),
+        assists: submitter,
+        door_settings: door_settings(snapshot, clock.clone(), config.scans.late_after_ms),
         tls: edge.door_tls,
         clock,
         metrics: edge.door_metrics,
@@ -117,7 +117,7 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
             tokio::spawn(mode_changes),
             tokio::spawn(retention),
         ],
-        doors: tokio::spawn(doors::serve(parts, edge.listeners.mqtt, edge.listeners.plaintext, doors_stop)),
+        doors: tokio::spawn(doors::serve(context, edge.listeners.mqtt, edge.listeners.plaintext, doors_stop)),
         stop_doors,
         forwarding,
         views: personal.views.clone(),
@@ -167,7 +167,7 @@ struct Core {
     reader: LogReader,
     monitors: Monitors,
     broadcaster: Broadcaster,
-    figures: Figures,
+    figures: SpineStatus,
     scans: ScanQueue,
     /// Resolves when the spine has ended.
     spine_end: oneshot::Receiver<()>,
@@ -180,9 +180,9 @@ impl Core {
         let (log, reader) = open_log(config, registry, clock, &vault)?;
         let state = State::rebuild(&reader, config.access.presence_ms()).context("the log cannot be read")?;
         let (monitors, broadcaster) = Monitors::new(config.monitors.clone(), monitors::Metrics::new(registry))?;
-        let figures = Figures::new(&state, clock.now());
+        let figures = SpineStatus::new(&state, clock.now());
         let (scans, work) = ScanQueue::new(config.scans.queue_events_max);
-        let parts = SpineParts {
+        let context = SpineContext {
             site: config.site.name.clone(),
             log,
             reader: reader.clone(),
@@ -190,13 +190,13 @@ impl Core {
             snapshot: Arc::clone(&snapshot),
             monitors: monitors.clone(),
             clock: clock.clone(),
-            figures: figures.clone(),
+            status: figures.clone(),
             metrics: scan::Metrics::new(registry),
             presence_ms: config.access.presence_ms(),
             batch_events_max: config.log.batch_events_max,
             config: config.scans.clone(),
         };
-        let spine = Spine::new(parts, scans.clone())?;
+        let spine = Spine::new(context, scans.clone())?;
         let (ended, spine_end) = oneshot::channel();
         thread::Builder::new().name("spine".into()).spawn(move || {
             spine.run(work);
@@ -260,7 +260,7 @@ impl Listeners {
 }
 
 /// Doors are registered in the snapshot; what it says of one is asked anew each time.
-fn known_door(snapshot: Arc<ArcSwap<Snapshot>>, clock: Clock, late_after_ms: u64) -> doors::KnownDoor {
+fn door_settings(snapshot: Arc<ArcSwap<Snapshot>>, clock: Clock, late_after_ms: u64) -> doors::DoorLookup {
     Arc::new(move |door| {
         let snapshot = snapshot.load();
         let door = snapshot.doors.get(door)?;

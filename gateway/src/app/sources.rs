@@ -10,7 +10,7 @@ use super::{assist, policies};
 use crate::people::People;
 use crate::status::StatusSources;
 use base::tokens::Tokens;
-use front::doors::Words;
+use front::doors::AssistSubmitter;
 use web;
 
 /// What HTTP shows.
@@ -18,7 +18,7 @@ pub(super) fn sources(
     site: &Arc<StatusSources>,
     registry: Registry,
     tokens: &Arc<ArcSwap<Tokens>>,
-    words: &Arc<Words>,
+    submitter: &Arc<AssistSubmitter>,
     personal: &Personal,
 ) -> web::Sources {
     let (status, ready) = (Arc::clone(site), Arc::clone(site));
@@ -39,7 +39,7 @@ pub(super) fn sources(
         looks: personal.looks.clone(),
         policy: policies::status(site),
         shadow: policies::shadow_report(site),
-        say: assist::say(words),
+        say: assist::submit(submitter),
         tokens: Arc::clone(tokens),
         clock: site.clock.clone(),
     }

@@ -20,7 +20,7 @@ use base::status::{CertificateFigures, DoorRow, Problem, Severity, SiteStatus, U
 use base::tls;
 use front::doors;
 use front::monitors::Monitors;
-use front::scan::{Figures, WeakScanQueue};
+use front::scan::{SpineStatus, WeakScanQueue};
 use store::audit::AuditTrail;
 use store::log::LogReader;
 
@@ -44,7 +44,7 @@ pub struct StatusSources {
     /// Who is connected.
     pub connected: Arc<doors::Registry>,
     /// What the spine tells.
-    pub figures: Figures,
+    pub figures: SpineStatus,
     /// The log.
     pub reader: LogReader,
     /// The spine's queue.

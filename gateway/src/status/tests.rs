@@ -8,7 +8,7 @@ use super::*;
 use access::testing;
 use base::site::testing::{Site, now};
 use front::monitors::Broadcaster;
-use front::scan::{ScanQueue, State};
+use front::scan::{ScanQueue, SpineStatus, State};
 use store::audit::AuditTrail;
 use store::audit::testing::Keys;
 use store::log::{Commit, Log};
@@ -48,7 +48,7 @@ impl Bench {
                 doors::Metrics::new(&mut Registry::default()),
                 clock.clone(),
             ),
-            figures: Figures::new(&State::default(), clock.now()),
+            figures: SpineStatus::new(&State::default(), clock.now()),
             reader,
             scans: scans.downgrade(),
             upstream: None,

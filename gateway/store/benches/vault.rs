@@ -1,6 +1,6 @@
 //! What it costs to seal events on their way into the log, to open them again, and to destroy somebody's keys.
 //!
-//! `cargo bench -p gateway --bench vault [-- PEOPLE]`. Keys of 13 months are made, as many as a year's log needs.
+//! `cargo bench -p store --bench vault [-- PEOPLE]`. Keys of 13 months are made, as many as a year's log needs.
 
 use std::error::Error;
 use std::hint::black_box;

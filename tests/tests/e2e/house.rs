@@ -171,6 +171,19 @@ fn every_file_begins_with_a_sentence() {
     }
 }
 
+/// Functions beyond 70 lines are a lint of clippy; of files it has none.
+#[test]
+fn a_file_beyond_400_lines_says_why_at_its_top() {
+    for part in ["gateway", "protocol", "simulator", "tests"] {
+        for file in all_files(&repository().join(part)) {
+            let text = fs::read_to_string(&file).unwrap();
+            let top: String = text.lines().take_while(|line| line.starts_with("//!")).collect();
+            let good = text.lines().count() <= 400 || top.contains("Longer than 400 lines: ");
+            assert!(good, "{} has more than 400 lines: cut it, or say at its top why not", file.display());
+        }
+    }
+}
+
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
@@ -197,6 +210,13 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
         }
     }
     files
+}
+
+/// Every Rust file below `folder`.
+fn all_files(folder: &Path) -> Vec<PathBuf> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let inside = paths.flat_map(|path| if path.is_dir() { all_files(&path) } else { vec![path] });
+    inside.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
 }
 
 /// What is compiled into the program: no comments, and nothing from the tests at a file's end on.

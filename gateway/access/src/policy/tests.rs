@@ -127,6 +127,7 @@ fn refusal(files: &[(&str, &str)]) -> FileError {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of mistakes")]
 fn mistakes_are_named_with_their_file_line_and_remedy() {
     let [schema, (_, default), ..] = DEFAULT_POLICY else { panic!() };
     let good = ("good.cedar", ANYBODY);

@@ -1,4 +1,6 @@
 //! Handshakes in memory with the files of a real site, and every way in which those files can be wrong.
+//!
+//! Longer than 400 lines: every refusal of the handshake is tried against the same authority and server.
 
 use std::fs;
 use std::path::{Path, PathBuf};

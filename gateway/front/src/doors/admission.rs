@@ -12,19 +12,19 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
-use super::Front;
 use super::codec::{self, Connect, Packet, Version, Will};
+use super::config::Config;
+use super::context::FrontContext;
 use super::framing;
 use super::limits::Bucket;
-use super::monitor::{HelperPart, MonitorPart};
 use super::outbox::Intake;
-use super::pending::Place;
+use super::pending::PendingSlot;
 use super::publish::TOPIC_ALIAS_MAX;
 use super::reason::{Reason, Refusal};
 use super::registry::Presence;
 use super::reply::{self, Welcome};
-use super::scans::Scans;
-use super::session::{DoorPart, LastWill, Part, Session};
+use super::scans::PendingScans;
+use super::session::{DoorSession, HelperSession, LastWill, MonitorSession, Session, SessionRole};
 use super::wire::{Stream, Wire};
 use crate::monitors::{ConnectError, MonitorConnection};
 use base::identity::{Identity, Role};
@@ -60,24 +60,24 @@ struct Caller {
 
 /// Leads a new connection to its session; `None` when it did not get that far.
 pub(super) async fn admit(
-    front: Front,
+    context: Arc<FrontContext>,
     socket: TcpStream,
     address: IpAddr,
     proof: Proof,
-    mut place: Place,
+    mut slot: PendingSlot,
 ) -> Option<Box<Session>> {
-    let deadline = Instant::now() + front.config.connect_timeout();
+    let deadline = Instant::now() + context.config.connect_timeout();
     let listened = tokio::select! {
         biased;
-        () = place.lost() => return None,
-        listened = listen(&front, socket, proof, deadline) => listened,
+        () = slot.lost() => return None,
+        listened = listen(&context, socket, proof, deadline) => listened,
     };
     let mut caller = listened?;
-    drop(place);
-    match judge(&front, &mut caller).await {
-        Ok(admitted) => Some(session(&front, caller, admitted)),
+    drop(slot);
+    match judge(&context, &mut caller).await {
+        Ok(admitted) => Some(session(&context, caller, admitted)),
         Err((reason, counted_as)) => {
-            front.metrics.refuse_connection(counted_as);
+            context.metrics.refuse_connection(counted_as);
             tracing::debug!(%address, reason = reason.0, counted_as, "connection refused");
             reply::refusal(&mut caller.wire.out, caller.version, reason);
             caller.wire.close().await;
@@ -87,49 +87,49 @@ pub(super) async fn admit(
 }
 
 /// Hears a connection up to its CONNECT.
-async fn listen(front: &Front, socket: TcpStream, proof: Proof, deadline: Instant) -> Option<Caller> {
+async fn listen(context: &Arc<FrontContext>, socket: TcpStream, proof: Proof, deadline: Instant) -> Option<Caller> {
     let (stream, identity, tls) = match proof {
         Proof::None => (Stream::Plain(socket), None, None),
         Proof::Certificate => {
-            let tls = front.tls.load_full();
+            let tls = context.tls.load_full();
             let accepting = TlsAcceptor::from(Arc::clone(&tls)).accept(socket).into_fallible();
             let stream = match timeout_at(deadline, accepting).await {
                 Ok(Ok(stream)) => stream,
                 Ok(Err((error, socket))) => {
-                    front.metrics.fail_tls(tls_failure(&error));
+                    context.metrics.fail_tls(tls_failure(&error));
                     // The alert says what is wrong with a certificate: a reset must not overtake it.
-                    Box::pin(Wire::new(Stream::Plain(socket), front.config.write_timeout()).close()).await;
+                    Box::pin(Wire::new(Stream::Plain(socket), context.config.write_timeout()).close()).await;
                     return None;
                 }
                 Err(_) => {
-                    front.metrics.fail_tls("timeout");
+                    context.metrics.fail_tls("timeout");
                     return None;
                 }
             };
             let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-            let identity = certificate.and_then(|certificate| Identity::of(&front.site, certificate).ok());
+            let identity = certificate.and_then(|certificate| Identity::of(&context.site, certificate).ok());
             (Stream::Tls(Box::new(stream)), Some(identity.ok_or(())), Some(tls))
         }
     };
-    let mut wire = Wire::new(stream, front.config.write_timeout());
-    match timeout_at(deadline, first_packet(front, &mut wire)).await {
+    let mut wire = Wire::new(stream, context.config.write_timeout());
+    match timeout_at(deadline, first_packet(context, &mut wire)).await {
         Ok(Ok((version, connect))) => Some(Caller { wire, version, connect, identity, tls }),
         Ok(Err(counted_as)) => {
-            front.metrics.refuse_connection(counted_as);
+            context.metrics.refuse_connection(counted_as);
             Box::pin(wire.close()).await;
             None
         }
         Err(_) => {
-            front.metrics.refuse_connection("connect_timeout");
+            context.metrics.refuse_connection("connect_timeout");
             None
         }
     }
 }
 
 /// Reads CONNECT, or says what came instead. What is to be answered to that is in the wire already.
-async fn first_packet(front: &Front, wire: &mut Wire) -> Result<(Version, Box<Connect>), &'static str> {
+async fn first_packet(context: &Arc<FrontContext>, wire: &mut Wire) -> Result<(Version, Box<Connect>), &'static str> {
     let frame = loop {
-        match framing::peek(&wire.input, front.config.packet_bytes_max) {
+        match framing::peek(&wire.input, context.config.packet_bytes_max) {
             Ok(Some(frame)) => break frame,
             Ok(None) => match wire.read().await {
                 Ok(0) | Err(_) => return Err("no_connect"),
@@ -151,7 +151,7 @@ async fn first_packet(front: &Front, wire: &mut Wire) -> Result<(Version, Box<Co
         Ok(Packet::Connect(connect)) => Ok((version, connect)),
         Ok(_) => Err("no_connect"),
         Err(reason) => {
-            front.metrics.packets_malformed.inc();
+            context.metrics.packets_malformed.inc();
             reply::refusal(&mut wire.out, version, reason);
             Err("malformed")
         }
@@ -161,17 +161,17 @@ async fn first_packet(front: &Front, wire: &mut Wire) -> Result<(Version, Box<Co
 /// A caller that is let in.
 struct Admitted {
     presence: Presence,
-    part: AdmittedPart,
+    role: AdmittedRole,
 }
 
-enum AdmittedPart {
+enum AdmittedRole {
     Door(DoorId, Option<Box<LastWill>>),
     /// A helper's device is one that may also speak.
     Monitor(Box<MonitorConnection>, Option<DoorId>),
 }
 
 /// Judges a caller, and makes it the one connection of its client.
-async fn judge(front: &Front, caller: &mut Caller) -> Result<Admitted, Refusal> {
+async fn judge(context: &Arc<FrontContext>, caller: &mut Caller) -> Result<Admitted, Refusal> {
     let Caller { version, connect, identity, tls, .. } = caller;
     if connect.wants_authentication {
         return Err((Reason::BAD_AUTHENTICATION_METHOD, "authentication_method"));
@@ -180,45 +180,45 @@ async fn judge(front: &Front, caller: &mut Caller) -> Result<Admitted, Refusal> 
         Some(identity) => identity.map_err(|()| (Reason::NOT_AUTHORIZED, "certificate"))?,
         None => believed(&connect.client_id)?,
     };
-    check_rights(front, &identity, connect)?;
+    check_rights(context, &identity, connect)?;
     let will = connect.will.take();
-    let part = match &identity.role {
+    let role = match &identity.role {
         Role::Door(door) => {
-            let will = will.map(|will| last_will(front, door, will)).transpose()?;
-            AdmittedPart::Door(door.clone(), will)
+            let will = will.map(|will| last_will(context, door, will)).transpose()?;
+            AdmittedRole::Door(door.clone(), will)
         }
         Role::Monitor(_) | Role::Helper(_) if will.is_some() => return Err((Reason::NOT_AUTHORIZED, "will")),
         Role::Monitor(name) | Role::Helper(name) => {
-            let connection = front.monitors.connect().map_err(|error| match error {
+            let connection = context.monitors.connect().map_err(|error| match error {
                 ConnectError::Full { .. } => (Reason::SERVER_BUSY, "monitors_max"),
                 ConnectError::Stopped(_) => (Reason::SERVER_UNAVAILABLE, "monitors_stopped"),
             })?;
             let helper = matches!(identity.role, Role::Helper(_)).then(|| name.clone());
-            AdmittedPart::Monitor(Box::new(connection), helper)
+            AdmittedRole::Monitor(Box::new(connection), helper)
         }
         Role::Gateway => return Err((Reason::NOT_AUTHORIZED, "role")),
     };
     let mqtt = if *version == Version::V5 { "5" } else { "3.1.1" };
-    let presence = front.registry.join(identity, mqtt).await?;
+    let presence = context.registry.join(identity, mqtt).await?;
     // A revocation may have come between the handshake and the join: it has not seen this connection, and the handshake has
     // not seen it. The client may try again.
-    if tls.as_ref().is_some_and(|tls| !Arc::ptr_eq(tls, &front.tls.load())) {
+    if tls.as_ref().is_some_and(|tls| !Arc::ptr_eq(tls, &context.tls.load())) {
         return Err((Reason::SERVER_UNAVAILABLE, "tls_reloaded"));
     }
-    Ok(Admitted { presence, part })
+    Ok(Admitted { presence, role })
 }
 
 /// Makes the session of a caller that is let in, with CONNACK on its wire.
-fn session(front: &Front, caller: Caller, Admitted { presence, part }: Admitted) -> Box<Session> {
+fn session(context: &Arc<FrontContext>, caller: Caller, Admitted { presence, role }: Admitted) -> Box<Session> {
     let Caller { mut wire, version, connect, .. } = caller;
-    let config = &front.config;
-    let (kept, session_expiry_s, prefix) = match &part {
-        AdmittedPart::Door(door, _) => (
-            front.registry.take_kept(door).filter(|_| !connect.clean),
+    let config = &context.config;
+    let (stored, session_expiry_s, prefix) = match &role {
+        AdmittedRole::Door(door, _) => (
+            context.registry.take_stored(door).filter(|_| !connect.clean),
             connect.session_expiry_s.unwrap_or(u32::MAX).min(config.session_expiry_s_max),
-            protocol::topic::door_prefix(&front.site, door),
+            protocol::topic::door_prefix(&context.site, door),
         ),
-        AdmittedPart::Monitor(..) => (None, 0, String::new()),
+        AdmittedRole::Monitor(..) => (None, 0, String::new()),
     };
     let keep_alive_s = match connect.keep_alive_s {
         0 => config.keep_alive_s_max,
@@ -227,7 +227,7 @@ fn session(front: &Front, caller: Caller, Admitted { presence, part }: Admitted)
         asked => asked.min(config.keep_alive_s_max),
     };
     let welcome = Welcome {
-        session_present: kept.is_some(),
+        session_present: stored.is_some(),
         session_expiry_s: (connect.session_expiry_s != Some(session_expiry_s)).then_some(session_expiry_s),
         receive_max: config.in_flight_max,
         packet_bytes_max: u32::try_from(config.packet_bytes_max).unwrap_or(u32::MAX),
@@ -239,25 +239,13 @@ fn session(front: &Front, caller: Caller, Admitted { presence, part }: Admitted)
     reply::welcome(&mut wire.out, version, &welcome);
     let now = Instant::now();
     let settings_version =
-        kept.as_ref().map_or_else(|| front.registry.settings_version(), |kept| kept.settings_version);
+        stored.as_ref().map_or_else(|| context.registry.settings_version(), |stored| stored.settings_version);
     let (subscriptions, outbox, received) =
-        kept.map(|kept| (kept.subscriptions, kept.outbox, kept.received)).unwrap_or_default();
-    let part = match part {
-        AdmittedPart::Door(door, will) => {
-            let scans = Scans::new(usize::from(config.in_flight_max));
-            Part::Door(DoorPart { door, scans, received, clock_offset_ms: None, settings_version, will })
-        }
-        AdmittedPart::Monitor(connection, helper) => {
-            let bucket = Mutex::new(Bucket::new(now));
-            let scans = || Scans::new(usize::from(config.in_flight_max));
-            let helper = helper.map(|name| HelperPart { name, scans: scans() });
-            let (connection, retained) = (*connection, Vec::new());
-            Part::Monitor(Box::new(MonitorPart { connection, bucket, retained, missed: 0, helper }))
-        }
-    };
+        stored.map(|stored| (stored.subscriptions, stored.outbox, stored.received)).unwrap_or_default();
+    let role = session_role(config, role, received, settings_version, now);
     let silence_max = Duration::from_millis(u64::from(keep_alive_s) * 1500);
     Box::new(Session {
-        front: Arc::clone(front),
+        context: Arc::clone(context),
         wire,
         intake: Intake {
             version,
@@ -265,9 +253,9 @@ fn session(front: &Front, caller: Caller, Admitted { presence, part }: Admitted)
             receive_max: usize::from(connect.receive_max.min(config.in_flight_max)),
             packet_bytes_max: usize::try_from(connect.packet_bytes_max).unwrap_or(usize::MAX),
         },
-        expires_at: now + expires_in(front, &presence),
+        expires_at: now + expires_in(context, &presence),
         presence,
-        part,
+        role,
         subscriptions,
         outbox,
         aliases: Vec::new(),
@@ -279,6 +267,29 @@ fn session(front: &Front, caller: Caller, Admitted { presence, part }: Admitted)
         stopping: None,
         timer: Box::pin(tokio::time::sleep_until(now + silence_max)),
     })
+}
+
+/// What a door or a monitor that is let in begins with.
+fn session_role(
+    config: &Config,
+    role: AdmittedRole,
+    received: Vec<u16>,
+    settings_version: u64,
+    now: Instant,
+) -> SessionRole {
+    let scans = || PendingScans::new(usize::from(config.in_flight_max));
+    match role {
+        AdmittedRole::Door(door, will) => {
+            let scans = scans();
+            SessionRole::Door(DoorSession { door, scans, received, clock_offset_ms: None, settings_version, will })
+        }
+        AdmittedRole::Monitor(connection, helper) => {
+            let bucket = Mutex::new(Bucket::new(now));
+            let helper = helper.map(|name| HelperSession { name, scans: scans() });
+            let (connection, retained) = (*connection, Vec::new());
+            SessionRole::Monitor(Box::new(MonitorSession { connection, bucket, retained, missed: 0, helper }))
+        }
+    }
 }
 
 /// The identity of a client without a certificate, as its client id says.
@@ -294,10 +305,10 @@ fn believed(client_id: &str) -> Result<Identity, Refusal> {
     Ok(Identity { role, serial: Vec::new(), not_after: protocol::Instant::from_unix_ms(i64::MAX) })
 }
 
-fn check_rights(front: &Front, identity: &Identity, connect: &Connect) -> Result<(), Refusal> {
+fn check_rights(context: &Arc<FrontContext>, identity: &Identity, connect: &Connect) -> Result<(), Refusal> {
     let client_id = identity.role.client_id().ok_or((Reason::NOT_AUTHORIZED, "role"))?;
     if let Role::Door(door) = &identity.role
-        && (front.known_door)(door).is_none()
+        && (context.door_settings)(door).is_none()
     {
         return Err((Reason::NOT_AUTHORIZED, "unknown_door"));
     }
@@ -309,8 +320,8 @@ fn check_rights(front: &Front, identity: &Identity, connect: &Connect) -> Result
 }
 
 /// A will is a door's status, or refused.
-fn last_will(front: &Front, door: &DoorId, will: Will) -> Result<Box<LastWill>, Refusal> {
-    let topic = protocol::topic::door_prefix(&front.site, door) + Channel::Status.as_str();
+fn last_will(context: &Arc<FrontContext>, door: &DoorId, will: Will) -> Result<Box<LastWill>, Refusal> {
+    let topic = protocol::topic::door_prefix(&context.site, door) + Channel::Status.as_str();
     if will.topic != topic {
         return Err((Reason::NOT_AUTHORIZED, "will"));
     }
@@ -319,8 +330,8 @@ fn last_will(front: &Front, door: &DoorId, will: Will) -> Result<Box<LastWill>, 
     Ok(Box::new(LastWill { status, payload, delay_s: will.delay_s }))
 }
 
-fn expires_in(front: &Front, presence: &Presence) -> Duration {
-    let left_ms = presence.client.identity.not_after.ms_since(front.clock.now());
+fn expires_in(context: &Arc<FrontContext>, presence: &Presence) -> Duration {
+    let left_ms = presence.client.identity.not_after.ms_since(context.clock.now());
     Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)).min(FAR)
 }
 

@@ -11,8 +11,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::admission::{self, Proof};
+use super::context::FrontContext;
 use super::pending::Pending;
-use super::{Front, Parts};
 
 /// Pause after an error of accepting, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -25,14 +25,14 @@ const TICK: Duration = Duration::from_secs(1);
 ///
 /// `plaintext` is for development: whoever reaches it is believed to be who its client id says.
 pub async fn serve(
-    parts: Parts,
+    context: FrontContext,
     tls_listener: TcpListener,
     plaintext: Option<TcpListener>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let front: Front = Arc::new(parts);
-    let config = &front.config;
-    let metrics = front.metrics.clone();
+    let context: Arc<FrontContext> = Arc::new(context);
+    let config = &context.config;
+    let metrics = context.metrics.clone();
     let pending = Pending::new(config.handshakes_max, config.handshakes_per_address_max, metrics);
     // Closed when every connection's task has dropped its end.
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
@@ -42,16 +42,16 @@ pub async fn serve(
         let (accepted, proof) = tokio::select! {
             _ = shutdown.wait_for(|shutdown| *shutdown) => break,
             _ = tick.tick() => {
-                publish_due_wills(&front);
+                publish_due_wills(&context);
                 continue;
             }
             accepted = tls_listener.accept() => (accepted, Proof::Certificate),
             accepted = accept(plaintext.as_ref()) => (accepted, Proof::None),
         };
         match accepted {
-            Ok((socket, address)) => spawn(&front, socket, address, proof, &pending, &alive),
+            Ok((socket, address)) => spawn(&context, socket, address, proof, &pending, &alive),
             Err(error) => {
-                front.metrics.accept_errors.inc();
+                context.metrics.accept_errors.inc();
                 // A connection that was gone before it was accepted is no reason to keep others waiting.
                 if !matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
                     tracing::warn!(%error, "no connection accepted; trying again");
@@ -61,14 +61,14 @@ pub async fn serve(
         }
     }
     drop((tls_listener, plaintext, alive));
-    front.registry.close();
+    context.registry.close();
     pending.clear();
     // Nothing is ever sent: the channel only closes.
     while all_gone.recv().await.is_some() {}
 }
 
 fn spawn(
-    front: &Front,
+    context: &Arc<FrontContext>,
     socket: TcpStream,
     address: SocketAddr,
     proof: Proof,
@@ -79,11 +79,11 @@ fn spawn(
         tracing::debug!(%error, "a connection was gone before it was served");
         return;
     }
-    let (front, alive) = (Arc::clone(front), alive.clone());
+    let (context, alive) = (Arc::clone(context), alive.clone());
     // Here and not in the task, so that places are in the order of arrival.
-    let place = pending.enter(address.ip());
+    let slot = pending.enter(address.ip());
     // Boxed: a handshake needs far more room than a session, and gives it back.
-    let admitted = Box::pin(admission::admit(front, socket, address.ip(), proof, place));
+    let admitted = Box::pin(admission::admit(context, socket, address.ip(), proof, slot));
     tokio::spawn(async move {
         if let Some(session) = admitted.await {
             session.run().await;
@@ -99,8 +99,8 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
     }
 }
 
-fn publish_due_wills(front: &Front) {
-    for (door, payload) in front.registry.due_wills() {
-        front.monitors.publish(&DoorTopic::new(front.site.clone(), door, Channel::Status), payload);
+fn publish_due_wills(context: &Arc<FrontContext>) {
+    for (door, payload) in context.registry.due_wills() {
+        context.monitors.publish(&DoorTopic::new(context.site.clone(), door, Channel::Status), payload);
     }
 }

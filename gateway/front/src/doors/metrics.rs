@@ -18,9 +18,9 @@ pub struct Metrics {
     /// Errors of accepting connections.
     pub accept_errors: Counter,
     /// Clients that were not let in.
-    pub connections_refused: Family<Because, Counter>,
+    pub connections_refused: Family<ReasonLabel, Counter>,
     /// TLS handshakes that failed.
-    pub tls_failures: Family<Because, Counter>,
+    pub tls_failures: Family<ReasonLabel, Counter>,
     /// Old connections that a new one of the same client has ended.
     pub takeovers: Counter,
     /// Sessions that were ended because their certificate was revoked.
@@ -34,14 +34,14 @@ pub struct Metrics {
     /// Connections that were closed over malformed, oversized or forbidden packets.
     pub packets_malformed: Counter,
     /// Messages that were not accepted.
-    pub publishes_refused: Family<Because, Counter>,
-    /// Helpers' words that were not taken.
-    pub assists_refused: Family<Because, Counter>,
+    pub publishes_refused: Family<ReasonLabel, Counter>,
+    /// Assist requests that were not taken.
+    pub assists_refused: Family<ReasonLabel, Counter>,
     /// Subscriptions that were not granted.
     pub subscriptions_refused: Counter,
-    /// Scans that arrived.
+    /// PendingScans that arrived.
     pub scans_received: Counter,
-    /// Scans that were answered `unavailable`.
+    /// PendingScans that were answered `unavailable`.
     pub scans_unavailable: Counter,
     /// Times that a client's socket was not read because the client sends too fast.
     pub scans_throttled: Counter,
@@ -51,7 +51,7 @@ pub struct Metrics {
 
 /// Why something was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Because {
+pub struct ReasonLabel {
     /// One of a few stable words; never what a client has sent.
     pub reason: &'static str,
 }
@@ -73,8 +73,8 @@ impl Metrics {
             ("doors_write_timeouts", "Writes to clients that took too long", &m.write_timeouts),
             ("doors_packets_malformed", "Connections closed over bad packets", &m.packets_malformed),
             ("doors_subscriptions_refused", "Subscriptions not granted", &m.subscriptions_refused),
-            ("doors_scans_received", "Scans that arrived", &m.scans_received),
-            ("doors_scans_unavailable", "Scans answered unavailable", &m.scans_unavailable),
+            ("doors_scans_received", "PendingScans that arrived", &m.scans_received),
+            ("doors_scans_unavailable", "PendingScans answered unavailable", &m.scans_unavailable),
             ("doors_scans_throttled", "Times a client was not read because it sends too fast", &m.scans_throttled),
             ("doors_outbox_dropped", "Messages to clients that were dropped", &m.outbox_dropped),
         ] {
@@ -84,7 +84,7 @@ impl Metrics {
             ("doors_connections_refused", "Clients not let in, by reason", &m.connections_refused),
             ("doors_tls_failures", "TLS handshakes that failed, by reason", &m.tls_failures),
             ("doors_publishes_refused", "Messages not accepted, by reason", &m.publishes_refused),
-            ("assists_refused", "Helpers' words not taken, by reason", &m.assists_refused),
+            ("assists_refused", "Assist requests not taken, by reason", &m.assists_refused),
         ] {
             registry.register(name, help, family.clone());
         }
@@ -92,18 +92,18 @@ impl Metrics {
     }
 
     pub(super) fn refuse_connection(&self, reason: &'static str) {
-        self.connections_refused.get_or_create(&Because { reason }).inc();
+        self.connections_refused.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     pub(super) fn fail_tls(&self, reason: &'static str) {
-        self.tls_failures.get_or_create(&Because { reason }).inc();
+        self.tls_failures.get_or_create(&ReasonLabel { reason }).inc();
     }
 
-    pub(super) fn refuse_word(&self, reason: &'static str) {
-        self.assists_refused.get_or_create(&Because { reason }).inc();
+    pub(super) fn refuse_assist(&self, reason: &'static str) {
+        self.assists_refused.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     pub(super) fn refuse_publish(&self, reason: &'static str) {
-        self.publishes_refused.get_or_create(&Because { reason }).inc();
+        self.publishes_refused.get_or_create(&ReasonLabel { reason }).inc();
     }
 }

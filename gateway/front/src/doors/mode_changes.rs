@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use protocol::{DoorId, Instant, Mode};
 use tokio::sync::watch;
 
-use super::Registry;
+use super::registry::Registry;
 use access::Snapshot;
 use base::clock::Clock;
 

@@ -1,39 +1,15 @@
 //! What is different in a monitor's session: what is published for all comes from the fan-out, and retained status.
 
-use std::sync::Mutex;
-
-use bytes::Bytes;
 use protocol::{Channel, DoorId};
 
 use super::codec::{Filter, Version};
-use super::limits::Bucket;
 use super::outbox::{Message, Topic};
 use super::reason::Reason;
-use super::scans::Scans;
-use super::session::{End, Part, Session};
-use crate::monitors::{Delivery, MonitorConnection};
+use super::session::{End, Session, SessionRole};
+use crate::monitors::Delivery;
 
 /// A client waits for so many of its messages at once; the others follow as these go.
 const WAITING_MAX: usize = 32;
-
-/// A monitor's side of its session.
-pub(super) struct MonitorPart {
-    pub(super) connection: MonitorConnection,
-    pub(super) bucket: Mutex<Bucket>,
-    /// Doors' last status, to be sent as fast as the client takes them.
-    pub(super) retained: Vec<(DoorId, Bytes)>,
-    /// Messages that were dropped on their way to the client, and of which it was not told.
-    pub(super) missed: u64,
-    /// For a helper's device.
-    pub(super) helper: Option<HelperPart>,
-}
-
-/// What a helper's device has beyond a monitor: it may speak.
-pub(super) struct HelperPart {
-    pub(super) name: DoorId,
-    /// Words that wait for their answer.
-    pub(super) scans: Scans,
-}
 
 impl Session {
     /// Whether a monitor has room for another message of the fan-out.
@@ -45,11 +21,11 @@ impl Session {
     pub(super) async fn deliver(&mut self, first: Delivery) -> Result<(), End> {
         self.on_delivery(first)?;
         while self.takes_deliveries()
-            && let Part::Monitor(part) = &mut self.part
+            && let SessionRole::Monitor(role) = &mut self.role
         {
             let next = tokio::select! {
                 biased;
-                next = part.connection.next() => next,
+                next = role.connection.next() => next,
                 () = std::future::ready(()) => break,
             };
             // The end of the fan-out is met again when it is waited for.
@@ -62,44 +38,44 @@ impl Session {
     /// Puts a delivery on its way. A client that has missed messages is told how many; where its version of MQTT has no
     /// way to say so, the connection ends: then it knows as well.
     fn on_delivery(&mut self, Delivery { topic, payload, missed }: Delivery) -> Result<(), End> {
-        let Part::Monitor(part) = &mut self.part else { return Ok(()) };
-        part.missed = part.missed.saturating_add(missed);
-        if part.missed > 0 && self.intake.version == Version::V311 {
+        let SessionRole::Monitor(role) = &mut self.role else { return Ok(()) };
+        role.missed = role.missed.saturating_add(missed);
+        if role.missed > 0 && self.intake.version == Version::V311 {
             return Err(End::Closed(Reason::QUOTA_EXCEEDED));
         }
         let Ok(name) = std::str::from_utf8(&topic) else { return Ok(()) };
         let Some(subscription) = self.subscriptions.covering(name) else { return Ok(()) };
         let retain = subscription.retain_as_published && name.ends_with(Channel::Status.as_str());
         let message = Message::new(Topic::Named(topic), payload, subscription.qos, retain);
-        let message = Message { missed: std::mem::take(&mut part.missed), ..message };
-        if let Some(dropped) = self.outbox.push(message, self.front.config.outbox_messages_max) {
-            self.front.metrics.outbox_dropped.inc();
-            part.missed = dropped.missed.saturating_add(1);
+        let message = Message { missed: std::mem::take(&mut role.missed), ..message };
+        if let Some(dropped) = self.outbox.push(message, self.context.config.outbox_messages_max) {
+            self.context.metrics.outbox_dropped.inc();
+            role.missed = dropped.missed.saturating_add(1);
         }
         Ok(())
     }
 
     /// Remembers which doors' last status a new subscription of a monitor brings.
     pub(super) fn retain_for_monitor(&mut self, filter: &Filter) {
-        let Part::Monitor(part) = &mut self.part else { return };
+        let SessionRole::Monitor(role) = &mut self.role else { return };
         let is_covered = |door: &DoorId| {
-            let topic = protocol::topic::door_prefix(&self.front.site, door) + Channel::Status.as_str();
+            let topic = protocol::topic::door_prefix(&self.context.site, door) + Channel::Status.as_str();
             protocol::topic::matches(&filter.path, &topic)
         };
-        let mut statuses = self.front.registry.statuses();
+        let mut statuses = self.context.registry.statuses();
         statuses.retain(|(door, _)| is_covered(door));
         // A door that still waits is sent once, with its newer status.
-        part.retained.retain(|(door, _)| !is_covered(door));
-        part.retained.append(&mut statuses);
+        role.retained.retain(|(door, _)| !is_covered(door));
+        role.retained.append(&mut statuses);
     }
 
     /// Puts as much retained status on its way as the client has room for.
     pub(super) fn send_waiting_status(&mut self) {
-        let Part::Monitor(part) = &mut self.part else { return };
+        let SessionRole::Monitor(role) = &mut self.role else { return };
         while self.outbox.waiting() < WAITING_MAX
-            && let Some((door, payload)) = part.retained.pop()
+            && let Some((door, payload)) = role.retained.pop()
         {
-            let topic = protocol::topic::door_prefix(&self.front.site, &door) + Channel::Status.as_str();
+            let topic = protocol::topic::door_prefix(&self.context.site, &door) + Channel::Status.as_str();
             if let Some(subscription) = self.subscriptions.covering(&topic) {
                 let message = Message::new(Topic::Named(topic.into()), payload, subscription.qos, true);
                 drop(self.outbox.push(message, usize::MAX));

@@ -106,7 +106,7 @@ impl Outbox {
     }
 
     /// What to keep for the client's next connection: messages of QoS 1, those in flight first and in their order.
-    pub(super) fn into_kept(mut self) -> Self {
+    pub(super) fn into_stored(mut self) -> Self {
         self.waiting.retain(|message| message.qos > 0);
         self.in_flight.append(&mut self.waiting);
         self.in_flight.shrink_to_fit();
@@ -193,7 +193,7 @@ mod tests {
         }
         assert_eq!(written(&mut outbox, &intake(2)).len(), 3);
         outbox.acknowledge(1);
-        let mut outbox = outbox.into_kept();
+        let mut outbox = outbox.into_stored();
         assert_eq!(written(&mut outbox, &intake(9)), [(0x3A, 2), (0x32, 3)]);
     }
 
@@ -202,7 +202,7 @@ mod tests {
         let mut outbox = Outbox::default();
         outbox.push(message("aa", 1), 2);
         written(&mut outbox, &intake(1));
-        let mut outbox = outbox.into_kept();
+        let mut outbox = outbox.into_stored();
         let dropped = [outbox.push(message("bb", 1), 2), outbox.push(message("cc", 1), 2)];
         assert_eq!(dropped.map(|dropped| dropped.map(|message| message.payload)), [None, Some("bb".into())]);
         let mut out = BytesMut::new();

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::Metrics;
+use super::metrics::Metrics;
 
 /// The connections that have not sent CONNECT yet.
 pub(super) struct Pending {
@@ -34,7 +34,7 @@ struct Connection {
 }
 
 /// A place in the table, given up when dropped.
-pub(super) struct Place {
+pub(super) struct PendingSlot {
     pending: Arc<Pending>,
     number: u64,
     dropped: oneshot::Receiver<()>,
@@ -46,7 +46,7 @@ impl Pending {
     }
 
     /// A place for a new connection, at the cost of the oldest where a limit is reached.
-    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Place {
+    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> PendingSlot {
         let address = network(address);
         let (keep, dropped) = oneshot::channel();
         let mut table = self.table();
@@ -63,7 +63,7 @@ impl Pending {
         table.connections.insert(number, Connection { address, _keep: keep });
         table.addresses.entry(address).or_default().insert(number);
         self.metrics.pending.inc();
-        Place { pending: Arc::clone(self), number, dropped }
+        PendingSlot { pending: Arc::clone(self), number, dropped }
     }
 
     /// Ends them all.
@@ -96,7 +96,7 @@ impl Pending {
     }
 }
 
-impl Place {
+impl PendingSlot {
     /// Completes when the place was given to another.
     pub(super) async fn lost(&mut self) {
         // An error is what is waited for: nothing is ever sent.
@@ -104,7 +104,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for PendingSlot {
     fn drop(&mut self) {
         self.pending.leave(&mut self.pending.table(), self.number);
     }
@@ -125,8 +125,8 @@ fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn is_lost(place: &mut Place) -> bool {
-        matches!(place.dropped.try_recv(), Err(oneshot::error::TryRecvError::Closed))
+    fn is_lost(slot: &mut PendingSlot) -> bool {
+        matches!(slot.dropped.try_recv(), Err(oneshot::error::TryRecvError::Closed))
     }
 
     #[test]

@@ -8,8 +8,8 @@ use super::codec::{Publish, Version};
 use super::outbox::{Message, Topic};
 use super::reason::Reason;
 use super::reply::{self, Ack};
-use super::scans::Waiting;
-use super::session::{End, Part, Session};
+use super::scans::PendingScan;
+use super::session::{End, Session, SessionRole};
 use super::subscriptions::Subscriptions;
 use crate::scan::{Answer, Arrival, Payload};
 
@@ -20,12 +20,12 @@ impl Session {
     /// Takes in a message of the client.
     pub(super) fn on_publish(&mut self, mut publish: Publish) -> Result<(), End> {
         self.resolve_alias(&mut publish)?;
-        let part = match &mut self.part {
-            Part::Door(part) => part,
-            Part::Monitor(part) if part.helper.is_some() => return self.on_word(publish),
-            Part::Monitor(_) => return self.refuse(&publish, Reason::NOT_AUTHORIZED, "monitor"),
+        let role = match &mut self.role {
+            SessionRole::Door(role) => role,
+            SessionRole::Monitor(role) if role.helper.is_some() => return self.on_assist(publish),
+            SessionRole::Monitor(_) => return self.refuse(&publish, Reason::NOT_AUTHORIZED, "monitor"),
         };
-        if publish.qos == 2 && part.received.contains(&publish.pkid) {
+        if publish.qos == 2 && role.received.contains(&publish.pkid) {
             self.ack(&publish, Reason::SUCCESS);
             return Ok(());
         }
@@ -43,18 +43,20 @@ impl Session {
     /// Acts on what became of a scan.
     pub(super) fn answered(&mut self, answer: Answer) {
         match answer {
-            Answer::Kept { ticket, decision, malformed } => {
-                let Some(waiting) = self.part.scans().and_then(|scans| scans.answered(ticket)) else { return };
+            Answer::Committed { ticket, decision, malformed } => {
+                let Some(waiting) = self.role.scans().and_then(|scans| scans.answered(ticket)) else { return };
                 if let Some(decision) = decision {
                     self.send_decision(&waiting, decision);
                 }
                 self.ack_scan(&waiting, malformed);
             }
-            Answer::Said { ticket, door, decision, for_door } => self.said(ticket, &door, &decision, for_door),
+            Answer::Assisted { ticket, door, decision, for_door } => {
+                self.on_assist_answer(ticket, &door, &decision, for_door)
+            }
             Answer::Held { ticket, reason } => self.tell_unavailable(ticket, reason),
             Answer::Refused { arrival, reason } => {
                 let ticket = arrival.reply.ticket;
-                if let Some(scans) = self.part.scans() {
+                if let Some(scans) = self.role.scans() {
                     scans.take_back(arrival);
                 }
                 self.tell_unavailable(ticket, reason);
@@ -64,16 +66,16 @@ impl Session {
 
     /// Tells the door that nothing can be promised of a scan, once. A helper learns it from the missing acknowledgement.
     pub(super) fn tell_unavailable(&mut self, ticket: u64, reason: &'static str) {
-        if let Part::Monitor(part) = &mut self.part {
-            if part.helper.as_mut().is_some_and(|helper| helper.scans.unavailable(ticket).is_some()) {
-                self.front.metrics.refuse_word("unavailable");
+        if let SessionRole::Monitor(role) = &mut self.role {
+            if role.helper.as_mut().is_some_and(|helper| helper.scans.unavailable(ticket).is_some()) {
+                self.context.metrics.refuse_assist("unavailable");
             }
             return;
         }
-        let Some(waiting) = self.part.scans().and_then(|scans| scans.unavailable(ticket)) else { return };
-        self.front.metrics.scans_unavailable.inc();
+        let Some(waiting) = self.role.scans().and_then(|scans| scans.unavailable(ticket)) else { return };
+        self.context.metrics.scans_unavailable.inc();
         let Some(id) = waiting.id else { return };
-        let payload = Decision::unavailable(id, reason, self.front.clock.now()).to_json().into();
+        let payload = Decision::unavailable(id, reason, self.context.clock.now()).to_json().into();
         if let Some(message) = decision_message(&self.subscriptions, &self.intake.prefix, waiting, payload) {
             self.push(message);
         }
@@ -86,13 +88,13 @@ impl Session {
                 return self.refuse(&publish, Reason::NOT_AUTHORIZED, "response_topic");
             }
         }
-        let Part::Door(part) = &mut self.part else { return Ok(()) };
-        if part.scans.has(publish.pkid) {
+        let SessionRole::Door(role) = &mut self.role else { return Ok(()) };
+        if role.scans.has(publish.pkid) {
             // The client is impatient. If its scan has found the queue full, there may be room now.
-            part.scans.retry(&self.front.scans);
+            role.scans.retry(&self.context.scans);
             return Ok(());
         }
-        self.front.metrics.scans_received.inc();
+        self.context.metrics.scans_received.inc();
         let payload = match Scan::from_json(&publish.payload) {
             Ok(scan) => Payload::Scan(scan),
             Err(error) => Payload::Malformed(MalformedScan {
@@ -102,16 +104,16 @@ impl Session {
             }),
         };
         let arrival = Arrival {
-            door: part.door.clone(),
-            received_at: self.front.clock.now(),
+            door: role.door.clone(),
+            received_at: self.context.clock.now(),
             arrived: std::time::Instant::now(),
-            clock_offset_ms: part.clock_offset_ms,
+            clock_offset_ms: role.clock_offset_ms,
             payload,
-            reply: part.scans.reply_to(),
+            reply: role.scans.reply_to(),
         };
         let (ticket, id) = (arrival.reply.ticket, arrival.scan_id());
-        let waiting = Waiting::new(publish.pkid, publish.qos, id, publish.respond);
-        if !part.scans.submit(&self.front.scans, waiting, arrival) {
+        let waiting = PendingScan::new(publish.pkid, publish.qos, id, publish.respond);
+        if !role.scans.submit(&self.context.scans, waiting, arrival) {
             self.tell_unavailable(ticket, "gateway-busy");
         }
         Ok(())
@@ -119,14 +121,14 @@ impl Session {
 
     fn on_status(&mut self, publish: Publish) -> Result<(), End> {
         let Ok(status) = DoorStatus::from_json(&publish.payload) else {
-            self.front.metrics.refuse_publish("status");
+            self.context.metrics.refuse_publish("status");
             let reason = Reason::PAYLOAD_INVALID;
             self.ack(&publish, if self.intake.version == Version::V5 { reason } else { Reason::SUCCESS });
             return Ok(());
         };
-        let offset_ms = status.at.map(|at| at.ms_since(self.front.clock.now()));
-        if let Part::Door(part) = &mut self.part {
-            part.clock_offset_ms = offset_ms.or(part.clock_offset_ms);
+        let offset_ms = status.at.map(|at| at.ms_since(self.context.clock.now()));
+        if let SessionRole::Door(role) = &mut self.role {
+            role.clock_offset_ms = offset_ms.or(role.clock_offset_ms);
         }
         // A copy, so that the record of a quiet door does not hold on to all that was received with it.
         let payload = Bytes::copy_from_slice(&publish.payload);
@@ -144,7 +146,7 @@ impl Session {
 
     /// Does not accept a message. A 3.1.1 client cannot be told, nor any at QoS 0: its connection ends.
     pub(super) fn refuse(&mut self, publish: &Publish, reason: Reason, counted_as: &'static str) -> Result<(), End> {
-        self.front.metrics.refuse_publish(counted_as);
+        self.context.metrics.refuse_publish(counted_as);
         if self.intake.version == Version::V311 || publish.qos == 0 {
             return Err(End::Closed(reason));
         }
@@ -157,7 +159,7 @@ impl Session {
         self.ack_numbered(publish.qos, publish.pkid, reason);
     }
 
-    pub(super) fn ack_scan(&mut self, waiting: &Waiting, malformed: bool) {
+    pub(super) fn ack_scan(&mut self, waiting: &PendingScan, malformed: bool) {
         let refused = malformed && self.intake.version == Version::V5;
         let reason = if refused { Reason::PAYLOAD_INVALID } else { Reason::SUCCESS };
         self.ack_numbered(waiting.qos, waiting.pkid, reason);
@@ -170,23 +172,23 @@ impl Session {
             _ => Ack::Received,
         };
         // After an error there will be no PUBREL.
-        if let (Ack::Received, Part::Door(part)) = (ack, &mut self.part)
+        if let (Ack::Received, SessionRole::Door(role)) = (ack, &mut self.role)
             && !reason.is_error()
-            && !part.received.contains(&pkid)
+            && !role.received.contains(&pkid)
         {
-            part.received.push(pkid);
+            role.received.push(pkid);
         }
         reply::ack(&mut self.wire.out, self.intake.version, ack, pkid, reason);
     }
 
-    fn send_decision(&mut self, waiting: &Waiting, payload: Bytes) {
+    fn send_decision(&mut self, waiting: &PendingScan, payload: Bytes) {
         let Some(message) = decision_message(&self.subscriptions, &self.intake.prefix, waiting, payload) else {
             return;
         };
         self.push(message);
         // Ahead of the acknowledgement where the client's window allows.
         let dropped = self.outbox.write(&mut self.wire.out, &self.intake);
-        self.front.metrics.outbox_dropped.inc_by(dropped);
+        self.context.metrics.outbox_dropped.inc_by(dropped);
     }
 
     fn resolve_alias(&mut self, publish: &mut Publish) -> Result<(), End> {
@@ -208,7 +210,12 @@ impl Session {
 }
 
 /// The answer to a scan: on the response topic that it named, if the door listens there, otherwise on the decision topic.
-fn decision_message(subscriptions: &Subscriptions, prefix: &str, waiting: &Waiting, payload: Bytes) -> Option<Message> {
+fn decision_message(
+    subscriptions: &Subscriptions,
+    prefix: &str,
+    waiting: &PendingScan,
+    payload: Bytes,
+) -> Option<Message> {
     let message = |qos, topic, correlation| Message { correlation, ..Message::new(topic, payload, qos, false) };
     if let Some(respond) = &waiting.respond
         && let Some(subscription) = subscriptions.covering(&respond.topic)

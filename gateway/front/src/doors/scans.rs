@@ -1,4 +1,4 @@
-//! Scans of one connection that wait for their answer.
+//! PendingScans of one connection that wait for their answer.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use crate::scan::{Answer, Arrival, ReplyTo, ScanQueue};
 /// Pause before a scan that found the queue full is handed in again.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// Scans of one connection that wait for their answer, oldest first.
-pub(super) struct Scans {
-    waiting: VecDeque<Waiting>,
+/// PendingScans of one connection that wait for their answer, oldest first.
+pub(super) struct PendingScans {
+    waiting: VecDeque<PendingScan>,
     /// How many of them found the queue full.
     not_queued: usize,
     retry_at: Option<Instant>,
@@ -26,7 +26,7 @@ pub(super) struct Scans {
 }
 
 /// A scan that waits for its answer.
-pub(super) struct Waiting {
+pub(super) struct PendingScan {
     ticket: u64,
     /// 0 at QoS 0.
     pub(super) pkid: u16,
@@ -40,14 +40,14 @@ pub(super) struct Waiting {
     arrival: Option<Box<Arrival>>,
 }
 
-impl Waiting {
+impl PendingScan {
     pub(super) fn new(pkid: u16, qos: u8, id: Option<ScanId>, respond: Option<Box<Respond>>) -> Self {
         let arrived = Instant::now();
         Self { ticket: 0, pkid, qos, id, respond, arrived, told_unavailable: false, arrival: None }
     }
 }
 
-impl Scans {
+impl PendingScans {
     /// Room for `waiting_max` scans, and two answers to each: that it must wait, and later the final one.
     pub(super) fn new(waiting_max: usize) -> Self {
         let (inbox, answers) = mpsc::channel(2 * waiting_max + 2);
@@ -62,7 +62,7 @@ impl Scans {
 
     /// Hands in a scan; whether it found room. One that did not is handed in again by [`retry`](Self::retry), before any later
     /// one, so that scans stay in order.
-    pub(super) fn submit(&mut self, queue: &ScanQueue, mut waiting: Waiting, arrival: Arrival) -> bool {
+    pub(super) fn submit(&mut self, queue: &ScanQueue, mut waiting: PendingScan, arrival: Arrival) -> bool {
         waiting.ticket = arrival.reply.ticket;
         let refused = if self.not_queued > 0 { Some(Box::new(arrival)) } else { queue.submit(arrival).err() };
         let queued = refused.is_none();
@@ -99,13 +99,13 @@ impl Scans {
     }
 
     /// Takes out the scan that is answered for good.
-    pub(super) fn answered(&mut self, ticket: u64) -> Option<Waiting> {
+    pub(super) fn answered(&mut self, ticket: u64) -> Option<PendingScan> {
         let at = self.waiting.iter().position(|waiting| waiting.ticket == ticket)?;
         self.waiting.remove(at)
     }
 
     /// The scan that is to be told `unavailable`, unless it has been.
-    pub(super) fn unavailable(&mut self, ticket: u64) -> Option<&Waiting> {
+    pub(super) fn unavailable(&mut self, ticket: u64) -> Option<&PendingScan> {
         let waiting = self.waiting.iter_mut().find(|waiting| waiting.ticket == ticket)?;
         (!std::mem::replace(&mut waiting.told_unavailable, true)).then_some(waiting)
     }
@@ -132,12 +132,12 @@ impl Scans {
         pkid != 0 && self.waiting.iter().any(|waiting| waiting.pkid == pkid)
     }
 
-    /// Scans that wait.
+    /// PendingScans that wait.
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Scans that wait and have a packet id.
+    /// PendingScans that wait and have a packet id.
     pub(super) fn numbered(&self) -> usize {
         self.waiting.iter().filter(|waiting| waiting.pkid != 0).count()
     }

@@ -6,7 +6,7 @@ use super::codec::{Filter, Retained, Subscribe, Unsubscribe};
 use super::outbox::{Message, Topic};
 use super::reason::Reason;
 use super::reply;
-use super::session::{End, Part, Session};
+use super::session::{End, Session, SessionRole};
 use super::subscriptions::{self, Subscription};
 use crate::monitors::{Stopped, SubscribeAnswer};
 
@@ -25,7 +25,7 @@ impl Session {
                     granted.push((filter, is_new));
                 }
                 Err(reason) => {
-                    self.front.metrics.subscriptions_refused.inc();
+                    self.context.metrics.subscriptions_refused.inc();
                     reasons.push(reason);
                 }
             }
@@ -50,8 +50,8 @@ impl Session {
         for filter in &unsubscribe.filters {
             let found = self.subscriptions.remove(filter);
             reasons.push(if found { Reason::SUCCESS } else { Reason::NO_SUBSCRIPTION });
-            if let (true, Part::Monitor(part)) = (found, &mut self.part) {
-                part.connection.unsubscribe(filter);
+            if let (true, SessionRole::Monitor(role)) = (found, &mut self.role) {
+                role.connection.unsubscribe(filter);
             }
         }
         reply::unsuback(&mut self.wire.out, self.intake.version, unsubscribe.pkid, &reasons);
@@ -61,12 +61,12 @@ impl Session {
     /// Adds a subscription that the client's role allows; whether it is new.
     fn grant(&mut self, filter: &Filter) -> Result<bool, Reason> {
         subscriptions::check_filter(&filter.path)?;
-        let allowed = match &self.part {
-            Part::Door(_) => filter.path.starts_with(&*self.intake.prefix),
-            Part::Monitor(part) => {
-                let channel = subscriptions::monitor_channel(&self.front.site, &filter.path);
+        let allowed = match &self.role {
+            SessionRole::Door(_) => filter.path.starts_with(&*self.intake.prefix),
+            SessionRole::Monitor(role) => {
+                let channel = subscriptions::monitor_channel(&self.context.site, &filter.path);
                 // A helper's device hears what waits for it, and no more.
-                channel.is_some_and(|channel| part.helper.is_none() || channel == Channel::Decision)
+                channel.is_some_and(|channel| role.helper.is_none() || channel == Channel::Decision)
             }
         };
         if !allowed {
@@ -78,10 +78,10 @@ impl Session {
             no_local: filter.no_local,
             retain_as_published: filter.retain_as_published,
         };
-        let max = self.front.config.subscriptions_max;
+        let max = self.context.config.subscriptions_max;
         let is_new = self.subscriptions.add(subscription, max).ok_or(Reason::QUOTA_EXCEEDED)?;
-        if let Part::Monitor(part) = &mut self.part {
-            let refused = match part.connection.subscribe(&filter.path) {
+        if let SessionRole::Monitor(role) = &mut self.role {
+            let refused = match role.connection.subscribe(&filter.path) {
                 Ok(SubscribeAnswer::Granted) => return Ok(is_new),
                 Ok(SubscribeAnswer::Refused) => Reason::QUOTA_EXCEEDED,
                 Err(Stopped) => Reason::UNSPECIFIED,
@@ -95,8 +95,8 @@ impl Session {
     fn send_retained(&mut self, filter: &Filter) {
         let own = |channel: Channel| format!("{}{}", self.intake.prefix, channel.as_str());
         let covers = |channel| protocol::topic::matches(&filter.path, &own(channel));
-        match &mut self.part {
-            Part::Door(_) => {
+        match &mut self.role {
+            SessionRole::Door(_) => {
                 let config = covers(Channel::Config).then(|| self.door_config()).flatten();
                 let record = self.presence.door.as_ref().filter(|_| covers(Channel::Status));
                 let status = record.and_then(|record| record.status());
@@ -106,7 +106,7 @@ impl Session {
                     self.push(Message::new(topic, payload, qos, true));
                 }
             }
-            Part::Monitor(_) => self.retain_for_monitor(filter),
+            SessionRole::Monitor(_) => self.retain_for_monitor(filter),
         }
     }
 }

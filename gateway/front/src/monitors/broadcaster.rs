@@ -7,7 +7,8 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 use super::filters::PerFeed;
-use super::{Message, Metrics};
+use super::metrics::Metrics;
+use super::shared::Message;
 
 /// Most messages that are handed on before other tasks have their turn.
 const BATCH_MESSAGES_MAX: usize = 256;

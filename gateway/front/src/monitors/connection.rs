@@ -10,7 +10,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::filters::{Feed, Filters, PerFeed};
 use super::metrics::{DropReason, RefuseReason};
-use super::{ConnectionPermit, Message, Shared, Stopped};
+use super::shared::{ConnectionPermit, Message, Shared, Stopped};
 
 /// One monitor's end of the fan-out. Dropping it disconnects the monitor.
 pub struct MonitorConnection {

@@ -17,27 +17,29 @@ mod config;
 mod connection;
 mod filters;
 mod metrics;
+mod shared;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use prometheus_client::metrics::gauge::Gauge;
 use protocol::{DoorTopic, PAYLOAD_BYTES_MAX};
 use thiserror::Error;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
+use tokio::sync::{Semaphore, broadcast, mpsc};
 
 use self::filters::{Feed, PerFeed};
+use self::shared::{ConnectionPermit, Message, Shared};
 use base::settings::SettingError;
 
 pub use self::broadcaster::Broadcaster;
 pub use self::config::Config;
 pub use self::connection::{Delivery, MonitorConnection, SubscribeAnswer};
 pub use self::metrics::{DropReason, Metrics, RefuseReason};
+pub use self::shared::Stopped;
 
 /// Publishes to every monitor that has subscribed. Cheap to clone.
 #[derive(Clone)]
@@ -66,38 +68,6 @@ pub enum ConnectError {
     /// The gateway stops.
     #[error(transparent)]
     Stopped(#[from] Stopped),
-}
-
-/// The fan-out has ended: nothing is delivered any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the fan-out to monitors has stopped")]
-pub struct Stopped;
-
-/// What every handle and every connection shares.
-struct Shared {
-    config: Config,
-    metrics: Metrics,
-    /// One for each monitor that may still connect.
-    permits: Arc<Semaphore>,
-    /// Connections that have subscribed.
-    listeners: PerFeed<AtomicUsize>,
-    /// Weak: a feed ends with the broadcaster.
-    feeds: PerFeed<broadcast::WeakSender<Message>>,
-}
-
-/// A message on its way to monitors.
-#[derive(Clone, Debug)]
-struct Message {
-    feed: Feed,
-    topic: Bytes,
-    payload: Bytes,
-}
-
-/// One of the connections that may be; given back when it is dropped.
-#[derive(Debug)]
-struct ConnectionPermit {
-    _permit: OwnedSemaphorePermit,
-    connections: Gauge,
 }
 
 impl Monitors {
@@ -181,18 +151,5 @@ impl fmt::Debug for Monitors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Monitors");
         debug.field("connections", &self.connections()).field("stopped", &self.has_stopped()).finish()
-    }
-}
-
-impl ConnectionPermit {
-    fn new(permit: OwnedSemaphorePermit, connections: Gauge) -> Self {
-        connections.inc();
-        Self { _permit: permit, connections }
-    }
-}
-
-impl Drop for ConnectionPermit {
-    fn drop(&mut self) {
-        self.connections.dec();
     }
 }

@@ -1,4 +1,4 @@
-//! Helpers' words: which scans wait for one, which were said before, and what a new one comes to. Derived from the log, like
+//! Assist requests: which scans wait for one, which were made before, and what a new one comes to. Derived from the log, like
 //! everything else that the spine remembers.
 
 use std::collections::{HashMap, VecDeque};
@@ -9,19 +9,19 @@ use protocol::{
     Language, Outcome, PassRecord, PersonClass, ScanId, ScanRecord, Subject, Text, Verdict, Via,
 };
 
-use super::Word;
+use super::arrival::AssistRequest;
 use access::Snapshot;
 
 /// Scans of one door that are remembered as waiting for a helper; beyond, the oldest is forgotten.
 const WAITING_MAX: usize = 32;
 
-/// How long a scan is remembered as waiting, so that a late word is told from one about no scan, in milliseconds.
+/// How long a scan is remembered as waiting, so that a late request is told from one about no scan, in milliseconds.
 const WAITING_KEEP_MS: i64 = 3_600_000;
 
-/// Words at one door that are known again when they are sent again; beyond, the oldest is forgotten.
-const WORDS_MAX: usize = 128;
+/// Requests at one door that are known again when they are sent again; beyond, the oldest is forgotten.
+const ASSISTS_MAX: usize = 128;
 
-/// What doors' helpers were asked and have said.
+/// What doors' helpers were asked and have answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct Assists {
     #[n(0)]
@@ -35,7 +35,7 @@ struct AtDoor {
     waiting: VecDeque<WaitingScan>,
     /// The oldest first.
     #[n(1)]
-    words: VecDeque<SaidWord>,
+    recorded: VecDeque<RecordedAssist>,
 }
 
 /// A scan whose event says that a helper must confirm.
@@ -63,9 +63,9 @@ struct WaitingScan {
     pass: Option<PassRecord>,
 }
 
-/// A word that is in the log.
+/// A request that is in the log.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-struct SaidWord {
+struct RecordedAssist {
     #[n(0)]
     event: u64,
     #[n(1)]
@@ -88,20 +88,20 @@ struct SaidWord {
     person: Option<String>,
 }
 
-/// A word as it is put to the judgement.
+/// A request as it is put to the judgement.
 #[derive(Clone, Copy, Debug)]
-pub struct Spoken<'a> {
+pub struct AssistCase<'a> {
     /// Where the helper stands.
     pub door: &'a DoorId,
-    /// When the word arrived.
+    /// When the request arrived.
     pub received_at: Instant,
-    /// What was said.
-    pub word: &'a Word,
+    /// What the helper asks.
+    pub request: &'a AssistRequest,
 }
 
-/// What a word comes to.
+/// What a request comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Finding {
+enum AssistFinding {
     Admitted,
     Refused,
     Expired,
@@ -112,20 +112,20 @@ enum Finding {
 }
 
 impl Assists {
-    /// The event of the same word, said before: the same device has given it the same id, or has done the same about the same
+    /// The event of the same request, made before: the same device has given it the same id, or has done the same about the same
     /// scan.
-    pub fn lookup(&self, door: &DoorId, word: &Word) -> Option<u64> {
+    pub fn lookup(&self, door: &DoorId, request: &AssistRequest) -> Option<u64> {
         let here = self.doors.get(door)?;
-        let (assist, scan) = (&word.assist, word.assist.scan());
-        let again = here.words.iter().rev().find(|said| {
-            let same_id = assist.id.is_some() && said.id == assist.id;
-            let same_scan = scan.is_some() && said.scan == scan && said.action == assist.action;
+        let (assist, scan) = (&request.assist, request.assist.scan());
+        let again = here.recorded.iter().rev().find(|earlier| {
+            let same_id = assist.id.is_some() && earlier.id == assist.id;
+            let same_scan = scan.is_some() && earlier.scan == scan && earlier.action == assist.action;
             // One that came to nothing may be mended: with another id or person, or once its scan is there.
-            let same_words = said.person == assist.person && said.id == assist.id;
-            let same_answer = said.settles || (same_words && (said.found || !here.waits(scan)));
-            said.device == word.device && said.via == word.via && (same_id || (same_scan && same_answer))
+            let same_details = earlier.person == assist.person && earlier.id == assist.id;
+            let same_answer = earlier.settles || (same_details && (earlier.found || !here.waits(scan)));
+            earlier.device == request.device && earlier.via == request.via && (same_id || (same_scan && same_answer))
         });
-        again.map(|said| said.event)
+        again.map(|earlier| earlier.event)
     }
 
     /// Takes note of an event.
@@ -133,11 +133,11 @@ impl Assists {
         match &event.subject {
             Subject::Scan(scan) if event.verdict.outcome == Outcome::Assist => self.wait(event, scan),
             Subject::Scan(_) | Subject::Malformed(_) => {}
-            Subject::Assist(word) => self.said(event, word),
+            Subject::Assist(request) => self.record(event, request),
         }
     }
 
-    /// Forgets who a person's scans and words were about, as if their events did not tell it any more.
+    /// Forgets who a person's scans and requests were about, as if their events did not tell it any more.
     pub fn forget(&mut self, person: &str, credentials: &[CredentialHash]) {
         let is_theirs = |of: Option<&str>, shown: Option<&CredentialHash>| {
             of.map_or_else(|| shown.is_some_and(|shown| credentials.contains(shown)), |of| of == person)
@@ -148,22 +148,22 @@ impl Assists {
                     (scan.person, scan.credential, scan.pass) = (None, CredentialHash::SEALED, None);
                 }
             }
-            for word in &mut here.words {
-                word.person.take_if(|named| named == person);
+            for request in &mut here.recorded {
+                request.person.take_if(|named| named == person);
             }
         }
     }
 
-    /// Judges a word that was not said before. Pure: the same arguments give the same verdict.
+    /// Judges a request that was not made before. Pure: the same arguments give the same verdict.
     pub fn judge(
         &self,
         snapshot: &Snapshot,
-        spoken: &Spoken<'_>,
+        case: &AssistCase<'_>,
         within_ms: u64,
         now: Instant,
     ) -> (AssistRecord, Verdict) {
-        let Spoken { door, word, .. } = spoken;
-        let assist = &word.assist;
+        let AssistCase { door, request, .. } = case;
+        let assist = &request.assist;
         let here = self.doors.get(*door);
         let asked = assist.scan();
         let waiting = asked.and_then(|id| here?.waiting.iter().find(|scan| scan.id == id));
@@ -171,22 +171,22 @@ impl Assists {
 
         let settled = asked.is_some() && here.is_some_and(|here| here.is_settled(asked));
         let within_ms = i64::try_from(within_ms).unwrap_or(i64::MAX);
-        // A word that was held while the log did not work is late as well: nobody stands at the door any more.
+        // A request that was held while the log did not work is late as well: nobody stands at the door any more.
         let late = |since: Instant| now.ms_since(since) > within_ms;
         let finding = if snapshot.doors.get(door).is_none() {
-            Finding::UnknownDoor
+            AssistFinding::UnknownDoor
         } else if settled {
-            Finding::Answered
+            AssistFinding::Answered
         } else if asked.is_some() && waiting.is_none() {
-            Finding::UnknownScan
-        } else if late(spoken.received_at) || waiting.is_some_and(|scan| late(scan.decided_at)) {
-            Finding::Expired
+            AssistFinding::UnknownScan
+        } else if late(case.received_at) || waiting.is_some_and(|scan| late(scan.decided_at)) {
+            AssistFinding::Expired
         } else if named == Some(None) {
-            Finding::UnknownPerson
+            AssistFinding::UnknownPerson
         } else {
             match assist.action {
-                AssistAction::Admit => Finding::Admitted,
-                AssistAction::Refuse => Finding::Refused,
+                AssistAction::Admit => AssistFinding::Admitted,
+                AssistAction::Refuse => AssistFinding::Refused,
             }
         };
         let direction = assist.direction.or(waiting.map(|scan| scan.direction)).unwrap_or(Direction::In);
@@ -197,8 +197,8 @@ impl Assists {
             person: assist.person.clone(),
             answers: asked.map(|id| AnsweredScan { id, event: waiting.map(|scan| scan.event) }),
             direction,
-            device: word.device.clone(),
-            via: word.via,
+            device: request.device.clone(),
+            via: request.via,
             id: assist.id.clone(),
             credential: waiting.map(|scan| scan.credential).filter(|shown| *shown != CredentialHash::SEALED),
             pass: waiting.and_then(|scan| scan.pass),
@@ -245,26 +245,26 @@ impl Assists {
         });
     }
 
-    fn said(&mut self, event: &Event, word: &AssistRecord) {
-        let scan = word.answers.map(|answers| answers.id);
-        let settles = Finding::settles(&event.verdict);
+    fn record(&mut self, event: &Event, request: &AssistRecord) {
+        let scan = request.answers.map(|answers| answers.id);
+        let settles = AssistFinding::settles(&event.verdict);
         let here = self.door(&event.door);
         if settles {
             here.waiting.retain(|waiting| Some(waiting.id) != scan);
         }
-        if here.words.len() >= WORDS_MAX {
-            here.words.pop_front();
+        if here.recorded.len() >= ASSISTS_MAX {
+            here.recorded.pop_front();
         }
-        here.words.push_back(SaidWord {
+        here.recorded.push_back(RecordedAssist {
             event: event.number,
-            device: word.device.clone(),
-            via: word.via,
-            action: word.action,
+            device: request.device.clone(),
+            via: request.via,
+            action: request.action,
             scan,
-            id: word.id.clone(),
+            id: request.id.clone(),
             settles,
-            found: word.answers.is_some_and(|answers| answers.event.is_some()),
-            person: word.person.clone(),
+            found: request.answers.is_some_and(|answers| answers.event.is_some()),
+            person: request.person.clone(),
         });
     }
 
@@ -279,11 +279,11 @@ impl AtDoor {
     }
 
     fn is_settled(&self, scan: Option<ScanId>) -> bool {
-        self.words.iter().any(|said| said.settles && said.scan == scan)
+        self.recorded.iter().any(|earlier| earlier.settles && earlier.scan == scan)
     }
 }
 
-impl Finding {
+impl AssistFinding {
     const fn reason(self) -> &'static str {
         match self {
             Self::Admitted => "helper-admitted",
@@ -296,7 +296,7 @@ impl Finding {
         }
     }
 
-    /// Whether a verdict says whether somebody passes, and not only that the word could not be taken.
+    /// Whether a verdict says whether somebody passes, and not only that the request could not be taken.
     fn settles(verdict: &Verdict) -> bool {
         [Self::Admitted, Self::Refused].iter().any(|finding| finding.reason() == verdict.reason)
     }
@@ -323,8 +323,8 @@ impl Finding {
     }
 }
 
-/// Whether the door is to hear of a kept word: one that says who passes, as long as somebody may still stand there.
+/// Whether the door is to hear of a kept request: one that says who passes, as long as somebody may still stand there.
 pub fn is_for_the_door(event: &Event, within_ms: u64, now: Instant) -> bool {
     let within_ms = i64::try_from(within_ms).unwrap_or(i64::MAX);
-    Finding::settles(&event.verdict) && now.ms_since(event.decided_at) <= within_ms
+    AssistFinding::settles(&event.verdict) && now.ms_since(event.decided_at) <= within_ms
 }

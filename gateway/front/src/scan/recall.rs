@@ -7,22 +7,25 @@ use bytes::Bytes;
 use protocol::{Decision, Event, Instant, Subject};
 use tokio::sync::mpsc;
 
+use super::arrival::{Answer, ReplyTo};
 use super::assists::is_for_the_door;
-use super::{Answer, Config, Metrics, ReplyTo, ScanQueue, Waiting, Work};
+use super::config::Config;
+use super::metrics::Metrics;
+use super::queue::{QueuedArrival, ScanQueue, Work};
 use base::clock::Clock;
 use store::log::LogReader;
 
 /// Hands resent scans to the thread that looks them up.
 #[derive(Debug)]
 pub struct Recall {
-    asked: mpsc::Sender<Asked>,
+    asked: mpsc::Sender<RecallRequest>,
     metrics: Metrics,
 }
 
 /// A resent scan to be looked up.
 #[derive(Debug)]
-pub struct Asked {
-    pub waiting: Waiting,
+pub struct RecallRequest {
+    pub waiting: QueuedArrival,
     /// What the spine knows of it.
     pub hint: Hint,
 }
@@ -31,7 +34,7 @@ pub struct Asked {
 #[derive(Clone, Copy, Debug)]
 pub enum Hint {
     /// It is in the log, as this event where that is remembered.
-    Kept(Option<u64>),
+    Committed(Option<u64>),
     /// Only the log can tell whether it was seen: if not, it goes back to the spine.
     Unknown,
 }
@@ -58,7 +61,8 @@ impl Recall {
             while waiting.blocking_recv_many(&mut batch, batch_max) > 0 {
                 metrics.recalled.inc_by(batch.len() as u64);
                 let known = known(&log, &batch);
-                let answering = |reply: &ReplyTo, event: &Event| kept(reply, event, assist_within_ms, clock.now()).0;
+                let answering =
+                    |reply: &ReplyTo, event: &Event| committed_answer(reply, event, assist_within_ms, clock.now()).0;
                 for asked in batch.drain(..) {
                     if let Some(new) = answer((&log, &known), asked, answering, &metrics) {
                         hand_back(&spine, new, &metrics);
@@ -70,7 +74,7 @@ impl Recall {
     }
 
     /// Looks a scan up without waiting for the answer. When too many wait already, its door is told to send it again.
-    pub fn ask(&self, asked: Asked) {
+    pub fn ask(&self, asked: RecallRequest) {
         if let Err(refused) = self.asked.try_send(asked) {
             self.metrics.refused.inc();
             refused.into_inner().waiting.refuse("recall-full");
@@ -78,20 +82,25 @@ impl Recall {
     }
 }
 
-/// The final answer to an arrival that `event` keeps, and the decision's payload. A door hears of a helper's word for
+/// The final answer to an arrival that `event` keeps, and the decision's payload. A door hears of an assist request for
 /// `assist_within_ms`.
-pub fn kept(reply: &ReplyTo, event: &Event, assist_within_ms: u64, now: Instant) -> (Answer, Option<Bytes>) {
+pub fn committed_answer(
+    reply: &ReplyTo,
+    event: &Event,
+    assist_within_ms: u64,
+    now: Instant,
+) -> (Answer, Option<Bytes>) {
     let ticket = reply.ticket;
     let decision = Decision::of(event);
     let payload = decision.as_ref().map(|decision| Bytes::from(decision.to_json()));
     let answer = match (&event.subject, decision) {
         (Subject::Assist(_), Some(decision)) => {
             let for_door = is_for_the_door(event, assist_within_ms, now);
-            Answer::Said { ticket, door: event.door.clone(), decision: Box::new(decision), for_door }
+            Answer::Assisted { ticket, door: event.door.clone(), decision: Box::new(decision), for_door }
         }
         (subject, _) => {
             let malformed = matches!(subject, Subject::Malformed(_));
-            Answer::Kept { ticket, decision: payload.clone(), malformed }
+            Answer::Committed { ticket, decision: payload.clone(), malformed }
         }
     };
     (answer, payload)
@@ -99,8 +108,8 @@ pub fn kept(reply: &ReplyTo, event: &Event, assist_within_ms: u64, now: Instant)
 
 /// The events of which the numbers are remembered. After a stall every door sends again what it had in flight: that lies
 /// together, and is read together.
-fn known(log: &LogReader, batch: &[Asked]) -> HashMap<u64, Event> {
-    let number = |asked: &Asked| if let Hint::Kept(number) = asked.hint { number } else { None };
+fn known(log: &LogReader, batch: &[RecallRequest]) -> HashMap<u64, Event> {
+    let number = |asked: &RecallRequest| if let Hint::Committed(number) = asked.hint { number } else { None };
     // Where that fails, each is looked up by itself.
     let events = log.events(&batch.iter().filter_map(number).collect()).unwrap_or_default();
     events.into_iter().map(|event| (event.number, event)).collect()
@@ -109,20 +118,20 @@ fn known(log: &LogReader, batch: &[Asked]) -> HashMap<u64, Event> {
 /// Answers a resent scan, whose event may be `known`; gives it back when the log does not have it.
 fn answer(
     (log, known): (&LogReader, &HashMap<u64, Event>),
-    Asked { waiting, hint }: Asked,
+    RecallRequest { waiting, hint }: RecallRequest,
     answering: impl Fn(&ReplyTo, &Event) -> Answer,
     metrics: &Metrics,
-) -> Option<Waiting> {
+) -> Option<QueuedArrival> {
     // Read first: what is committed during the search is for the spine to know.
     let searched_through = log.last_event();
     let arrival = &waiting.arrival;
     let found = match (hint, arrival.scan_id()) {
-        (Hint::Kept(Some(number)), _) => match known.get(&number) {
+        (Hint::Committed(Some(number)), _) => match known.get(&number) {
             Some(event) => Ok(Some(event.clone())),
             None => log.event(number),
         },
-        (Hint::Kept(None) | Hint::Unknown, Some(id)) => log.find_newest_first(&arrival.door, id),
-        (Hint::Kept(None) | Hint::Unknown, None) => Ok(None),
+        (Hint::Committed(None) | Hint::Unknown, Some(id)) => log.find_newest_first(&arrival.door, id),
+        (Hint::Committed(None) | Hint::Unknown, None) => Ok(None),
     };
     let found = match (found, hint) {
         // A commit that has not returned may have just put it there: the spine knows.
@@ -132,10 +141,10 @@ fn answer(
     match (found, hint) {
         (Ok(Some(event)), _) => arrival.reply.answer(answering(&arrival.reply, &event)),
         // It was kept once, and retention has removed it since: it needs no second event.
-        (Ok(None), Hint::Kept(_)) => {
-            arrival.reply.answer(Answer::Kept { ticket: arrival.reply.ticket, decision: None, malformed: false });
+        (Ok(None), Hint::Committed(_)) => {
+            arrival.reply.answer(Answer::Committed { ticket: arrival.reply.ticket, decision: None, malformed: false });
         }
-        (Ok(None), Hint::Unknown) => return Some(Waiting { not_in_log_through: searched_through, ..waiting }),
+        (Ok(None), Hint::Unknown) => return Some(QueuedArrival { not_in_log_through: searched_through, ..waiting }),
         (Err(error), _) => {
             tracing::warn!(door = %arrival.door, %error, "a resent scan could not be looked up");
             metrics.refused.inc();
@@ -146,7 +155,7 @@ fn answer(
 }
 
 /// The log does not have it, so it is new unless it was kept since: the spine decides.
-fn hand_back(spine: &mpsc::WeakSender<Work>, waiting: Waiting, metrics: &Metrics) {
+fn hand_back(spine: &mpsc::WeakSender<Work>, waiting: QueuedArrival, metrics: &Metrics) {
     let Some(spine) = spine.upgrade() else { return };
     match spine.try_reserve() {
         Ok(place) => place.send(Work::Scan(waiting)),

@@ -7,24 +7,29 @@ use std::time::{Duration, Instant as Monotonic};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use protocol::{Channel, DoorTopic, Event, Instant, SiteId, Subject};
+use protocol::{Channel, DoorTopic, Event, SiteId};
 use tokio::sync::{mpsc, oneshot};
 
-use super::assists::Spoken;
-use super::recall::{Asked, Hint, Recall, kept};
+use super::arrival::{Payload, ReplyTo};
+use super::batch::{Batch, decided};
+use super::config::Config;
+use super::metrics::Metrics;
+use super::queue::{Erased, QueuedArrival, ScanQueue, Work, WorkQueue};
+use super::recall::{Hint, Recall, RecallRequest, committed_answer};
 use super::seen::Lookup;
-use super::{Arrival, Config, Erased, Figures, Metrics, Payload, ReplyTo, ScanQueue, State, Waiting, Work, WorkQueue};
+use super::state::State;
+use super::status::SpineStatus;
 use crate::monitors::Monitors;
-use access::{self, Snapshot};
+use access::Snapshot;
 use base::clock::Clock;
-use store::log::{Commit, Log, LogError, LogReader, UPSTREAM, UpstreamCursor};
+use store::log::{Commit, Log, LogError, LogReader, UPSTREAM};
 
 /// Time between two looks at the queue while the log does not work.
 const HELD_POLL: Duration = Duration::from_millis(20);
 
 /// What the spine is made of.
 #[derive(Debug)]
-pub struct SpineParts {
+pub struct SpineContext {
     /// The site whose topics decisions go to.
     pub site: SiteId,
     /// The writer's end of the log.
@@ -40,7 +45,7 @@ pub struct SpineParts {
     /// The gateway's clock.
     pub clock: Clock,
     /// For the status page.
-    pub figures: Figures,
+    pub status: SpineStatus,
     /// The spine's metrics.
     pub metrics: Metrics,
     /// How long somebody is believed to be where they were last seen, in milliseconds.
@@ -54,32 +59,16 @@ pub struct SpineParts {
 /// The spine. See the [module](super) for its place.
 #[derive(Debug)]
 pub struct Spine {
-    parts: SpineParts,
+    context: SpineContext,
     recall: Recall,
     /// The batch whose commit failed: the log, opened again, tells whether it is there.
     unsure: Option<Batch>,
     /// Arrivals that wait for the log, the oldest first.
-    held: VecDeque<Waiting>,
+    held: VecDeque<QueuedArrival>,
     /// When the log is next tried, while it does not work.
     reopen_at: Option<Monotonic>,
     /// The log was opened again and has kept nothing since.
     on_probation: bool,
-}
-
-/// What one commit keeps, and who waits for it.
-#[derive(Debug, Default)]
-struct Batch {
-    events: Vec<Event>,
-    /// Who brought each event, in the same order.
-    waiting: Vec<Waiting>,
-    /// Duplicates of events of this same batch: the event's place in it, and who waits.
-    repeated: Vec<(usize, Waiting)>,
-    /// To be looked up in the log when this batch is there: the event may be one of its own.
-    asked: Vec<Asked>,
-    note: Option<(UpstreamCursor, oneshot::Sender<()>)>,
-    /// Who is to be forgotten once the batch is there.
-    erased: Vec<(Erased, oneshot::Sender<()>)>,
-    cursors: Vec<(String, u64, oneshot::Sender<()>)>,
 }
 
 impl Spine {
@@ -87,16 +76,16 @@ impl Spine {
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub fn new(parts: SpineParts, queue: ScanQueue) -> std::io::Result<Self> {
-        let (reader, metrics, clock) = (parts.reader.clone(), parts.metrics.clone(), parts.clock.clone());
-        let recall = Recall::start(reader, &parts.config, queue, metrics, clock)?;
-        Ok(Self { parts, recall, unsure: None, held: VecDeque::new(), reopen_at: None, on_probation: false })
+    pub fn new(context: SpineContext, queue: ScanQueue) -> std::io::Result<Self> {
+        let (reader, metrics, clock) = (context.reader.clone(), context.metrics.clone(), context.clock.clone());
+        let recall = Recall::start(reader, &context.config, queue, metrics, clock)?;
+        Ok(Self { context, recall, unsure: None, held: VecDeque::new(), reopen_at: None, on_probation: false })
     }
 
     /// Works until every [`ScanQueue`] is gone, then keeps a last checkpoint.
     pub fn run(mut self, queue: WorkQueue) {
         let WorkQueue(mut queue) = queue;
-        let batch_max = self.parts.batch_events_max;
+        let batch_max = self.context.batch_events_max;
         let mut inbox = Vec::with_capacity(batch_max);
         loop {
             if let Some(reopen_at) = self.reopen_at {
@@ -124,7 +113,7 @@ impl Spine {
                 inbox.extend(self.held.drain(..chunk).map(Work::Scan));
             }
             self.keep(&mut inbox);
-            self.parts.metrics.held.set(self.held_len() as i64);
+            self.context.metrics.held.set(self.held_len() as i64);
         }
         if let Err(error) = self.keep_checkpoint() {
             tracing::warn!(%error, "the last checkpoint was not kept; the next start reads more of the log");
@@ -154,9 +143,9 @@ impl Spine {
 
     /// Forgets people, and sees to it that no checkpoint tells of them.
     fn forget(&mut self, erased: Vec<(Erased, oneshot::Sender<()>)>) {
-        erased.iter().for_each(|(erased, _)| self.parts.state.forget(erased));
-        self.parts.figures.restart(&self.parts.state);
-        match self.parts.log.invalidate_checkpoints().and_then(|()| self.keep_checkpoint()) {
+        erased.iter().for_each(|(erased, _)| self.context.state.forget(erased));
+        self.context.status.restart(&self.context.state);
+        match self.context.log.invalidate_checkpoints().and_then(|()| self.keep_checkpoint()) {
             Ok(()) => erased.into_iter().for_each(|(_, done)| {
                 done.send(()).ok();
             }),
@@ -166,8 +155,8 @@ impl Spine {
 
     /// Sorts out what was sent before and decides the rest.
     fn decide(&mut self, inbox: &mut Vec<Work>) -> Batch {
-        let snapshot = self.parts.snapshot.load();
-        let first_number = self.parts.log.next_number();
+        let snapshot = self.context.snapshot.load();
+        let first_number = self.context.log.next_number();
         let mut batch = Batch::default();
         for work in inbox.drain(..) {
             let waiting = match work {
@@ -186,31 +175,31 @@ impl Spine {
                     continue;
                 }
             };
-            let Waiting { arrival, not_in_log_through, .. } = &waiting;
+            let QueuedArrival { arrival, not_in_log_through, .. } = &waiting;
             // Whoever brought it does not wait any more, and would neither tell the door nor the helper.
             if arrival.is_abandoned() {
                 continue;
             }
             let lookup = match (&arrival.payload, arrival.scan_id()) {
-                (Payload::Word(word), _) => self.parts.state.lookup_word(&arrival.door, word),
-                (_, Some(id)) => self.parts.state.lookup(&arrival.door, id, *not_in_log_through),
+                (Payload::Assist(request), _) => self.context.state.lookup_assist(&arrival.door, request),
+                (_, Some(id)) => self.context.state.lookup(&arrival.door, id, *not_in_log_through),
                 (_, None) => Lookup::Fresh,
             };
             match lookup {
                 Lookup::Seen(number) => {
-                    self.parts.metrics.duplicates.inc();
+                    self.context.metrics.duplicates.inc();
                     let in_batch = number.and_then(|number| number.checked_sub(first_number));
                     match in_batch.and_then(|index| usize::try_from(index).ok()) {
                         Some(index) => batch.repeated.push((index, waiting)),
-                        None => batch.asked.push(Asked { waiting, hint: Hint::Kept(number) }),
+                        None => batch.to_recall.push(RecallRequest { waiting, hint: Hint::Committed(number) }),
                     }
                 }
-                Lookup::Unknown => batch.asked.push(Asked { waiting, hint: Hint::Unknown }),
+                Lookup::Unknown => batch.to_recall.push(RecallRequest { waiting, hint: Hint::Unknown }),
                 Lookup::Fresh => {
                     let number = first_number.saturating_add(batch.events.len() as u64);
-                    let SpineParts { state, config, clock, .. } = &self.parts;
+                    let SpineContext { state, config, clock, .. } = &self.context;
                     let event = decided(&snapshot, state, config.assist_within_ms, arrival, number, clock.now());
-                    self.parts.state.remember(&event);
+                    self.context.state.remember(&event);
                     batch.events.push(event);
                     batch.waiting.push(waiting);
                 }
@@ -220,7 +209,7 @@ impl Spine {
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), LogError> {
-        let SpineParts { log, state, config, .. } = &mut self.parts;
+        let SpineContext { log, state, config, .. } = &mut self.context;
         let checkpoint = (state.events_since_checkpoint() >= config.checkpoint_events).then(|| state.to_checkpoint());
         let note = batch.note.as_ref().map(|(note, _)| note);
         let others = batch.cursors.iter().map(|(name, value, _)| (name.as_str(), *value));
@@ -240,14 +229,14 @@ impl Spine {
     /// The batch is on disk: only from here on may anybody hear of it.
     fn answer(&mut self, batch: Batch) {
         let mut latencies = Vec::with_capacity(batch.events.len());
-        for (event, Waiting { arrival, .. }) in batch.events.iter().zip(&batch.waiting) {
+        for (event, QueuedArrival { arrival, .. }) in batch.events.iter().zip(&batch.waiting) {
             let decision = self.reply(&arrival.reply, event);
             let latency = arrival.arrived.elapsed();
             latencies.push(latency);
-            self.parts.metrics.count(event, latency);
+            self.context.metrics.count(event, latency);
             if let Some(decision) = decision {
-                let topic = DoorTopic::new(self.parts.site.clone(), event.door.clone(), Channel::Decision);
-                self.parts.monitors.publish(&topic, decision);
+                let topic = DoorTopic::new(self.context.site.clone(), event.door.clone(), Channel::Decision);
+                self.context.monitors.publish(&topic, decision);
             }
         }
         for (index, waiting) in &batch.repeated {
@@ -255,7 +244,7 @@ impl Spine {
                 self.reply(&waiting.arrival.reply, event);
             }
         }
-        batch.asked.into_iter().for_each(|asked| self.recall.ask(asked));
+        batch.to_recall.into_iter().for_each(|asked| self.recall.ask(asked));
         if let Some((_, noted)) = batch.note {
             noted.send(()).ok();
         }
@@ -263,12 +252,13 @@ impl Spine {
             noted.send(()).ok();
         }
         let events = batch.events.iter().zip(latencies);
-        self.parts.figures.kept(events, &self.parts.state, self.parts.clock.now());
+        self.context.status.committed(events, &self.context.state, self.context.clock.now());
     }
 
     /// Answers one arrival with the event that keeps it; gives back the decision's payload.
     fn reply(&self, reply: &ReplyTo, event: &Event) -> Option<Bytes> {
-        let (answer, decision) = kept(reply, event, self.parts.config.assist_within_ms, self.parts.clock.now());
+        let (answer, decision) =
+            committed_answer(reply, event, self.context.config.assist_within_ms, self.context.clock.now());
         reply.answer(answer);
         decision
     }
@@ -287,7 +277,7 @@ impl Spine {
 
     /// Holds what arrives, up to the limit; the rest stays in the queue, which then refuses.
     fn hold_arrivals(&mut self, queue: &mut mpsc::Receiver<Work>) {
-        while self.held_len() < self.parts.config.queue_events_max {
+        while self.held_len() < self.context.config.queue_events_max {
             match queue.try_recv() {
                 Ok(Work::Scan(mut waiting)) => {
                     waiting.hold();
@@ -298,7 +288,7 @@ impl Spine {
                 Err(_) => break,
             }
         }
-        self.parts.metrics.held.set(self.held_len() as i64);
+        self.context.metrics.held.set(self.held_len() as i64);
     }
 
     fn try_the_log(&mut self) {
@@ -318,12 +308,12 @@ impl Spine {
     /// Opens the log again and learns from it what the failed commit has left there. A log that opens may still not
     /// take a commit (a full disk): that is tried with a checkpoint before anybody is told that it works.
     fn recover(&mut self) -> Result<(), LogError> {
-        self.parts.log.reopen()?;
-        self.parts.state = State::rebuild(&self.parts.reader, self.parts.presence_ms)?;
+        self.context.log.reopen()?;
+        self.context.state = State::rebuild(&self.context.reader, self.context.presence_ms)?;
         self.keep_checkpoint()?;
-        self.parts.figures.restart(&self.parts.state);
+        self.context.status.restart(&self.context.state);
         if let Some(batch) = self.unsure.take() {
-            if batch.first_number().is_some_and(|first| first < self.parts.log.next_number()) {
+            if batch.first_number().is_some_and(|first| first < self.context.log.next_number()) {
                 self.answer(batch);
             } else {
                 // What is held arrived later than what failed.
@@ -335,9 +325,9 @@ impl Spine {
     }
 
     fn keep_checkpoint(&mut self) -> Result<(), LogError> {
-        let checkpoint = self.parts.state.to_checkpoint();
-        self.parts.log.commit(&Commit { checkpoint: Some(&checkpoint), ..Commit::default() })?;
-        self.parts.state.checkpointed();
+        let checkpoint = self.context.state.to_checkpoint();
+        self.context.log.commit(&Commit { checkpoint: Some(&checkpoint), ..Commit::default() })?;
+        self.context.state.checkpointed();
         Ok(())
     }
 
@@ -346,58 +336,6 @@ impl Spine {
     }
 
     fn reopen_interval(&self) -> Duration {
-        Duration::from_millis(self.parts.config.reopen_interval_ms)
+        Duration::from_millis(self.context.config.reopen_interval_ms)
     }
-}
-
-impl Batch {
-    /// Number of its first event, if it has any.
-    fn first_number(&self) -> Option<u64> {
-        self.events.first().map(|event| event.number)
-    }
-
-    /// Arrivals that wait for it.
-    fn len(&self) -> usize {
-        self.waiting.len() + self.repeated.len() + self.asked.len()
-    }
-
-    fn hold(&mut self) {
-        let repeated = self.repeated.iter_mut().map(|(_, waiting)| waiting);
-        let asked = self.asked.iter_mut().map(|asked| &mut asked.waiting);
-        self.waiting.iter_mut().chain(repeated).chain(asked).for_each(Waiting::hold);
-    }
-
-    fn into_waiting(self) -> impl Iterator<Item = Waiting> {
-        let repeated = self.repeated.into_iter().map(|(_, waiting)| waiting);
-        self.waiting.into_iter().chain(repeated).chain(self.asked.into_iter().map(|asked| asked.waiting))
-    }
-}
-
-/// Decides one arrival.
-fn decided(
-    snapshot: &Snapshot,
-    state: &State,
-    assist_within_ms: u64,
-    arrival: &Arrival,
-    number: u64,
-    decided_at: Instant,
-) -> Event {
-    let Arrival { door, received_at, .. } = arrival;
-    let (subject, verdict) = match &arrival.payload {
-        Payload::Scan(scan) => {
-            let shown =
-                access::Shown { door, received_at: *received_at, clock_offset_ms: arrival.clock_offset_ms, scan };
-            let (record, verdict) = access::decide(snapshot, state.presence(), &shown, decided_at);
-            (Subject::Scan(record), verdict)
-        }
-        Payload::Malformed(malformed) => {
-            (Subject::Malformed(malformed.clone()), access::refuse_malformed(snapshot, door, decided_at))
-        }
-        Payload::Word(word) => {
-            let spoken = Spoken { door, received_at: *received_at, word };
-            let (record, verdict) = state.assists().judge(snapshot, &spoken, assist_within_ms, decided_at);
-            (Subject::Assist(record), verdict)
-        }
-    };
-    Event { number, door: door.clone(), received_at: *received_at, decided_at, subject, verdict, sealed: None }
 }

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use minicbor::{Decode, Encode};
 use protocol::{DoorId, Event, ScanId};
 
+use super::arrival::AssistRequest;
 use super::assists::Assists;
+use super::queue::Erased;
 use super::seen::{Lookup, Seen};
-use super::{Erased, Word};
 use access::Presence;
 use store::log::{LogError, LogReader};
 
@@ -56,12 +57,12 @@ impl State {
         self.doors.get(door).map_or(Lookup::Fresh, |seen| seen.lookup(id, not_in_log_through))
     }
 
-    /// Whether a helper's word was said before.
-    pub fn lookup_word(&self, door: &DoorId, word: &Word) -> Lookup {
-        self.assists.lookup(door, word).map_or(Lookup::Fresh, |event| Lookup::Seen(Some(event)))
+    /// Whether an assist request was made before.
+    pub fn lookup_assist(&self, door: &DoorId, request: &AssistRequest) -> Lookup {
+        self.assists.lookup(door, request).map_or(Lookup::Fresh, |event| Lookup::Seen(Some(event)))
     }
 
-    /// What doors' helpers were asked and have said.
+    /// What doors' helpers were asked and have answered.
     pub fn assists(&self) -> &Assists {
         &self.assists
     }

@@ -31,9 +31,9 @@ async fn a_connection_that_says_nothing_ends() {
     let gateway = Gateway::with(|config| config.connect_timeout_ms = 100).await;
     gateway.dial().await.ends().await;
     Client::new(TcpStream::connect(gateway.tls).await.unwrap()).ends().await;
-    assert_eq!(gateway.metrics.tls_failures.get_or_create(&Because { reason: "timeout" }).get(), 1);
+    assert_eq!(gateway.metrics.tls_failures.get_or_create(&ReasonLabel { reason: "timeout" }).get(), 1);
     let refused = &gateway.metrics.connections_refused;
-    assert_eq!(refused.get_or_create(&Because { reason: "connect_timeout" }).get(), 1);
+    assert_eq!(refused.get_or_create(&ReasonLabel { reason: "connect_timeout" }).get(), 1);
 }
 
 #[tokio::test]

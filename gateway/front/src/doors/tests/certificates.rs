@@ -87,7 +87,7 @@ fn issue(issuer: &CertifiedIssuer<'static, KeyPair>, set: impl FnOnce(&mut Certi
 }
 
 fn failures(gateway: &Gateway, reason: &'static str) -> u64 {
-    gateway.metrics.tls_failures.get_or_create(&Because { reason }).get()
+    gateway.metrics.tls_failures.get_or_create(&ReasonLabel { reason }).get()
 }
 
 #[tokio::test]
@@ -171,7 +171,7 @@ async fn a_revoked_reader_loses_its_session() {
     clients[1].is_quiet().await;
     assert_eq!(gateway.metrics.sessions_dropped.get(), 1);
     eventually("its session is forgotten", || gateway.metrics.connections.get() == 1).await;
-    assert!(gateway.registry.take_kept(&"a".parse().unwrap()).is_none());
+    assert!(gateway.registry.take_stored(&"a".parse().unwrap()).is_none());
 }
 
 #[tokio::test]

@@ -1,12 +1,12 @@
 //! The front over real sockets on loopback, with a spine that does what a test tells it.
 
+mod assists;
 mod attacks;
 mod certificates;
 mod monitors;
 mod rights;
 mod scans;
 mod sessions;
-mod words;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
-use protocol::{Direction, Instant, Scan, ScanId};
+use protocol::{Direction, DoorId, Instant, Mode, Scan, ScanId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -24,10 +24,11 @@ use tokio::time::{sleep, timeout};
 use self::certificates::Ca;
 use super::*;
 use crate::monitors::Monitors;
-use crate::scan::{Answer, Arrival, Payload, WorkQueue};
+use crate::scan::{Answer, Arrival, Payload, ScanQueue, WorkQueue};
+use base::clock::Clock;
 
-/// Words of one helper within a minute.
-const WORDS_PER_MINUTE_MAX: u32 = 5;
+/// Assist requests of one helper within a minute.
+const ASSISTS_PER_MINUTE_MAX: u32 = 5;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -43,7 +44,7 @@ struct Gateway {
     ca: Ca,
     tls_config: Arc<ArcSwap<rustls::ServerConfig>>,
     registry: Arc<Registry>,
-    words: Arc<Words>,
+    assists: Arc<AssistSubmitter>,
     monitors: Monitors,
     metrics: Metrics,
     arrivals: WorkQueue,
@@ -91,25 +92,25 @@ impl Gateway {
         let settings = DoorSettings { mode: Mode::Enforce, zone: "hall".into(), late_after_ms: 60_000 };
         let settings = Arc::new(Mutex::new(Some(settings)));
         let known = Arc::clone(&settings);
-        let known_door: KnownDoor = Arc::new(move |door| {
+        let door_settings: DoorLookup = Arc::new(move |door| {
             ["a", "b", "c"].contains(&door.as_str()).then(|| known.lock().unwrap().clone()).flatten()
         });
-        let way = Way {
+        let route = AssistRoute {
             scans: scans.downgrade(),
             registry: Arc::clone(&registry),
-            known_door: Arc::clone(&known_door),
+            door_settings: Arc::clone(&door_settings),
             clock: Clock::system(),
             metrics: metrics.clone(),
             answer_timeout: config.answer_timeout(),
         };
-        let words = Arc::new(Words::new(WORDS_PER_MINUTE_MAX, way));
-        let parts = Parts {
+        let assists = Arc::new(AssistSubmitter::new(ASSISTS_PER_MINUTE_MAX, route));
+        let parts = FrontContext {
             site: "regency".parse().unwrap(),
             scans,
             monitors: monitors.clone(),
             registry: Arc::clone(&registry),
-            words: Arc::clone(&words),
-            known_door,
+            assists: Arc::clone(&assists),
+            door_settings,
             tls: Arc::clone(&tls_config),
             clock: Clock::system(),
             metrics: metrics.clone(),
@@ -122,7 +123,7 @@ impl Gateway {
             ca,
             tls_config,
             registry,
-            words,
+            assists,
             monitors,
             metrics,
             arrivals,
@@ -180,7 +181,7 @@ impl Gateway {
 
 async fn kept(arrival: &Arrival, malformed: bool) {
     let decision = Some(Bytes::from_static(b"{\"decided\":true}"));
-    arrival.reply.answers.send(Answer::Kept { ticket: arrival.reply.ticket, decision, malformed }).await.unwrap();
+    arrival.reply.answers.send(Answer::Committed { ticket: arrival.reply.ticket, decision, malformed }).await.unwrap();
 }
 
 async fn unavailable(arrival: &Arrival) {

@@ -5,7 +5,7 @@ use protocol::{DoorState, DoorStatus};
 use super::*;
 
 fn refused(gateway: &Gateway, reason: &'static str) -> u64 {
-    gateway.metrics.publishes_refused.get_or_create(&Because { reason }).get()
+    gateway.metrics.publishes_refused.get_or_create(&ReasonLabel { reason }).get()
 }
 
 #[tokio::test]

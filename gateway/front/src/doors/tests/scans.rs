@@ -1,4 +1,4 @@
-//! Scans and their answers.
+//! PendingScans and their answers.
 
 use protocol::Decision;
 

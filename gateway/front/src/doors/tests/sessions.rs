@@ -117,7 +117,7 @@ async fn a_will_that_is_no_status_of_the_door_is_refused() {
         client.send(&connect_v5("a", 0x0E, 60, &[], &will(5, door, &payload, 0))).await;
         assert_eq!(client.packet().await.1[1], v5_code);
     }
-    assert_eq!(gateway.metrics.connections_refused.get_or_create(&Because { reason: "will" }).get(), 4);
+    assert_eq!(gateway.metrics.connections_refused.get_or_create(&ReasonLabel { reason: "will" }).get(), 4);
 }
 
 #[tokio::test]
@@ -295,7 +295,7 @@ async fn a_client_gets_no_more_than_it_can_take() {
     client.send(&publish(5, &(prefix("a") + "scan"), 1, 9, &[], &scan(9))).await;
     let arrival = gateway.arrival().await;
     let decision = Some(Bytes::from(vec![b'x'; 200]));
-    let answer = Answer::Kept { ticket: arrival.reply.ticket, decision, malformed: false };
+    let answer = Answer::Committed { ticket: arrival.reply.ticket, decision, malformed: false };
     client.send(&[0x40, 2, 0, 3]).await;
     client.is_quiet().await;
     arrival.reply.answers.send(answer).await.unwrap();

@@ -140,7 +140,7 @@ fn scans_that_were_forgotten_are_looked_up_and_kept_once() {
     drop(stalled);
     let mut numbers: HashMap<u64, u64> = HashMap::new();
     for _ in 0..61 {
-        let Answer::Kept { ticket, decision, .. } = bench.answer() else { panic!("not kept") };
+        let Answer::Committed { ticket, decision, .. } = bench.answer() else { panic!("not kept") };
         let number = Decision::from_json(&decision.unwrap()).unwrap().event.unwrap();
         if number > u64::from(epochs) + 1 {
             assert_eq!(*numbers.entry(ticket % 20).or_insert(number), number);
@@ -172,7 +172,7 @@ fn a_payload_that_is_no_scan_is_kept_and_answered() {
         let mut arrival = bench.arrival(ticket, &door(0), ScanId { epoch: 0, seq: 0 });
         arrival.payload = Payload::Malformed(malformed);
         bench.queue().submit(arrival).unwrap();
-        let Answer::Kept { ticket: of, decision, malformed } = bench.answer() else { panic!("not kept") };
+        let Answer::Committed { ticket: of, decision, malformed } = bench.answer() else { panic!("not kept") };
         assert_eq!((of, malformed, decision.is_some()), (ticket, true, id.is_some()));
     }
     assert_eq!((bench.events().len(), bench.metrics.malformed.get()), (2, 2));
@@ -222,7 +222,7 @@ fn when_too_many_wait_to_be_looked_up_the_arrival_is_given_back() {
     let (mut answered, mut waiting) = (0, 300);
     while waiting > 0 {
         match bench.answer() {
-            Answer::Kept { decision: again, .. } => {
+            Answer::Committed { decision: again, .. } => {
                 assert_eq!(Decision::from_json(&again.unwrap()).unwrap(), decision);
                 answered += 1;
                 waiting -= 1;
@@ -260,14 +260,14 @@ fn the_figures_follow_what_is_kept() {
         bench.kept(seq);
     }
     bench.stop();
-    let figures = bench.figures.doors()[&door(0)];
-    assert_eq!((figures.scans, figures.missing_scans), (3, 2));
-    assert_eq!(figures.last_scan_at, Some(Instant::from_unix_ms(NOW_MS)));
+    let status = bench.status.doors()[&door(0)];
+    assert_eq!((status.scans, status.missing_scans), (3, 2));
+    assert_eq!(status.last_scan_at, Some(Instant::from_unix_ms(NOW_MS)));
     let soon = Instant::from_unix_ms(NOW_MS + 1000);
-    let scans = bench.figures.scans(4, soon);
+    let scans = bench.status.scans(4, soon);
     assert_eq!((scans.kept, scans.per_second, scans.waiting), (3, 0.3, 4));
     assert!(scans.latency_ms.is_some());
-    assert!(bench.figures.scans(0, Instant::from_unix_ms(NOW_MS + 61_000)).latency_ms.is_none());
+    assert!(bench.status.scans(0, Instant::from_unix_ms(NOW_MS + 61_000)).latency_ms.is_none());
     bench.start();
-    assert_eq!(bench.figures.doors()[&door(0)].missing_scans, 2);
+    assert_eq!(bench.status.doors()[&door(0)].missing_scans, 2);
 }

@@ -1,9 +1,9 @@
-//! Helpers' words: judged from what is in the log, kept before anybody hears of them, and answered the same for ever.
+//! Assist requests: judged from what is in the log, kept before anybody hears of them, and answered the same for ever.
 
 use protocol::{Assist, AssistAction, Direction, Outcome, PersonClass, Subject, Via};
 
 use super::*;
-use crate::scan::Word;
+use crate::scan::AssistRequest;
 use store::log::faulty_disk::{Call, Fault};
 
 const WITHIN_MS: i64 = 120_000;
@@ -32,7 +32,7 @@ fn admit(seq: impl Into<Option<u64>>) -> Helper {
     }
 }
 
-/// What a word was answered: the decision, and whether the door is to hear it.
+/// What a request was answered: the decision, and whether the door is to hear it.
 type Heard = (Decision, bool);
 
 impl Bench {
@@ -53,23 +53,23 @@ impl Bench {
         let person = helper.person.map(Into::into);
         let mut assist = Assist::new(helper.action, "Contoh Satgas", "known by sight", person, scan).unwrap();
         (assist.id, assist.direction) = (helper.id.map(Into::into), helper.direction);
-        let word = Word { assist, device: helper.device.parse().unwrap(), via: helper.via };
+        let request = AssistRequest { assist, device: helper.device.parse().unwrap(), via: helper.via };
         let now = Instant::from_unix_ms(self.now_ms.load(Ordering::Relaxed));
         let reply = ReplyTo { answers: self.inbox.clone(), ticket };
-        self.queue().submit(Arrival::word(door(0), word, now, reply)).unwrap();
+        self.queue().submit(Arrival::assist(door(0), request, now, reply)).unwrap();
     }
 
     fn heard(&mut self, ticket: u64) -> Heard {
         match self.answer() {
-            Answer::Said { ticket: of, door: at, decision, for_door } if of == ticket => {
+            Answer::Assisted { ticket: of, door: at, decision, for_door } if of == ticket => {
                 assert_eq!(at, door(0));
                 (*decision, for_door)
             }
-            other => panic!("no answer to the word {ticket}: {other:?}"),
+            other => panic!("no answer to the request {ticket}: {other:?}"),
         }
     }
 
-    fn say(&mut self, helper: &Helper) -> Heard {
+    fn request(&mut self, helper: &Helper) -> Heard {
         self.submit(77, helper);
         self.heard(77)
     }
@@ -88,20 +88,20 @@ fn a_helper_admits_whom_a_scan_has_left_waiting_and_a_resend_is_answered_the_sam
     let mut bench = Bench::new();
     let asked = bench.yellow(1);
     bench.wait_ms(5_000);
-    let first = bench.say(&admit(1));
+    let first = bench.request(&admit(1));
     assert_eq!(reason(&first), ("helper-admitted", true, true));
     assert_eq!((first.0.outcome, first.0.id()), (Outcome::Granted, Some(ScanId { epoch: 1, seq: 1 })));
     assert_eq!((first.0.event, first.0.text.en.is_empty()), (Some(2), false));
-    assert_eq!(bench.say(&admit(1)), first);
-    // With another id it is the same word still: the same device does the same about the same scan.
-    assert_eq!(bench.say(&Helper { id: Some("b"), ..admit(1) }), first);
+    assert_eq!(bench.request(&admit(1)), first);
+    // With another id it is the same request still: the same device does the same about the same scan.
+    assert_eq!(bench.request(&Helper { id: Some("b"), ..admit(1) }), first);
 
     let events = bench.events();
     assert_eq!(events.len(), 2);
-    let Subject::Assist(word) = &events[1].subject else { panic!("the second is a word") };
-    let answers = word.answers.unwrap();
-    assert_eq!((answers.event, answers.id.seq, word.direction), (Some(asked), 1, Direction::In));
-    assert_eq!((word.helper.as_str(), word.device.as_str(), word.via), ("Contoh Satgas", "lobby", Via::Mqtt));
+    let Subject::Assist(request) = &events[1].subject else { panic!("the second is a request") };
+    let answers = request.answers.unwrap();
+    assert_eq!((answers.event, answers.id.seq, request.direction), (Some(asked), 1, Direction::In));
+    assert_eq!((request.helper.as_str(), request.device.as_str(), request.via), ("Contoh Satgas", "lobby", Via::Mqtt));
     let verdict = &events[1].verdict;
     assert_eq!((verdict.person.as_deref(), verdict.class), (Some("yellow"), Some(PersonClass::NonAsn)));
     assert_eq!((verdict.zone.as_deref(), verdict.policy_set.as_deref()), (Some("main"), None));
@@ -110,7 +110,7 @@ fn a_helper_admits_whom_a_scan_has_left_waiting_and_a_resend_is_answered_the_sam
     again.reply.ticket = 9;
     bench.queue().submit(again).unwrap();
     assert_eq!(bench.kept(9).outcome, Outcome::Assist);
-    assert_eq!((bench.metrics.duplicates.get(), bench.figures.doors()[&door(0)].scans), (3, 1));
+    assert_eq!((bench.metrics.duplicates.get(), bench.status.doors()[&door(0)].scans), (3, 1));
 
     // One at the same time as the first is answered with it.
     bench.yellow(2);
@@ -140,7 +140,7 @@ fn what_is_said_too_late_or_about_nothing_is_kept_and_opens_nothing() {
     let named = Helper { person: Some("green"), ..admit(2) };
     for (helper, expected) in [
         (refuse(1), ("helper-refused", false, true)),
-        // A word stands, whoever has said it.
+        // A request stands, whoever has said it.
         (admit(1), ("assist-answered", false, false)),
         (Helper { device: "east", ..refuse(1) }, ("assist-answered", false, false)),
         (Helper { via: Via::Http, ..refuse(1) }, ("assist-answered", false, false)),
@@ -151,26 +151,26 @@ fn what_is_said_too_late_or_about_nothing_is_kept_and_opens_nothing() {
         (admit(6), ("assist-unknown-scan", false, false)),
     ] {
         let before = bench.events().len();
-        let heard = bench.say(&helper);
+        let heard = bench.request(&helper);
         assert_eq!(reason(&heard), expected);
         assert_eq!(heard.0.outcome == Outcome::Granted, expected.1);
         assert_eq!(bench.events().len(), before + 1, "each is kept");
-        assert_eq!(bench.say(&helper).0, heard.0, "and known again");
+        assert_eq!(bench.request(&helper).0, heard.0, "and known again");
         assert_eq!(bench.events().len(), before + 1);
     }
     let verdict = &bench.events()[11].verdict;
     assert_eq!((verdict.person.as_deref(), verdict.class), (Some("green"), Some(PersonClass::Asn)));
 
-    // The word that has found no scan does not stand in the way when the scan comes.
+    // The request that has found no scan does not stand in the way when the scan comes.
     bench.yellow(99);
-    assert_eq!(reason(&bench.say(&admit(99))), ("helper-admitted", true, true));
+    assert_eq!(reason(&bench.request(&admit(99))), ("helper-admitted", true, true));
 
     bench.wait_ms(WITHIN_MS);
-    assert_eq!(reason(&bench.say(&admit(3))), ("helper-admitted", true, true));
+    assert_eq!(reason(&bench.request(&admit(3))), ("helper-admitted", true, true));
     bench.wait_ms(1);
-    assert_eq!(reason(&bench.say(&admit(4))), ("assist-expired", false, false));
+    assert_eq!(reason(&bench.request(&admit(4))), ("assist-expired", false, false));
     bench.wait_ms(WITHIN_MS);
-    let late = bench.say(&admit(3));
+    let late = bench.request(&admit(3));
     assert_eq!(reason(&late), ("helper-admitted", true, false), "nobody stands at the door any more");
 }
 
@@ -178,22 +178,22 @@ fn what_is_said_too_late_or_about_nothing_is_kept_and_opens_nothing() {
 fn somebody_is_admitted_without_a_scan_once_for_each_id() {
     let mut bench = Bench::new();
     let by_hand = Helper { id: Some("a"), person: Some("yellow"), ..admit(None) };
-    let first = bench.say(&by_hand);
+    let first = bench.request(&by_hand);
     assert_eq!(reason(&first), ("helper-admitted", true, true));
     assert_eq!((first.0.id(), first.0.assist.as_deref()), (None, Some("a")));
-    assert_eq!(bench.say(&by_hand), first);
+    assert_eq!(bench.request(&by_hand), first);
     for other in [
         Helper { id: Some("b"), ..by_hand.clone() },
         Helper { device: "east", ..by_hand.clone() },
         Helper { id: None, person: None, direction: Some(Direction::Out), ..by_hand.clone() },
     ] {
-        assert_ne!(bench.say(&other).0.event, first.0.event);
+        assert_ne!(bench.request(&other).0.event, first.0.event);
     }
     let events = bench.events();
     assert_eq!(events.len(), 4);
     assert_eq!(events[0].verdict.person.as_deref(), Some("yellow"));
-    let Subject::Assist(word) = &events[3].subject else { panic!("a word") };
-    assert_eq!((word.direction, word.answers, events[3].verdict.person.as_deref()), (Direction::Out, None, None));
+    let Subject::Assist(request) = &events[3].subject else { panic!("a request") };
+    assert_eq!((request.direction, request.answers, events[3].verdict.person.as_deref()), (Direction::Out, None, None));
     // Who was let in is inside, for capacity and passback.
     let state = State::rebuild(&bench.reader, PRESENCE_MS).unwrap();
     assert_eq!(state.presence().occupancy().of("main", &bench.snapshot.load().zones), 1);
@@ -208,17 +208,17 @@ fn words_and_who_waits_survive_a_restart_with_and_without_a_checkpoint() {
             bench.yellow(seq);
         }
         let by_hand = Helper { id: Some("a"), ..admit(None) };
-        let (first, hand) = (bench.say(&admit(1)), bench.say(&by_hand));
+        let (first, hand) = (bench.request(&admit(1)), bench.request(&by_hand));
         bench.restart();
-        assert_eq!((bench.say(&admit(1)), bench.say(&by_hand)), (first, hand));
+        assert_eq!((bench.request(&admit(1)), bench.request(&by_hand)), (first, hand));
         assert_eq!(bench.events().len(), 4);
-        assert_eq!(reason(&bench.say(&admit(2))), ("helper-admitted", true, true));
-        assert_eq!(reason(&bench.say(&Helper { device: "east", ..admit(2) })), ("assist-answered", false, false));
+        assert_eq!(reason(&bench.request(&admit(2))), ("helper-admitted", true, true));
+        assert_eq!(reason(&bench.request(&Helper { device: "east", ..admit(2) })), ("assist-answered", false, false));
     }
 }
 
 #[test]
-fn a_checkpoint_from_before_helpers_had_a_word_is_still_read() {
+fn a_checkpoint_from_before_helpers_had_a_request_is_still_read() {
     #[derive(minicbor::Encode)]
     struct Before {
         #[n(0)]
@@ -232,7 +232,7 @@ fn a_checkpoint_from_before_helpers_had_a_word_is_still_read() {
 }
 
 #[test]
-fn a_failed_commit_opens_nothing_and_a_word_nobody_waits_for_is_not_decided() {
+fn a_failed_commit_opens_nothing_and_a_request_nobody_waits_for_is_not_decided() {
     let mut bench = Bench::new();
     bench.yellow(1);
     bench.disk.fail(Fault { call: Call::Sync, passes: 0, forgets: true });
@@ -241,8 +241,8 @@ fn a_failed_commit_opens_nothing_and_a_word_nobody_waits_for_is_not_decided() {
     // As over HTTP: told that it was not kept, its helper has hung up.
     let (answers, mut gone) = mpsc::channel(2);
     let assist = Assist::new(AssistAction::Admit, "Contoh Satgas", "known by sight", None, None).unwrap();
-    let word = Word { assist, device: "lobby".parse().unwrap(), via: Via::Http };
-    let arrival = Arrival::word(door(0), word, Instant::from_unix_ms(NOW_MS), ReplyTo { answers, ticket: 2 });
+    let request = AssistRequest { assist, device: "lobby".parse().unwrap(), via: Via::Http };
+    let arrival = Arrival::assist(door(0), request, Instant::from_unix_ms(NOW_MS), ReplyTo { answers, ticket: 2 });
     bench.queue().submit(arrival).unwrap();
     wait_until("it is held", || gone.try_recv().is_ok());
     drop(gone);
@@ -255,9 +255,9 @@ fn a_failed_commit_opens_nothing_and_a_word_nobody_waits_for_is_not_decided() {
     assert_eq!(reason(&late_scan), ("assist-expired", false, false));
     assert_eq!(reason(&late_word), ("assist-expired", false, false));
     assert!(bench.silent());
-    assert_eq!(bench.events().len(), 3, "the scan and two words");
+    assert_eq!(bench.events().len(), 3, "the scan and two recorded");
     let count = bench.metrics.assists.clone();
-    let labels = super::super::figures::AssistLabels::of(&bench.events()[1]).unwrap();
+    let labels = super::super::metrics::AssistLabels::of(&bench.events()[1]).unwrap();
     assert_eq!(count.get_or_create(&labels).get(), 2);
 }
 
@@ -267,19 +267,19 @@ fn what_is_remembered_of_a_door_is_bounded() {
     for seq in 1..=40 {
         bench.yellow(seq);
     }
-    assert_eq!(reason(&bench.say(&admit(8))), ("assist-unknown-scan", false, false));
-    assert_eq!(reason(&bench.say(&admit(9))), ("helper-admitted", true, true));
+    assert_eq!(reason(&bench.request(&admit(8))), ("assist-unknown-scan", false, false));
+    assert_eq!(reason(&bench.request(&admit(9))), ("helper-admitted", true, true));
     for _ in 0..200 {
-        bench.say(&admit(None));
+        bench.request(&admit(None));
     }
     let state = State::rebuild(&bench.reader, PRESENCE_MS).unwrap();
     assert!(state.to_checkpoint().len() < 16_384);
     // Forgotten, and yet it opens nothing a second time.
-    assert_eq!(reason(&bench.say(&admit(9))), ("assist-unknown-scan", false, false));
+    assert_eq!(reason(&bench.request(&admit(9))), ("assist-unknown-scan", false, false));
 }
 
 #[tokio::test]
-async fn a_word_about_somebody_who_was_erased_meanwhile_tells_nothing_of_them() {
+async fn a_request_about_somebody_who_was_erased_meanwhile_tells_nothing_of_them() {
     let mut bench = Bench::new();
     bench.yellow(1);
     let asked = bench.events().remove(0);
@@ -288,9 +288,9 @@ async fn a_word_about_somebody_who_was_erased_meanwhile_tells_nothing_of_them() 
     let credentials = vec![scan.credential];
     bench.disk.vault.destroy(&[&person]).unwrap();
     bench.queue().forget(crate::scan::Erased { person, credentials }).await.unwrap();
-    assert_eq!(reason(&bench.say(&admit(1))), ("helper-admitted", true, true));
+    assert_eq!(reason(&bench.request(&admit(1))), ("helper-admitted", true, true));
     let said = bench.events().remove(1);
-    let Subject::Assist(word) = &said.subject else { panic!() };
-    assert_eq!((&said.verdict.person, &word.credential, said.is_erased()), (&None, &None, false));
-    assert_eq!(word.helper, "Contoh Satgas");
+    let Subject::Assist(request) = &said.subject else { panic!() };
+    assert_eq!((&said.verdict.person, &request.credential, said.is_erased()), (&None, &None, false));
+    assert_eq!(request.helper, "Contoh Satgas");
 }

@@ -23,7 +23,7 @@ fn pass_of(person: u8) -> PassRecord {
     }
 }
 
-/// A scan or a helper's word of a few people at a few doors: granted, late, waiting for a helper, or denied.
+/// A scan or an assist request of a few people at a few doors: granted, late, waiting for a helper, or denied.
 fn event(number: u64, (person, known, kind, zone, enters, with_pass): (u8, bool, u8, u8, bool, bool)) -> Event {
     let mut event = faulty_disk::event(number);
     event.decided_at = Instant::from_unix_ms(NOW_MS + i64::try_from(number).unwrap() * 1_000);
@@ -114,7 +114,7 @@ async fn the_spine_forgets_and_keeps_a_checkpoint_at_once_and_older_ones_cannot_
     let zone = event.verdict.zone.clone().unwrap();
     let Subject::Scan(scan) = &event.subject else { panic!() };
     let credentials = vec![scan.credential];
-    let inside = |bench: &Bench| bench.figures.occupancy().zones().any(|seen| seen == zone);
+    let inside = |bench: &Bench| bench.status.occupancy().zones().any(|seen| seen == zone);
     assert!(inside(&bench));
     assert_eq!(bench.reader.newest_checkpoint().unwrap().map(|(covers, _)| covers), Some(4));
 

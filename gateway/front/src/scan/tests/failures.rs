@@ -77,9 +77,9 @@ fn whether_the_failed_commit_has_landed_or_not_each_scan_is_kept_once_and_answer
 
 fn final_answer(answer: Answer) -> Option<(u64, Decision)> {
     match answer {
-        Answer::Kept { ticket, decision, .. } => Some((ticket, Decision::from_json(&decision.unwrap()).unwrap())),
+        Answer::Committed { ticket, decision, .. } => Some((ticket, Decision::from_json(&decision.unwrap()).unwrap())),
         Answer::Held { .. } => None,
-        Answer::Said { .. } | Answer::Refused { .. } => panic!("{answer:?}"),
+        Answer::Assisted { .. } | Answer::Refused { .. } => panic!("{answer:?}"),
     }
 }
 

@@ -18,7 +18,7 @@ use protocol::{Decision, Direction, DoorId, Event, HealthStatus, Instant, Person
 use tokio::sync::mpsc;
 
 use super::{
-    Answer, Arrival, Config, Figures, Metrics, Payload, ReplyTo, ScanQueue, Spine, SpineParts, State, WorkQueue,
+    Answer, Arrival, Config, Metrics, Payload, ReplyTo, ScanQueue, Spine, SpineContext, SpineStatus, State, WorkQueue,
 };
 use crate::monitors::Monitors;
 use access::{Snapshot, testing};
@@ -43,7 +43,7 @@ struct Bench {
     snapshot: Arc<ArcSwap<Snapshot>>,
     now_ms: Arc<AtomicI64>,
     metrics: Metrics,
-    figures: Figures,
+    status: SpineStatus,
     reader: LogReader,
     queue: Option<ScanQueue>,
     spine: Option<JoinHandle<()>>,
@@ -80,7 +80,7 @@ impl Bench {
             snapshot: Arc::new(ArcSwap::from_pointee(testing::snapshot(&people))),
             now_ms: Arc::new(AtomicI64::new(NOW_MS)),
             metrics: Metrics::new(&mut Registry::default()),
-            figures: Figures::new(&State::default(), Instant::from_unix_ms(NOW_MS)),
+            status: SpineStatus::new(&State::default(), Instant::from_unix_ms(NOW_MS)),
             reader,
             queue: None,
             spine: None,
@@ -101,8 +101,8 @@ impl Bench {
         let now_ms = Arc::clone(&self.now_ms);
         let clock = Clock::new(move || Instant::from_unix_ms(now_ms.load(Ordering::Relaxed)));
         let (queue, work) = ScanQueue::new(self.config.queue_events_max);
-        self.figures = Figures::new(&state, clock.now());
-        let parts = SpineParts {
+        self.status = SpineStatus::new(&state, clock.now());
+        let context = SpineContext {
             site: "regency".parse().unwrap(),
             log,
             reader: reader.clone(),
@@ -110,13 +110,13 @@ impl Bench {
             snapshot: Arc::clone(&self.snapshot),
             monitors: monitors(),
             clock,
-            figures: self.figures.clone(),
+            status: self.status.clone(),
             metrics: self.metrics.clone(),
             presence_ms: PRESENCE_MS,
             batch_events_max: self.batch_events_max,
             config: self.config.clone(),
         };
-        let spine = Spine::new(parts, queue.clone()).unwrap();
+        let spine = Spine::new(context, queue.clone()).unwrap();
         (self.reader, self.queue) = (reader, Some(queue));
         (spine, work)
     }
@@ -189,7 +189,7 @@ impl Bench {
     /// The next answer, which must be the final one to `ticket`.
     fn kept(&mut self, ticket: u64) -> Decision {
         match self.answer() {
-            Answer::Kept { ticket: of, decision, .. } if of == ticket => {
+            Answer::Committed { ticket: of, decision, .. } if of == ticket => {
                 Decision::from_json(&decision.unwrap()).unwrap()
             }
             other => panic!("no final answer to {ticket}: {other:?}"),

@@ -68,7 +68,7 @@ impl Readers {
 
     fn hear(&mut self, bench: &Bench, answer: Answer) -> Result<(), TestCaseError> {
         match answer {
-            Answer::Kept { ticket, decision, malformed } => {
+            Answer::Committed { ticket, decision, malformed } => {
                 let decision = Decision::from_json(&decision.unwrap()).unwrap();
                 let scan = self.waiting.remove(&ticket).ok_or_else(|| TestCaseError::fail("answered twice"))?;
                 prop_assert_eq!((decision.id(), malformed), (Some(scan.1), false));
@@ -80,7 +80,7 @@ impl Readers {
                 let before = self.answered.entry(scan).or_insert_with(|| decision.clone());
                 prop_assert_eq!(before, &decision);
             }
-            Answer::Said { .. } => return Err(TestCaseError::fail("no helper has spoken")),
+            Answer::Assisted { .. } => return Err(TestCaseError::fail("no helper has spoken")),
             Answer::Held { ticket, .. } => prop_assert!(self.waiting.contains_key(&ticket)),
             Answer::Refused { arrival, .. } => {
                 prop_assert!(self.waiting.contains_key(&arrival.reply.ticket));

@@ -1,23 +1,23 @@
-//! The end of a connection: the last word, the last will, and what is kept.
+//! The end of a connection: the reason, the last will, and what is stored.
 
 use std::time::Duration;
 
 use protocol::{DoorState, DoorStatus};
 use tokio::time::Instant;
 
-use super::kept::KeptSession;
 use super::reason::Reason;
 use super::reply;
-use super::session::{End, Part, Session};
+use super::session::{End, Session, SessionRole};
+use super::stored_sessions::StoredSession;
 
 impl Session {
-    /// Says why, publishes the last will, keeps what is to be kept, and closes.
+    /// Says why, publishes the last will, stores what the client may find again, and closes.
     pub(super) async fn finish(mut self: Box<Self>, end: End) {
         if let End::Closed(reason) = end {
             tracing::debug!(client = ?self.presence.client.identity.role, reason = reason.0, "connection closed");
             reply::disconnect(&mut self.wire.out, self.intake.version, reason);
         }
-        self.say_farewell(end);
+        self.publish_last_will(end);
         let Self { wire, presence, .. } = self.put_away();
         drop(presence);
         if !matches!(end, End::Lost) {
@@ -26,10 +26,10 @@ impl Session {
     }
 
     /// Publishes the last will or, for want of one, that the door is offline.
-    fn say_farewell(&mut self, end: End) {
-        let Part::Door(part) = &mut self.part else { return };
+    fn publish_last_will(&mut self, end: End) {
+        let SessionRole::Door(role) = &mut self.role else { return };
         let Some(record) = &self.presence.door else { return };
-        let will = part.will.take().filter(|_| !matches!(end, End::Left { with_will: false }));
+        let will = role.will.take().filter(|_| !matches!(end, End::Left { with_will: false }));
         let taken_over = matches!(end, End::Closed(Reason::SESSION_TAKEN_OVER));
         match will {
             Some(will) if will.delay_s.min(self.session_expiry_s) > 0 => {
@@ -51,16 +51,16 @@ impl Session {
 
     /// Puts what the client may find again into its presence.
     fn put_away(mut self: Box<Self>) -> Self {
-        if let Part::Door(part) = &mut self.part
+        if let SessionRole::Door(role) = &mut self.role
             && self.session_expiry_s > 0
         {
-            self.presence.keep = Some(KeptSession {
+            self.presence.to_store = Some(StoredSession {
                 identity: self.presence.client.identity.clone(),
                 expires_at: Instant::now() + Duration::from_secs(self.session_expiry_s.into()),
                 subscriptions: std::mem::take(&mut self.subscriptions),
-                outbox: std::mem::take(&mut self.outbox).into_kept(),
-                received: std::mem::take(&mut part.received),
-                settings_version: part.settings_version,
+                outbox: std::mem::take(&mut self.outbox).into_stored(),
+                received: std::mem::take(&mut role.received),
+                settings_version: role.settings_version,
             });
         }
         *self

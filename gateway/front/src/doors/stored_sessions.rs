@@ -10,7 +10,7 @@ use super::subscriptions::Subscriptions;
 use base::identity::Identity;
 
 /// What a door finds again when it is back.
-pub(super) struct KeptSession {
+pub(super) struct StoredSession {
     /// Whose session it is: a revoked certificate loses it.
     pub(super) identity: Identity,
     pub(super) expires_at: Instant,
@@ -22,20 +22,20 @@ pub(super) struct KeptSession {
     pub(super) settings_version: u64,
 }
 
-/// The sessions that are kept.
-pub(super) struct KeptSessions {
+/// The sessions that are stored.
+pub(super) struct StoredSessions {
     sessions_max: usize,
-    sessions: HashMap<DoorId, KeptSession>,
+    sessions: HashMap<DoorId, StoredSession>,
     by_expiry: BTreeSet<(Instant, DoorId)>,
 }
 
-impl KeptSessions {
+impl StoredSessions {
     pub(super) fn new(sessions_max: usize) -> Self {
         Self { sessions_max, sessions: HashMap::new(), by_expiry: BTreeSet::new() }
     }
 
-    /// Keeps a session; whether one had to be forgotten for it.
-    pub(super) fn keep(&mut self, door: DoorId, session: KeptSession, now: Instant) -> bool {
+    /// Stores a session; whether one had to be forgotten for it.
+    pub(super) fn store(&mut self, door: DoorId, session: StoredSession, now: Instant) -> bool {
         drop(self.take(&door, now));
         self.by_expiry.insert((session.expires_at, door.clone()));
         self.sessions.insert(door, session);
@@ -44,7 +44,7 @@ impl KeptSessions {
     }
 
     /// Takes a door's session out.
-    pub(super) fn take(&mut self, door: &DoorId, now: Instant) -> Option<KeptSession> {
+    pub(super) fn take(&mut self, door: &DoorId, now: Instant) -> Option<StoredSession> {
         let session = self.sessions.remove(door)?;
         self.by_expiry.remove(&(session.expires_at, door.clone()));
         (session.expires_at > now).then_some(session)
@@ -81,10 +81,10 @@ mod tests {
     use super::*;
     use base::identity::Role;
 
-    fn session(door: &str, expires_at: Instant) -> (DoorId, KeptSession) {
+    fn session(door: &str, expires_at: Instant) -> (DoorId, StoredSession) {
         let door: DoorId = door.parse().unwrap();
         let not_after = protocol::Instant::from_unix_ms(i64::MAX);
-        let session = KeptSession {
+        let session = StoredSession {
             identity: Identity { role: Role::Door(door.clone()), serial: vec![1], not_after },
             expires_at,
             subscriptions: Subscriptions::default(),
@@ -97,28 +97,28 @@ mod tests {
 
     #[test]
     fn the_session_that_expires_first_makes_room() {
-        let mut kept = KeptSessions::new(2);
+        let mut stored = StoredSessions::new(2);
         let now = Instant::now();
         let after = |door, seconds| session(door, now + Duration::from_secs(seconds));
         for ((door, session), forgotten) in [(after("a", 30), false), (after("b", 10), false), (after("c", 20), true)] {
-            assert_eq!(kept.keep(door, session, now), forgotten);
+            assert_eq!(stored.store(door, session, now), forgotten);
         }
-        let found = ["a", "b", "c"].map(|door| kept.take(&door.parse().unwrap(), now).is_some());
+        let found = ["a", "b", "c"].map(|door| stored.take(&door.parse().unwrap(), now).is_some());
         assert_eq!(found, [true, false, true]);
     }
 
     #[test]
     fn an_expired_or_revoked_session_is_gone() {
-        let mut kept = KeptSessions::new(9);
+        let mut stored = StoredSessions::new(9);
         let now = Instant::now();
         for (door, seconds) in [("a", 5), ("b", 50)] {
             let (door, session) = session(door, now + Duration::from_secs(seconds));
-            kept.keep(door, session, now);
+            stored.store(door, session, now);
         }
         let later = now + Duration::from_secs(6);
-        assert!(kept.take(&"a".parse().unwrap(), later).is_none());
-        kept.forget(|identity| identity.serial == [1]);
-        assert!(kept.take(&"b".parse().unwrap(), later).is_none());
-        assert!(kept.by_expiry.is_empty());
+        assert!(stored.take(&"a".parse().unwrap(), later).is_none());
+        stored.forget(|identity| identity.serial == [1]);
+        assert!(stored.take(&"b".parse().unwrap(), later).is_none());
+        assert!(stored.by_expiry.is_empty());
     }
 }

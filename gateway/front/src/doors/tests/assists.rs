@@ -1,4 +1,4 @@
-//! What a helper's device may say and hear, and how its word reaches the door.
+//! What a helper's device may publish and hear, and how its request reaches the door.
 
 use protocol::{Assist, AssistAction, Decision, Event, Outcome, Via};
 
@@ -6,7 +6,7 @@ use super::*;
 
 const QUOTA_EXCEEDED: u8 = 0x97;
 
-fn word(id: Option<ScanId>) -> Vec<u8> {
+fn admit(id: Option<ScanId>) -> Vec<u8> {
     Assist::new(AssistAction::Admit, "Contoh Satgas", "known by sight", None, id).unwrap().to_json()
 }
 
@@ -15,13 +15,13 @@ fn decision() -> Decision {
     Decision::of(&event).unwrap()
 }
 
-async fn say(arrival: &Arrival, for_door: bool) {
+async fn assisted(arrival: &Arrival, for_door: bool) {
     let (ticket, door, decision) = (arrival.reply.ticket, arrival.door.clone(), Box::new(decision()));
-    arrival.reply.answers.send(Answer::Said { ticket, door, decision, for_door }).await.unwrap();
+    arrival.reply.answers.send(Answer::Assisted { ticket, door, decision, for_door }).await.unwrap();
 }
 
 fn refused(gateway: &Gateway, reason: &'static str) -> u64 {
-    gateway.metrics.assists_refused.get_or_create(&Because { reason }).get()
+    gateway.metrics.assists_refused.get_or_create(&ReasonLabel { reason }).get()
 }
 
 #[tokio::test]
@@ -29,15 +29,15 @@ async fn each_role_may_say_and_hear_what_the_table_says() {
     let gateway = Gateway::start().await;
     // (topic, what it carries, may: door a, monitor, helper)
     let topics = [
-        ("gapura/v1/regency/a/assist", word(None), [false, false, true]),
-        ("gapura/v1/regency/b/assist", word(None), [false, false, true]),
-        ("gapura/v1/regency/stranger/assist", word(None), [false, false, false]),
-        ("gapura/v1/elsewhere/a/assist", word(None), [false, false, false]),
-        ("gapura/v1/regency/a/assist/more", word(None), [false, false, false]),
+        ("gapura/v1/regency/a/assist", admit(None), [false, false, true]),
+        ("gapura/v1/regency/b/assist", admit(None), [false, false, true]),
+        ("gapura/v1/regency/stranger/assist", admit(None), [false, false, false]),
+        ("gapura/v1/elsewhere/a/assist", admit(None), [false, false, false]),
+        ("gapura/v1/regency/a/assist/more", admit(None), [false, false, false]),
         ("gapura/v1/regency/a/scan", scan(1), [true, false, false]),
         ("gapura/v1/regency/a/decision", scan(1), [false, false, false]),
         ("gapura/v1/regency/a/config", scan(1), [false, false, false]),
-        ("gapura/v1/regency/helper-1/assist", word(None), [false, false, false]),
+        ("gapura/v1/regency/helper-1/assist", admit(None), [false, false, false]),
     ];
     for (column, client_id) in ["a", "monitor-1", "helper-1"].into_iter().enumerate() {
         let mut gateway = Gateway::start().await;
@@ -46,7 +46,8 @@ async fn each_role_may_say_and_hear_what_the_table_says() {
             client.send(&publish(5, topic, 1, 6, &[], payload)).await;
             if may[column] {
                 let arrival = gateway.arrival().await;
-                let answer = if matches!(arrival.payload, Payload::Word(_)) { say(&arrival, false) } else { continue };
+                let answer =
+                    if matches!(arrival.payload, Payload::Assist(_)) { assisted(&arrival, false) } else { continue };
                 answer.await;
                 assert_eq!(client.packet().await, (0x40, vec![0, 6]), "{client_id} {topic}");
             } else {
@@ -77,18 +78,18 @@ async fn each_role_may_say_and_hear_what_the_table_says() {
 }
 
 #[tokio::test]
-async fn the_door_hears_a_word_only_when_it_is_kept_and_then_the_helper() {
+async fn the_door_hears_a_request_only_when_it_is_kept_and_then_the_helper() {
     let mut gateway = Gateway::start().await;
     let (mut door, mut helper) = (gateway.v3("a").await, gateway.v5("helper-1", &[]).await);
     assert_eq!(door.subscribe(3, &(prefix("a") + "decision"), 1).await, 1);
     let id = ScanId { epoch: 1, seq: 4 };
-    helper.send(&publish(5, &(prefix("a") + "assist"), 1, 6, &[], &word(Some(id)))).await;
+    helper.send(&publish(5, &(prefix("a") + "assist"), 1, 6, &[], &admit(Some(id)))).await;
     let arrival = gateway.arrival().await;
-    let Payload::Word(said) = &arrival.payload else { panic!("a word must arrive") };
-    assert_eq!((arrival.door.as_str(), said.device.as_str(), said.via), ("a", "helper-1", Via::Mqtt));
-    assert_eq!((said.assist.scan(), arrival.scan_id()), (Some(id), None));
-    // The same packet again, while it waits: no second word.
-    helper.send(&publish(5, &(prefix("a") + "assist"), 1, 6, &[], &word(Some(id)))).await;
+    let Payload::Assist(request) = &arrival.payload else { panic!("a request must arrive") };
+    assert_eq!((arrival.door.as_str(), request.device.as_str(), request.via), ("a", "helper-1", Via::Mqtt));
+    assert_eq!((request.assist.scan(), arrival.scan_id()), (Some(id), None));
+    // The same packet again, while it waits: no second request.
+    helper.send(&publish(5, &(prefix("a") + "assist"), 1, 6, &[], &admit(Some(id)))).await;
     // Held is not kept.
     unavailable(&arrival).await;
     eventually("it is counted", || refused(&gateway, "unavailable") == 1).await;
@@ -96,55 +97,55 @@ async fn the_door_hears_a_word_only_when_it_is_kept_and_then_the_helper() {
     door.is_quiet().await;
     assert!(gateway.arrivals.is_empty());
 
-    say(&arrival, true).await;
+    assisted(&arrival, true).await;
     assert_eq!(helper.packet().await, (0x40, vec![0, 6]));
     let (topic, _, _, payload) = published(3, &door.packet().await);
     assert_eq!(topic, prefix("a") + "decision");
     let heard = Decision::from_json(&payload).unwrap();
     assert_eq!((heard.outcome, heard.open, heard.id()), (Outcome::Granted, true, Some(id)));
 
-    // One that says nothing to the door: a word that came too late.
-    helper.send(&publish(5, &(prefix("a") + "assist"), 1, 7, &[], &word(None))).await;
-    say(&gateway.arrival().await, false).await;
+    // One that says nothing to the door: a request that came too late.
+    helper.send(&publish(5, &(prefix("a") + "assist"), 1, 7, &[], &admit(None))).await;
+    assisted(&gateway.arrival().await, false).await;
     assert_eq!(helper.packet().await, (0x40, vec![0, 7]));
     door.is_quiet().await;
 }
 
 #[tokio::test]
-async fn a_word_that_finds_the_queue_full_is_handed_in_again() {
+async fn a_request_that_finds_the_queue_full_is_handed_in_again() {
     let mut gateway = Gateway::with_queue(1, |_| {}).await;
     let mut helper = gateway.v5("helper-1", &[]).await;
     for pkid in [1, 2] {
-        helper.send(&publish(5, &(prefix("a") + "assist"), 1, pkid, &[], &word(None))).await;
+        helper.send(&publish(5, &(prefix("a") + "assist"), 1, pkid, &[], &admit(None))).await;
     }
     helper.is_quiet().await;
     for pkid in [1, 2] {
-        say(&gateway.arrival().await, false).await;
+        assisted(&gateway.arrival().await, false).await;
         assert_eq!(helper.packet().await, (0x40, vec![0, pkid]));
     }
 }
 
 #[tokio::test]
-async fn words_that_are_no_words_or_too_many_are_counted_and_not_kept() {
+async fn words_that_are_no_requests_or_too_many_are_counted_and_not_kept() {
     let mut gateway = Gateway::start().await;
     let topic = prefix("a") + "assist";
     let mut helper = gateway.v5("helper-1", &[]).await;
     helper.send(&publish(5, &topic, 1, 1, &[], b"nonsense")).await;
     assert_eq!(helper.packet().await, (0x40, vec![0, 1, 0x99]));
-    helper.send(&publish(5, &topic, 2, 2, &[], &word(None))).await;
+    helper.send(&publish(5, &topic, 2, 2, &[], &admit(None))).await;
     assert_eq!(helper.packet().await, (0x50, vec![0, 2, 0x83]));
     for pkid in 0..7 {
-        helper.send(&publish(5, &topic, 1, 10 + pkid, &[], &word(None))).await;
-        if u32::from(pkid) < WORDS_PER_MINUTE_MAX {
-            say(&gateway.arrival().await, false).await;
+        helper.send(&publish(5, &topic, 1, 10 + pkid, &[], &admit(None))).await;
+        if u32::from(pkid) < ASSISTS_PER_MINUTE_MAX {
+            assisted(&gateway.arrival().await, false).await;
             assert_eq!(helper.packet().await, (0x40, vec![0, 10 + u8::try_from(pkid).unwrap()]));
         } else {
             assert_eq!(helper.packet().await, (0x40, vec![0, 10 + u8::try_from(pkid).unwrap(), QUOTA_EXCEEDED]));
         }
     }
-    // A new connection does not make room, and 3.1.1 has no word for it but silence.
+    // A new connection does not make room, and 3.1.1 has no request for it but silence.
     let mut helper = gateway.v3("helper-1").await;
-    helper.send(&publish(3, &topic, 1, 1, &[], &word(None))).await;
+    helper.send(&publish(3, &topic, 1, 1, &[], &admit(None))).await;
     helper.is_quiet().await;
     assert!(gateway.arrivals.is_empty());
     let counts = ["payload", "qos", "rate"].map(|reason| refused(&gateway, reason));
@@ -152,47 +153,47 @@ async fn words_that_are_no_words_or_too_many_are_counted_and_not_kept() {
 }
 
 #[tokio::test]
-async fn a_word_over_http_is_answered_with_whether_the_door_was_told() {
+async fn a_request_over_http_is_answered_with_whether_the_door_was_told() {
     let mut gateway = Gateway::start().await;
     let token: DoorId = "lobby".parse().unwrap();
-    let assist = Assist::from_json(&word(None)).unwrap();
+    let assist = Assist::from_json(&admit(None)).unwrap();
     let asked = |gateway: &Gateway, door: &str| {
-        let (words, door, assist, token) =
-            (Arc::clone(&gateway.words), door.parse().unwrap(), assist.clone(), token.clone());
-        tokio::spawn(async move { words.say(door, assist, token).await })
+        let (assists, door, assist, token) =
+            (Arc::clone(&gateway.assists), door.parse().unwrap(), assist.clone(), token.clone());
+        tokio::spawn(async move { assists.submit(door, assist, token).await })
     };
     // The door is away.
-    let saying = asked(&gateway, "a");
+    let submitting = asked(&gateway, "a");
     let arrival = gateway.arrival().await;
-    let Payload::Word(said) = &arrival.payload else { panic!("a word must arrive") };
-    assert_eq!((said.device.as_str(), said.via), ("lobby", Via::Http));
-    say(&arrival, true).await;
-    let said = saying.await.unwrap().unwrap();
-    assert_eq!((said.decision.event, said.door_told), (Some(9), false));
+    let Payload::Assist(request) = &arrival.payload else { panic!("a request must arrive") };
+    assert_eq!((request.device.as_str(), request.via), ("lobby", Via::Http));
+    assisted(&arrival, true).await;
+    let outcome = submitting.await.unwrap().unwrap();
+    assert_eq!((outcome.decision.event, outcome.door_told), (Some(9), false));
     // It is there.
     let mut door = gateway.v3("a").await;
     assert_eq!(door.subscribe(3, &(prefix("a") + "decision"), 1).await, 1);
-    let saying = asked(&gateway, "a");
-    say(&gateway.arrival().await, true).await;
-    assert!(saying.await.unwrap().unwrap().door_told);
+    let submitting = asked(&gateway, "a");
+    assisted(&gateway.arrival().await, true).await;
+    assert!(submitting.await.unwrap().unwrap().door_told);
     assert_eq!(door.packet().await.0 & 0xF0, 0x30);
     // The log does not work: nobody waits any more, and nothing opens.
-    let saying = asked(&gateway, "a");
+    let submitting = asked(&gateway, "a");
     let arrival = gateway.arrival().await;
     unavailable(&arrival).await;
-    assert_eq!(saying.await.unwrap().unwrap_err(), NotSaid::Unavailable);
+    assert_eq!(submitting.await.unwrap().unwrap_err(), AssistError::Unavailable);
     assert!(arrival.reply.answers.is_closed());
     door.is_quiet().await;
 
-    assert_eq!(asked(&gateway, "stranger").await.unwrap().unwrap_err(), NotSaid::UnknownDoor);
-    for _ in 3..WORDS_PER_MINUTE_MAX {
-        let saying = asked(&gateway, "a");
-        say(&gateway.arrival().await, false).await;
-        saying.await.unwrap().unwrap();
+    assert_eq!(asked(&gateway, "stranger").await.unwrap().unwrap_err(), AssistError::UnknownDoor);
+    for _ in 3..ASSISTS_PER_MINUTE_MAX {
+        let submitting = asked(&gateway, "a");
+        assisted(&gateway.arrival().await, false).await;
+        submitting.await.unwrap().unwrap();
     }
     let refusal = asked(&gateway, "a").await.unwrap().unwrap_err();
     assert!(
-        matches!(refusal, NotSaid::TooMany { retry_after } if retry_after <= Duration::from_secs(60)),
+        matches!(refusal, AssistError::TooMany { retry_after } if retry_after <= Duration::from_secs(60)),
         "{refusal:?}"
     );
     assert_eq!(["unavailable", "unknown_door", "rate"].map(|reason| refused(&gateway, reason)), [1, 1, 1]);
@@ -205,11 +206,11 @@ async fn a_helper_is_who_its_certificate_says() {
     let mut client = gateway.ca.dial(gateway.tls, Some(&leaf)).await.unwrap();
     client.send(&connect_v5("satgas", 2, 60, &[], &[])).await;
     assert_eq!(client.packet().await.1[1], 0);
-    client.send(&publish(5, &(prefix("b") + "assist"), 1, 5, &[], &word(None))).await;
+    client.send(&publish(5, &(prefix("b") + "assist"), 1, 5, &[], &admit(None))).await;
     let arrival = gateway.arrival().await;
-    let Payload::Word(said) = &arrival.payload else { panic!("a word must arrive") };
-    assert_eq!((arrival.door.as_str(), said.device.as_str()), ("b", "satgas"));
-    say(&arrival, false).await;
+    let Payload::Assist(request) = &arrival.payload else { panic!("a request must arrive") };
+    assert_eq!((arrival.door.as_str(), request.device.as_str()), ("b", "satgas"));
+    assisted(&arrival, false).await;
     assert_eq!(client.packet().await, (0x40, vec![0, 5]));
     assert_eq!(gateway.registry.drop_sessions(|identity| identity.serial == [7]), 1);
     assert_eq!(client.packet().await, (0xE0, vec![0x98]));
