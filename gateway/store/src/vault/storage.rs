@@ -80,6 +80,9 @@ impl Storage {
     /// A new database beside the one in force.
     pub fn open_beside(&self) -> Result<Database, VaultError> {
         let Self::File { path, cache_bytes } = self else { return self.in_memory() };
+        if !file::folder_of(path).is_dir() {
+            return Err(OpenError::NoFolder { path: path.clone() }.into());
+        }
         remove_leftover(path)?;
         Ok(KIND.create(&file::beside(path), *cache_bytes)?)
     }
