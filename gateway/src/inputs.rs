@@ -18,7 +18,8 @@ use store::vault::Vault;
 
 /// The file of the directory, in the site's data folder.
 const DIRECTORY: &str = "directory.redb";
-const LOOKS: &str = "looks.redb";
+/// The file of the audit trail, in the site's data folder.
+const AUDIT: &str = "audit.redb";
 
 /// The file of the vault of keys, in the site's data folder.
 const VAULT: &str = "vault.redb";
@@ -160,9 +161,9 @@ pub fn directory(folder: &SiteFolder) -> PathBuf {
     folder.data().join(DIRECTORY)
 }
 
-/// The file of the record of looks at personal data.
-pub fn looks(folder: &SiteFolder) -> PathBuf {
-    folder.data().join(LOOKS)
+/// The file of the audit trail.
+pub fn audit(folder: &SiteFolder) -> PathBuf {
+    folder.data().join(AUDIT)
 }
 
 /// The site's access tokens, the administrator's among them.

@@ -28,8 +28,8 @@
 //! | --- | --- | --- |
 //! | `protocol` | the wire contract | |
 //! | `base` | clock, calendar, door list, identity, tokens, the site's folder and authority, TLS | |
-//! | `access` | directory, import, passes, policy, `decide`: no I/O | `base` |
-//! | `store` | the log, the vault of keys, the audit trail | `base` |
+//! | `store` | the log, the vault of keys, the audit trail, the one way to open a redb file | `base` |
+//! | `access` | directory, import, passes, policy, `decide`: no I/O | `base`, `store` |
 //! | `front` | bytes in, replies out: MQTT listener, sessions, the spine, monitors | `base`, `access`, `store` |
 //! | `ledgers` | what follows the log: presence, attendance, contacts | `base`, `store` |
 //! | `upstream` | batches to head office, at least once and in order | `base`, `store` |
@@ -50,7 +50,7 @@
 //! | the log is the only truth | `front::scan::state` is rebuilt from it; [`upstream`] keeps only a cursor, in the log itself |
 //! | a door moves under its own topics only; a helper only speaks on `assist` | `front::doors`: `publish`, `words`, `subscriptions`; [`base::identity`] reads the certificate |
 //! | who may ask what over HTTP | `web::route`, the table of rules; [`base::tokens`] |
-//! | whoever asks for personal data is on the record before the answer | `web::front`, around every route; [`store::looks`] |
+//! | whoever asks for personal data is on the record before the answer | `web::front`, around every route; [`store::audit`] |
 //! | a revoked certificate loses its session within a second | [`reload`] looks five times a second, [`front::doors::Registry::drop_sessions`] |
 //! | malformed and unknown scans are kept too | `front::doors::publish` submits them, [`access::refuse_malformed`] answers |
 //! | a late scan never opens a door | `access::decide`: `binding` |

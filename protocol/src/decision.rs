@@ -5,14 +5,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{self, DocumentError};
-use crate::event::{Event, Subject};
 use crate::{Instant, ScanId, VERSION};
 
 /// What the gateway publishes on a door's `decision` topic, or on the response topic that the scan named.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Decision {
-    v: u64,
+    pub(crate) v: u64,
     /// Epoch of the scan that is answered; absent when a helper admits somebody without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epoch: Option<u32>,
@@ -147,34 +146,6 @@ pub enum Language {
 }
 
 impl Decision {
-    /// The decision that `event` keeps; `None` where a scan could not be told from others, so that no answer could be matched to
-    /// it.
-    pub fn of(event: &Event) -> Option<Self> {
-        let (id, assist) = match &event.subject {
-            Subject::Scan(scan) => (Some(scan.id), None),
-            Subject::Malformed(malformed) => (Some(malformed.id?), None),
-            Subject::Assist(word) => (word.answers.map(|scan| scan.id), word.id.clone()),
-        };
-        let verdict = &event.verdict;
-        Some(Self {
-            v: VERSION.into(),
-            epoch: id.map(|id| id.epoch),
-            seq: id.map(|id| id.seq),
-            outcome: verdict.outcome,
-            open: verdict.open,
-            warning: verdict.is_warning(),
-            status: verdict.status,
-            reason: verdict.reason.clone(),
-            text: verdict.text.clone(),
-            language: verdict.language,
-            event: Some(event.number),
-            policy: verdict.policy_set.clone(),
-            policies: verdict.policies.clone(),
-            assist,
-            decided_at: event.decided_at,
-        })
-    }
-
     /// The answer to a scan that could not be kept: the door stays as it is, the reader sends the scan again.
     pub fn unavailable(id: ScanId, reason: &str, now: Instant) -> Self {
         Self {

@@ -34,6 +34,7 @@ pub mod assist;
 
 pub mod api;
 
+mod answer;
 mod document;
 mod instant;
 

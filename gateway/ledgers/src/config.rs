@@ -1,7 +1,5 @@
 //! What can be set of the views: sections `[attendance]` and `[contacts]`.
 
-use super::Rules;
-
 base::settings! {
     /// How the times of people at doors become working days. When people are expected to work stands in `calendar.toml`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,14 +21,6 @@ base::settings! {
     pub struct ContactsConfig {
         /// Minutes in the same zone within 24 hours that make a contact, where a query does not say.
         pub minutes: u32 = 15 => "minutes", in 1..=1_440;
-    }
-}
-
-impl AttendanceConfig {
-    /// `rules` with these settings.
-    pub fn rules(&self, rules: Rules) -> Rules {
-        let Self { double_scan_seconds, stay_hours_max, gap_minutes, upstream: _ } = *self;
-        Rules { double_scan_seconds, stay_hours_max, gap_minutes, ..rules }
     }
 }
 

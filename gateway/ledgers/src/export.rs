@@ -10,7 +10,7 @@ use protocol::Instant;
 use serde::Serialize;
 
 use super::attendance::AttendanceSession;
-use super::contacts::Line;
+use super::contact::Line;
 use super::{Attendance, Contact, Evidence};
 use base::spreadsheet::Spreadsheet;
 

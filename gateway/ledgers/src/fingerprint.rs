@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Person, Rules, WorkingHours};
 use crate::calendar::day_number;
-use crate::store::hash;
+use crate::tables::hash;
 use base::calendar::Week;
 
 impl Rules {

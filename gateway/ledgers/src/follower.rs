@@ -1,4 +1,4 @@
-//! The thread that follows the log. Whatever goes wrong with the file, it is deleted and made anew.
+//! The thread that follows the log. Whatever goes wrong with the file, it is deleted and rebuilt.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -6,19 +6,21 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant as Monotonic};
 
+use store::file::OpenError;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::mpsc::error::TryRecvError;
 
-use super::ledgers::{NotDeleted, Progress, Shared, lock};
-use super::store::{Store, StoreError, identity};
+use super::locks::lock;
+use super::shared::{NotDeleted, Progress, Shared};
+use super::tables::{Tables, TablesError, identity};
 use super::upkeep::Upkeep;
 
 /// How much lower the thread's priority is than that of those that serve doors.
 const NICE: i32 = 10;
 /// How often it looks whether rules have changed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// How long it waits before the log is read again after that has failed, and before the file is made anew a second time.
+/// How long it waits before the log is read again after that has failed, and before the file is rebuilt a second time.
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// How long a file must do for a failure to be the first again.
@@ -33,7 +35,7 @@ pub(super) enum Command {
     /// Delete what is of earlier days.
     Expire { sightings: i32, stays: i32, reply: Sender<Result<u64, NotDeleted>> },
     /// This file could not be read, for a reason.
-    GiveUp(Weak<Store>, String),
+    GiveUp(Weak<Tables>, String),
 }
 
 /// The thread's own.
@@ -50,7 +52,7 @@ pub(super) struct Follower {
 
 /// A file that is never closed, unless it is taken out: to close one that is damaged can end the process. It costs a handle and
 /// the memory of its pages each time a file is given up.
-struct KeptOpen(Option<Arc<Store>>);
+struct KeptOpen(Option<Arc<Tables>>);
 
 impl Drop for KeptOpen {
     fn drop(&mut self) {
@@ -78,7 +80,7 @@ impl Follower {
         loop {
             let (reason, may_be_good) = match catch_unwind(AssertUnwindSafe(|| self.follow())) {
                 Ok(Ok(())) => break,
-                Ok(Err(StoreError::InUse)) => (StoreError::InUse.to_string(), true),
+                Ok(Err(error @ TablesError::Open(OpenError::InUse { .. }))) => (error.to_string(), true),
                 Ok(Err(error)) => (error.to_string(), false),
                 Err(_) => ("an event could not be taken in".to_owned(), false),
             };
@@ -105,7 +107,7 @@ impl Follower {
             tracing::warn!(file = %parts.path.display(), reason, "the views cannot be opened");
         } else {
             parts.metrics.rebuilds.inc();
-            tracing::warn!(file = %parts.path.display(), reason, "the views are made anew from the log");
+            tracing::warn!(file = %parts.path.display(), reason, "the views are rebuilt from the log");
         }
         if !may_be_good
             && let Err(error) = std::fs::remove_file(&parts.path)
@@ -145,20 +147,20 @@ impl Follower {
     }
 
     /// Opens the file and follows the log. Ends well only when it is told to stop.
-    fn follow(&mut self) -> Result<(), StoreError> {
+    fn follow(&mut self) -> Result<(), TablesError> {
         let shared = Arc::clone(&self.shared);
         let mut upkeep = Upkeep::open(&shared)?;
-        let mut kept_open = KeptOpen(Some(Arc::clone(&upkeep.store)));
+        let mut kept_open = KeptOpen(Some(Arc::clone(&upkeep.tables)));
         self.follow_with(&shared, &mut upkeep)?;
         kept_open.0 = None;
         Ok(())
     }
 
-    fn follow_with(&mut self, shared: &Shared, upkeep: &mut Upkeep<'_>) -> Result<(), StoreError> {
+    fn follow_with(&mut self, shared: &Shared, upkeep: &mut Upkeep<'_>) -> Result<(), TablesError> {
         if let Next::Stop = self.recognise(upkeep)? {
             return Ok(());
         }
-        shared.put(Some(Arc::clone(&upkeep.store)));
+        shared.put(Some(Arc::clone(&upkeep.tables)));
         upkeep.tell();
         loop {
             if let Next::Stop = self.obey(upkeep)? {
@@ -189,17 +191,17 @@ impl Follower {
     }
 
     /// Checks that the file reflects this log.
-    fn recognise(&mut self, upkeep: &mut Upkeep<'_>) -> Result<Next, StoreError> {
+    fn recognise(&mut self, upkeep: &mut Upkeep<'_>) -> Result<Next, TablesError> {
         let source = Arc::clone(&self.shared.parts.source);
         let through = upkeep.state.through;
         while let Some(before) = through.checked_sub(1) {
             if source.last_event() < through {
-                return Err(StoreError::Damaged("it reflects events that are not in the log"));
+                return Err(TablesError::Damaged("it reflects events that are not in the log"));
             }
             match source.read(before, 1, 0) {
                 Ok(events) => match events.first() {
                     Some(event) if identity(event) == upkeep.state.identity => break,
-                    _ => return Err(StoreError::Damaged("it reflects another log")),
+                    _ => return Err(TablesError::Damaged("it reflects another log")),
                 },
                 Err(trouble) => {
                     if let Next::Stop = self.wait_out(upkeep, trouble)? {
@@ -212,7 +214,7 @@ impl Follower {
     }
 
     /// The log cannot be read: waits a little.
-    fn wait_out(&mut self, upkeep: &mut Upkeep<'_>, trouble: String) -> Result<Next, StoreError> {
+    fn wait_out(&mut self, upkeep: &mut Upkeep<'_>, trouble: String) -> Result<Next, TablesError> {
         self.shared.parts.metrics.failed_reads.inc();
         *lock(&self.shared.trouble) = Some(trouble);
         let inbox = &mut self.inbox;
@@ -224,7 +226,7 @@ impl Follower {
     }
 
     /// Carries out what it was told meanwhile.
-    fn obey(&mut self, upkeep: &mut Upkeep<'_>) -> Result<Next, StoreError> {
+    fn obey(&mut self, upkeep: &mut Upkeep<'_>) -> Result<Next, TablesError> {
         loop {
             match self.inbox.try_recv() {
                 Err(TryRecvError::Empty) => return Ok(Next::Go),
@@ -238,17 +240,17 @@ impl Follower {
         }
     }
 
-    fn carry_out(&mut self, command: Command, upkeep: &mut Upkeep<'_>) -> Result<Next, StoreError> {
+    fn carry_out(&mut self, command: Command, upkeep: &mut Upkeep<'_>) -> Result<Next, TablesError> {
         // Whoever has asked may have gone.
         match command {
             Command::Stop => {
                 self.stopping = true;
                 return Ok(Next::Stop);
             }
-            Command::GiveUp(store, reason) => {
-                if store.ptr_eq(&Arc::downgrade(&upkeep.store)) {
+            Command::GiveUp(tables, reason) => {
+                if tables.ptr_eq(&Arc::downgrade(&upkeep.tables)) {
                     tracing::warn!(reason, "the views could not be read");
-                    return Err(StoreError::Damaged("it could not be read"));
+                    return Err(TablesError::Damaged("it could not be read"));
                 }
             }
             Command::Forget(persons, reply) => match upkeep.forget(&persons) {
@@ -267,14 +269,14 @@ impl Follower {
     }
 
     /// Nothing can be deleted from the file: it is about to be deleted as a whole.
-    fn delete_instead(&self, error: StoreError, reply: &Sender<Result<u64, NotDeleted>>) -> Result<Next, StoreError> {
+    fn delete_instead(&self, error: TablesError, reply: &Sender<Result<u64, NotDeleted>>) -> Result<Next, TablesError> {
         let removed = std::fs::remove_file(&self.shared.parts.path);
         drop(reply.send(removed.map(|()| 0).map_err(|error| NotDeleted(error.to_string()))));
         Err(error)
     }
 
     /// Waits for an event, a command, or the time to look after something.
-    fn wait(&mut self, upkeep: &mut Upkeep<'_>) -> Result<Next, StoreError> {
+    fn wait(&mut self, upkeep: &mut Upkeep<'_>) -> Result<Next, TablesError> {
         let source = &self.shared.parts.source;
         let through = upkeep.state.through;
         let pause = upkeep.sync_due_in().unwrap_or(LOOK_INTERVAL).min(LOOK_INTERVAL);

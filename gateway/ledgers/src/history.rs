@@ -12,7 +12,7 @@ use protocol::Instant;
 
 use super::calendar::{day_number, day_of_number};
 use super::stays::{break_between, breaks_by, without_doubles};
-use super::store::{Filed, Row, SightingRows, StoreError, View};
+use super::tables::{Filed, Row, SightingRows, TablesError, View};
 use super::{Passage, People, Person, Restricted, Rules, Session, sessions};
 
 /// Reads histories out of one state of the file.
@@ -43,7 +43,7 @@ impl Histories<'_> {
     }
 
     /// Everybody's histories, from which all sessions follow that began on the days.
-    pub fn of_everybody(&self, days: RangeInclusive<i32>) -> Result<Vec<History>, StoreError> {
+    pub fn of_everybody(&self, days: RangeInclusive<i32>) -> Result<Vec<History>, TablesError> {
         let window = self.around(&days);
         let mut all: HashMap<u64, Option<History>> = HashMap::new();
         for day in self.view.days(window.clone())? {
@@ -61,7 +61,7 @@ impl Histories<'_> {
     }
 
     /// One person's history, from which all sessions follow that began on the days.
-    pub fn of(&self, number: u64, days: RangeInclusive<i32>) -> Result<Option<History>, StoreError> {
+    pub fn of(&self, number: u64, days: RangeInclusive<i32>) -> Result<Option<History>, TablesError> {
         let Some(person) = self.person(number) else { return Ok(None) };
         let window = self.around(&days);
         let mut passages = Vec::new();
@@ -77,14 +77,14 @@ impl Histories<'_> {
         days.start().saturating_sub(reach)..=days.end().saturating_add(reach)
     }
 
-    fn add(&self, passages: &mut Vec<Passage>, day: i32, rows: &[Row]) -> Result<(), StoreError> {
+    fn add(&self, passages: &mut Vec<Passage>, day: i32, rows: &[Row]) -> Result<(), TablesError> {
         for row in rows.iter().filter(|row| row.passed() && row.at(day) <= self.now) {
             passages.push(row.passage(day, self.view.known_names())?);
         }
         Ok(())
     }
 
-    fn extend(&self, history: History, window: &RangeInclusive<i32>, from: i32) -> Result<History, StoreError> {
+    fn extend(&self, history: History, window: &RangeInclusive<i32>, from: i32) -> Result<History, TablesError> {
         let read = |day| {
             let mut passages = Vec::new();
             self.add(&mut passages, day, &self.view.rows(day, history.number)?)?;
@@ -135,7 +135,7 @@ pub fn affected(
     rules: &Rules,
     day: i32,
     person: u64,
-) -> Result<RangeInclusive<i32>, StoreError> {
+) -> Result<RangeInclusive<i32>, TablesError> {
     let reach = rules.reach_days();
     let window = day.saturating_sub(reach)..=day.saturating_add(reach);
     let read = |day| passages_of(day, &rows.rows(day, person)?, names);
@@ -150,18 +150,18 @@ pub fn affected(
     Ok(first.saturating_sub(reach)..=last.saturating_add(reach))
 }
 
-fn passages_of(day: i32, rows: &[Row], names: &[Arc<str>]) -> Result<Vec<Passage>, StoreError> {
+fn passages_of(day: i32, rows: &[Row], names: &[Arc<str>]) -> Result<Vec<Passage>, TablesError> {
     rows.iter().filter(|row| row.passed()).map(|row| row.passage(day, names)).collect()
 }
 
 /// The passages of the days in `window`, and those of as many days more as it takes.
 fn extended(
-    read: impl Fn(i32) -> Result<Vec<Passage>, StoreError>,
+    read: impl Fn(i32) -> Result<Vec<Passage>, TablesError>,
     mut passages: Vec<Passage>,
     window: &RangeInclusive<i32>,
     from: i32,
     rules: &Rules,
-) -> Result<Vec<Passage>, StoreError> {
+) -> Result<Vec<Passage>, TablesError> {
     let start = |day: i32| rules.start_of(day_of_number(day));
     let (mut first, mut last) = (*window.start(), *window.end());
     // Both end: with every day without a passage the gap grows, until it is longer than anybody is believed to stay.

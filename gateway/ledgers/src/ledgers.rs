@@ -3,64 +3,30 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use jiff::civil::Date;
 use protocol::Instant;
 use thiserror::Error;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::calendar::{day_number, day_of_number};
 use super::follower::{Command, Follower};
 use super::history::Histories;
-use super::recent::Recent;
-use super::store::{Store, StoreError, View};
+use super::locks::lock;
+use super::shared::{NotDeleted, Parts, Position, Shared};
+use super::tables::{TablesError, View};
 use super::trace::{FOLLOWED_MAX, Trace};
-use super::{
-    Attendance, Config, Contact, ContactQuery, Metrics, People, Person, PresenceNow, Restricted, Rules, Source, Stay,
-    present, working_days,
-};
-use base::clock::Clock;
+use super::{Attendance, Contact, ContactQuery, Person, PresenceNow, Restricted, Stay, present, working_days};
 use protocol::api::{Problem, Severity};
 
 /// Events behind the log's end from which the status warns.
 const BEHIND_MAX: u64 = 10_000;
 /// Days of everybody's attendance that are read at a time.
 const DAYS_AT_A_TIME: usize = 7;
-
-/// What the views are made of.
-pub struct Parts {
-    /// `views.redb`; made when there is none.
-    pub path: PathBuf,
-    /// How it is kept.
-    pub config: Config,
-    /// The log's events.
-    pub source: Arc<dyn Source>,
-    /// Who hides behind a number.
-    pub people: Arc<dyn People>,
-    /// How passages are read. May change at any time.
-    pub rules: Arc<ArcSwap<Rules>>,
-    /// The gateway's clock, for the status.
-    pub clock: Clock,
-    /// What is counted.
-    pub metrics: Metrics,
-}
-
-/// How far the views reflect the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
-    /// Number of the last event that they reflect.
-    pub through: u64,
-    /// Number of the last event in the log.
-    pub last: u64,
-    /// They have not reached the log's end since they were made anew: no question is answered.
-    pub rebuilding: bool,
-}
 
 /// Why a question is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -89,11 +55,6 @@ pub enum ViewsError {
     Stopped,
 }
 
-/// Why something was not forgotten or deleted.
-#[derive(Debug, Error)]
-#[error("the views still have what was to be deleted: {0}; try again")]
-pub struct NotDeleted(pub(super) String);
-
 /// The views. Cheap to clone; calls block the thread for as long as the disk takes, unless they are `async`.
 #[derive(Clone)]
 pub struct Views {
@@ -102,52 +63,13 @@ pub struct Views {
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
-/// Up to where the views have got.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Progress {
-    pub through: u64,
-    pub complete: bool,
-}
-
-/// What those who ask and the follower share.
-pub(super) struct Shared {
-    pub parts: Parts,
-    pub progress: watch::Sender<Progress>,
-    /// Nothing is left to do for the follower.
-    pub at_rest: AtomicBool,
-    /// Earlier sightings, and earlier stays, are deleted: days.
-    pub horizons: Mutex<(Option<i32>, Option<i32>)>,
-    /// Since when no question is answered.
-    pub rebuilding_since: Mutex<Option<Instant>>,
-    /// Days on which something was taken in, until somebody asks.
-    pub changed: Mutex<BTreeSet<i32>>,
-    /// Stays of days that are not over.
-    pub recent: Recent,
-    /// Why the log cannot be read.
-    pub trouble: Mutex<Option<String>>,
-    store: RwLock<Option<Arc<Store>>>,
-    in_force: Mutex<Option<(Arc<Rules>, u64)>>,
-}
-
 impl Views {
     /// Starts to follow the log, on a thread of its own.
     ///
     /// # Errors
     /// When no thread can be started.
     pub fn start(parts: Parts) -> std::io::Result<Self> {
-        let since = Mutex::new(Some(parts.clock.now()));
-        let shared = Arc::new(Shared {
-            parts,
-            progress: watch::Sender::default(),
-            at_rest: AtomicBool::new(false),
-            horizons: Mutex::default(),
-            rebuilding_since: since,
-            changed: Mutex::default(),
-            recent: Recent::default(),
-            trouble: Mutex::default(),
-            store: RwLock::default(),
-            in_force: Mutex::default(),
-        });
+        let shared = Arc::new(Shared::new(parts));
         let (commands, inbox) = mpsc::unbounded_channel();
         let follower = Follower::new(Arc::clone(&shared), inbox)?;
         let thread = std::thread::Builder::new().name("views".into()).spawn(move || follower.run())?;
@@ -363,17 +285,17 @@ impl Views {
         &self,
         restricted: Restricted,
         now: Instant,
-        question: impl Fn(&Histories<'_>, u64) -> Result<T, StoreError>,
+        question: impl Fn(&Histories<'_>, u64) -> Result<T, TablesError>,
     ) -> Result<T, ViewsError> {
         let Position { through, last, rebuilding } = self.position();
         let unanswered = ViewsError::Rebuilding { through, last };
-        let Some(store) = self.shared.store().filter(|_| !rebuilding) else {
+        let Some(tables) = self.shared.tables().filter(|_| !rebuilding) else {
             return Err(if self.commands.is_closed() { ViewsError::Stopped } else { unanswered });
         };
         let (rules, fingerprint) = self.shared.rules();
         let people = &*self.shared.parts.people;
         let answer = catch_unwind(AssertUnwindSafe(|| {
-            let view: View = store.view()?;
+            let view: View = tables.view()?;
             if view.state()?.time_zone != rules.time_zone_name() {
                 return Ok(None);
             }
@@ -387,44 +309,7 @@ impl Views {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "a question could not be answered".into(),
         };
-        drop(self.commands.send(Command::GiveUp(Arc::downgrade(&store), reason)));
+        drop(self.commands.send(Command::GiveUp(Arc::downgrade(&tables), reason)));
         Err(unanswered)
     }
-}
-
-impl Shared {
-    pub fn position(&self) -> Position {
-        let Progress { through, complete } = *self.progress.borrow();
-        Position { through, last: self.parts.source.last_event().max(through), rebuilding: !complete }
-    }
-
-    /// The rules in force, and their fingerprint.
-    pub fn rules(&self) -> (Arc<Rules>, u64) {
-        let rules = self.parts.rules.load_full();
-        let mut in_force = lock(&self.in_force);
-        match &*in_force {
-            Some((known, fingerprint)) if Arc::ptr_eq(known, &rules) => (rules, *fingerprint),
-            _ => {
-                let fingerprint = rules.fingerprint();
-                *in_force = Some((Arc::clone(&rules), fingerprint));
-                (rules, fingerprint)
-            }
-        }
-    }
-
-    /// Puts the file in the place from which questions are answered, or takes it away.
-    pub fn put(&self, store: Option<Arc<Store>>) {
-        let old = std::mem::replace(&mut *self.store.write().unwrap_or_else(PoisonError::into_inner), store);
-        // Closing may sync: not under the lock.
-        drop(old);
-    }
-
-    fn store(&self) -> Option<Arc<Store>> {
-        self.store.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// Nothing is left half done under these locks.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

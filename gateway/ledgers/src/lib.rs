@@ -19,7 +19,7 @@
 //!                     over
 //! ```
 //!
-//! `views.redb` is derived: whatever is wrong with it, it is deleted and made anew, while doors notice nothing. It knows people
+//! `views.redb` is derived: whatever is wrong with it, it is deleted and rebuilt, while doors notice nothing. It knows people
 //! by their numbers in the vault ([`People`]); somebody whose number has no subject any more is in no answer.
 //!
 //! # Words
@@ -50,6 +50,7 @@ mod answers;
 mod attendance;
 mod calendar;
 mod config;
+mod contact;
 mod contacts;
 mod export;
 mod fingerprint;
@@ -58,6 +59,7 @@ mod history;
 mod hours;
 mod inputs;
 mod ledgers;
+mod locks;
 mod metrics;
 mod overlap;
 mod passage;
@@ -65,9 +67,10 @@ mod picture;
 mod presence;
 mod recent;
 mod rules;
+mod shared;
 mod spans;
 mod stays;
-mod store;
+mod tables;
 mod trace;
 mod upkeep;
 mod working_days;
@@ -77,15 +80,18 @@ mod tests;
 
 pub use attendance::{Attendance, AttendanceFlags, AttendanceSession, DayTable, OpdSummary, attendance, working_days};
 pub use config::{AttendanceConfig, ContactsConfig};
-pub use contacts::{Contact, ContactQuery, Encounter, Generations, Grade, Line, Scope, Stays, contacts};
+pub use contact::{Contact, ContactQuery, Encounter, Line};
+pub use contacts::{Stays, contacts};
 pub use export::{Named, Part, attendance_csv, contacts_csv, ndjson};
 pub use hours::WorkingHours;
 pub use inputs::{People, Restricted, Source};
-pub use ledgers::{NotDeleted, Parts, Position, Views, ViewsError};
+pub use ledgers::{Views, ViewsError};
 pub use metrics::{Config, Metrics};
 pub use passage::{Passage, Person, Sighting};
 pub use picture::{CONTACTS_MAX, Traced, contacts_svg};
 pub use presence::{Muster, Occupancy, PresenceNow, Present, present};
+pub use protocol::api::{Generations, Grade, Scope};
 pub use rules::Rules;
+pub use shared::{NotDeleted, Parts, Position};
 pub use stays::{Arrival, Bounds, Evidence, Session, Stay, sessions};
 pub use working_days::{Row, opd_rows};

@@ -44,7 +44,7 @@ impl Metrics {
         let Self { through, behind, rebuilds, batches, sightings, settled_days, failed_reads } = &metrics;
         registry.register("views_through", "Number of the last event that the views reflect", through.clone());
         registry.register("views_behind", "Events in the log that the views do not reflect yet", behind.clone());
-        registry.register("views_rebuilds", "Times the views were given up and made anew", rebuilds.clone());
+        registry.register("views_rebuilds", "Times the views were given up and rebuilt", rebuilds.clone());
         registry.register("views_batches", "Batches of events that the views have taken in", batches.clone());
         registry.register("views_sightings", "Sightings in these batches", sightings.clone());
         registry.register("views_settled_days", "Days whose stays were filed", settled_days.clone());

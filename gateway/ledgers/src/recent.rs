@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use protocol::Instant;
 
 use super::history::History;
-use super::ledgers::lock;
+use super::locks::lock;
 use super::rules::plus_ms;
-use super::store::{Filed, PackedStay};
+use super::tables::{Filed, PackedStay};
 use super::{Evidence, Rules};
 
 /// What is remembered, for whoever asks and for the follower.

@@ -206,6 +206,14 @@ pub fn plus_ms(at: Instant, ms: i64) -> Instant {
     Instant::from_unix_ms(at.unix_ms().saturating_add(ms))
 }
 
+impl AttendanceConfig {
+    /// `rules` with these settings.
+    pub fn rules(&self, rules: Rules) -> Rules {
+        let Self { double_scan_seconds, stay_hours_max, gap_minutes, upstream: _ } = *self;
+        Rules { double_scan_seconds, stay_hours_max, gap_minutes, ..rules }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::civil::date;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use protocol::Instant;
 
-use super::contacts::{Contact, ContactQuery, Encounter, Grade, Scope};
+use protocol::api::{Grade, Scope};
+
+use super::contact::{Contact, ContactQuery, Encounter};
 use super::overlap::{Interval, overlaps, reached_at, rolling_max, union};
 use super::stays::{Bounds, Evidence, Stay, goes_on};
 use super::{Person, Rules};

@@ -10,7 +10,7 @@ use super::history::Histories;
 use super::overlap::{Interval, rolling_max, union};
 use super::recent::{Key, Recent, RecentStays};
 use super::spans::{Nesting, Span, Zones};
-use super::store::{PackedStay, StoreError, newest};
+use super::tables::{PackedStay, TablesError, newest};
 use super::{Contact, ContactQuery, Generations, Scope, Stay};
 
 /// Contacts of more people are not looked for: what comes of it fits neither into memory nor on paper.
@@ -36,7 +36,7 @@ struct Candidates {
 
 impl Trace<'_> {
     /// The contacts of the person with this number; where there are too many to follow theirs as well, how many.
-    pub fn contacts(&self, source: u64) -> Result<Result<Vec<Contact>, usize>, StoreError> {
+    pub fn contacts(&self, source: u64) -> Result<Result<Vec<Contact>, usize>, TablesError> {
         let mut found = self.generation(1, &HashMap::from([(source, self.query.from.unix_ms())]), None)?;
         if self.query.generations == Generations::Second {
             if found.len() > FOLLOWED_MAX {
@@ -53,7 +53,7 @@ impl Trace<'_> {
         generation: u8,
         sources: &HashMap<u64, i64>,
         apart: Option<u64>,
-    ) -> Result<Vec<(u64, Contact)>, StoreError> {
+    ) -> Result<Vec<(u64, Contact)>, TablesError> {
         let Histories { rules, now, .. } = *self.histories;
         let (days, period) = (self.days(), self.query.period());
         let mut known: Vec<(u64, i64, Vec<Stay>)> = Vec::new();
@@ -83,7 +83,7 @@ impl Trace<'_> {
         zones: &mut Zones,
         days: &RangeInclusive<i32>,
         is_other: impl Fn(u64) -> bool,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), TablesError> {
         let (period, sources) = (self.query.period(), zones.sources_by_zone());
         let mut candidates = Candidates::default();
         self.each_zone(
@@ -118,7 +118,7 @@ impl Trace<'_> {
         nesting: &mut Nesting<'_>,
         days: &RangeInclusive<i32>,
         is_other: impl Fn(u64) -> bool,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), TablesError> {
         let mut all: Vec<(usize, PackedStay)> = Vec::new();
         self.each_zone(
             days,
@@ -153,7 +153,7 @@ impl Trace<'_> {
         days: &RangeInclusive<i32>,
         wanted: impl Fn(&str) -> bool,
         mut each: impl FnMut(&Arc<str>, &mut dyn Iterator<Item = PackedStay>),
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), TablesError> {
         let Histories { view, rules, now, .. } = *self.histories;
         let mut unsettled = BTreeSet::new();
         for day in view.days_of_stays(days.clone(), rules.reach_days())? {
@@ -174,7 +174,7 @@ impl Trace<'_> {
         days: RangeInclusive<i32>,
         wanted: impl Fn(&str) -> bool,
         mut each: impl FnMut(&Arc<str>, &mut dyn Iterator<Item = PackedStay>),
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), TablesError> {
         let Histories { view, rules, now, .. } = *self.histories;
         let state = view.state()?;
         let mut tell = |stays: &RecentStays| {

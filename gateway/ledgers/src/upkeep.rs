@@ -10,9 +10,10 @@ use protocol::{Event, Instant};
 
 use super::calendar::{day_number, day_of_number};
 use super::history::{Histories, affected};
-use super::ledgers::{Progress, Shared, lock};
+use super::locks::lock;
 use super::rules::plus_ms;
-use super::store::{Batch, Filed, Names, State, Store, StoreError, identity, newest};
+use super::shared::{Progress, Shared};
+use super::tables::{Batch, Filed, Names, State, Tables, TablesError, identity, newest};
 use super::trace::runs;
 use super::{Person, Restricted, Rules};
 
@@ -27,7 +28,7 @@ const SETTLE_DAYS: usize = 4;
 
 /// The file, and where the work on it stands.
 pub(super) struct Upkeep<'s> {
-    pub store: Arc<Store>,
+    pub tables: Arc<Tables>,
     pub state: State,
     shared: &'s Shared,
     names: Names,
@@ -48,11 +49,11 @@ pub(super) struct Upkeep<'s> {
 
 impl<'s> Upkeep<'s> {
     /// Opens the file or makes it.
-    pub fn open(shared: &'s Shared) -> Result<Self, StoreError> {
+    pub fn open(shared: &'s Shared) -> Result<Self, TablesError> {
         let (rules, fingerprint) = shared.rules();
         let config = &shared.parts.config;
-        let store = Arc::new(Store::open(&shared.parts.path, config.cache_bytes, &rules.time_zone_name())?);
-        let view = store.view()?;
+        let tables = Arc::new(Tables::open(&shared.parts.path, config.cache_bytes, &rules.time_zone_name())?);
+        let view = tables.view()?;
         let mut upkeep = Self {
             state: view.state()?,
             shared,
@@ -65,7 +66,7 @@ impl<'s> Upkeep<'s> {
             tried: BTreeSet::new(),
             tried_in: i64::MIN,
             settled_until_ms: view.settled_days(fingerprint)?.1,
-            store,
+            tables,
         };
         drop(view);
         if *lock(&shared.horizons) != (None, None) {
@@ -75,10 +76,10 @@ impl<'s> Upkeep<'s> {
     }
 
     /// Notices that other rules are in force.
-    pub fn look_at_rules(&mut self) -> Result<(), StoreError> {
+    pub fn look_at_rules(&mut self) -> Result<(), TablesError> {
         let (rules, fingerprint) = self.shared.rules();
         if rules.time_zone_name() != self.state.time_zone {
-            return Err(StoreError::Damaged("its days are those of another time zone"));
+            return Err(TablesError::Damaged("its days are those of another time zone"));
         }
         self.rules = rules;
         if fingerprint != self.fingerprint {
@@ -90,7 +91,7 @@ impl<'s> Upkeep<'s> {
     }
 
     /// Takes in the events that come next; says whether there were any. The inner error is the log's.
-    pub fn take_in(&mut self) -> Result<bool, Result<StoreError, String>> {
+    pub fn take_in(&mut self) -> Result<bool, Result<TablesError, String>> {
         let before = self.state.clone();
         let mut batch = Batch::default();
         let mut numbers = Numbers { shared: self.shared, present: HashMap::new(), plain: HashMap::new() };
@@ -118,15 +119,15 @@ impl<'s> Upkeep<'s> {
         Ok(true)
     }
 
-    fn write(&mut self, batch: Batch, before: &State) -> Result<(), StoreError> {
+    fn write(&mut self, batch: Batch, before: &State) -> Result<(), TablesError> {
         self.shared.at_rest.store(false, Ordering::Release);
         let sightings = u64::try_from(batch.sightings).unwrap_or(u64::MAX);
         let durable = self.sync_due_in() == Some(Duration::ZERO);
-        let Self { store, names, state, rules, settled_until_ms, shared, .. } = self;
+        let Self { tables, names, state, rules, settled_until_ms, shared, .. } = self;
         let (mut unsettled, mut days) = (BTreeSet::new(), BTreeSet::new());
-        store.publish(names);
+        tables.publish(names);
         shared.recent.changing(batch.people(), state.through);
-        store.change(durable, |change| {
+        tables.change(durable, |change| {
             for (day, person, first) in change.take_in(batch, names)? {
                 days.insert(day);
                 if settled_until_ms.is_some_and(|until| first.at(day).unix_ms() < until) {
@@ -151,7 +152,7 @@ impl<'s> Upkeep<'s> {
     }
 
     /// Notes that the log's end was reached.
-    pub fn reached_end(&mut self) -> Result<(), StoreError> {
+    pub fn reached_end(&mut self) -> Result<(), TablesError> {
         if !self.state.complete {
             self.state.complete = true;
             self.sync()?;
@@ -179,22 +180,22 @@ impl<'s> Upkeep<'s> {
     }
 
     /// Makes everything durable when it is time.
-    pub fn sync_if_due(&mut self) -> Result<(), StoreError> {
+    pub fn sync_if_due(&mut self) -> Result<(), TablesError> {
         if self.sync_due_in() == Some(Duration::ZERO) { self.sync() } else { Ok(()) }
     }
 
     /// Makes everything durable.
-    pub fn sync(&mut self) -> Result<(), StoreError> {
+    pub fn sync(&mut self) -> Result<(), TablesError> {
         let state = &self.state;
-        self.store.change(true, |change| change.set_state(state))?;
+        self.tables.change(true, |change| change.set_state(state))?;
         self.written(true);
         Ok(())
     }
 
     /// Does the next piece of what can be done when there are no events; says whether there was any.
-    pub fn keep_in_order(&mut self) -> Result<bool, StoreError> {
+    pub fn keep_in_order(&mut self) -> Result<bool, TablesError> {
         if let Some(day) = self.unchecked.pop() {
-            self.store.view()?.everybody(day)?;
+            self.tables.view()?.everybody(day)?;
             return Ok(true);
         }
         let mut unsettled = match self.unsettled.take() {
@@ -217,10 +218,10 @@ impl<'s> Upkeep<'s> {
     }
 
     /// Deletes everything about the persons.
-    pub fn forget(&mut self, persons: &[u64]) -> Result<u64, StoreError> {
+    pub fn forget(&mut self, persons: &[u64]) -> Result<u64, TablesError> {
         let mut rows = 0;
         let state = &self.state;
-        self.store.change(true, |change| {
+        self.tables.change(true, |change| {
             rows = change.forget(persons)?;
             change.set_state(state)
         })?;
@@ -231,12 +232,12 @@ impl<'s> Upkeep<'s> {
     }
 
     /// Deletes what is older than anybody may keep it.
-    pub fn expire(&mut self) -> Result<(), StoreError> {
+    pub fn expire(&mut self) -> Result<(), TablesError> {
         let (sightings, stays) = *lock(&self.shared.horizons);
         self.state.sightings_from = sightings.or(self.state.sightings_from);
         self.state.stays_from = stays.or(self.state.stays_from);
         let state = &self.state;
-        self.store.change(true, |change| change.expire(state))?;
+        self.tables.change(true, |change| change.expire(state))?;
         self.shared.recent.forget();
         self.written(true);
         self.unchecked.retain(|day| self.state.sightings_from.is_none_or(|from| *day >= from));
@@ -254,14 +255,14 @@ impl<'s> Upkeep<'s> {
     }
 
     /// Days that are over, as far as the log tells, and whose stays are not filed by these rules.
-    fn days_to_settle(&mut self) -> Result<BTreeSet<i32>, StoreError> {
+    fn days_to_settle(&mut self) -> Result<BTreeSet<i32>, TablesError> {
         let reach = self.rules.reach_days();
         let hour = hour(&self.state);
         if self.tried_in != hour {
             self.tried_in = hour;
             self.tried.clear();
         }
-        let view = self.store.view()?;
+        let view = self.tables.view()?;
         let from = self.state.stays_from.max(self.state.sightings_from).unwrap_or(i32::MIN);
         // Whoever is seen from now on has come at most so long ago.
         let may_have_come = plus_ms(newest(&self.state), self.rules.stay_ms().saturating_neg());
@@ -278,9 +279,9 @@ impl<'s> Upkeep<'s> {
     }
 
     /// Files the stays of the days, unless something that is still to come may change them.
-    fn settle(&mut self, days: &RangeInclusive<i32>) -> Result<bool, StoreError> {
+    fn settle(&mut self, days: &RangeInclusive<i32>) -> Result<bool, TablesError> {
         let now: Instant = newest(&self.state);
-        let view = self.store.view()?;
+        let view = self.tables.view()?;
         let (rules, people) = (&*self.rules, &*self.shared.parts.people);
         let histories = Histories { view: &view, rules, people, restricted: Restricted::Included, now };
         let histories = histories.of_everybody(days.clone())?;
@@ -294,9 +295,9 @@ impl<'s> Upkeep<'s> {
         for filed in &filed {
             self.names.number(&filed.stay.zone);
         }
-        let Self { store, names, fingerprint, .. } = self;
-        store.publish(names);
-        store.change(false, |change| {
+        let Self { tables, names, fingerprint, .. } = self;
+        tables.publish(names);
+        tables.change(false, |change| {
             for day in days.clone() {
                 let from = filed.partition_point(|filed| filed.day < day);
                 let to = filed.partition_point(|filed| filed.day <= day);

@@ -15,7 +15,7 @@ use crate::ledger_questions::Questions;
 use crate::privacy::{AuditKeys, LastRun, PersonRights, RetentionTask, Subjects};
 use base::clock::Clock;
 use ledgers::{self, Views};
-use store::looks::Looks;
+use store::audit::AuditTrail;
 
 /// The file of the views, in the site's data folder.
 const VIEWS: &str = "views.redb";
@@ -25,12 +25,12 @@ pub(super) struct Personal {
     pub(super) in_force: InForce,
     pub(super) subjects: Subjects,
     pub(super) views: Views,
-    pub(super) looks: Looks,
+    pub(super) looks: AuditTrail,
     pub(super) ledgers: Ledgers,
 }
 
 impl Personal {
-    /// Starts to follow the log, and opens the record of looks.
+    /// Starts to follow the log, and opens the audit trail.
     ///
     /// # Errors
     /// When the vault cannot be read, working hours and settings do not go together, or no thread can be started.
@@ -48,7 +48,7 @@ impl Personal {
             metrics: ledgers::Metrics::new(registry),
         })?;
         let keys = AuditKeys { vault: core.vault.clone(), in_force: in_force.clone() };
-        let looks = Looks::open(&inputs::looks(&folder), Arc::new(keys))?;
+        let looks = AuditTrail::open(&inputs::audit(&folder), Arc::new(keys))?;
         let rights = PersonRights {
             questions: Questions {
                 views: views.clone(),

@@ -16,7 +16,7 @@ use crate::config::Privacy;
 use crate::in_force::InForce;
 use base::clock::Clock;
 use ledgers::Views;
-use store::looks::Looks;
+use store::audit::AuditTrail;
 use store::vault::Month;
 
 /// Time between two checks whether a day has begun.
@@ -31,7 +31,7 @@ pub(crate) struct RetentionTask {
     pub(crate) privacy: Privacy,
     pub(crate) subjects: Subjects,
     pub(crate) views: Views,
-    pub(crate) looks: Looks,
+    pub(crate) looks: AuditTrail,
     pub(crate) in_force: InForce,
     pub(crate) clock: Clock,
     pub(crate) last_run: LastRun,

@@ -7,7 +7,7 @@ use protocol::{Event, Instant, Sealed, SealedPart};
 
 use crate::in_force::InForce;
 use ledgers::People;
-use store::looks::Sealer;
+use store::audit::AuditCipher;
 use store::vault::{self, Month, Vault, VaultError};
 use upstream::Privacy;
 
@@ -113,17 +113,23 @@ impl People for Subjects {
     }
 }
 
-/// Keys for the record of looks, kept apart from those of events so that both can be kept for their own time.
+/// Keys for the audit trail, kept apart from those of events so that both can be kept for their own time.
 pub(crate) struct AuditKeys {
     pub(crate) vault: Vault,
     pub(crate) in_force: InForce,
 }
 
-impl Sealer for AuditKeys {
-    fn seal(&self, subject: &str, at: Instant, context: u64, plain: &[u8]) -> Result<Option<(u64, Vec<u8>)>, String> {
+impl AuditCipher for AuditKeys {
+    fn encrypt(
+        &self,
+        subject: &str,
+        at: Instant,
+        context: u64,
+        plain: &[u8],
+    ) -> Result<Option<(u64, Vec<u8>)>, String> {
         let seal = |subject: &str| self.vault.seal_for(subject, Month::of(at), &context.to_be_bytes(), plain);
         let failed = |error: VaultError| error.to_string();
-        if subject.starts_with(vault::LOOKS) {
+        if subject.starts_with(vault::AUDIT) {
             return seal(subject).map(|part| Some((part.of, part.bytes))).map_err(failed);
         }
         // Whoever was erased gets no key again.
@@ -140,9 +146,10 @@ impl Sealer for AuditKeys {
         Ok(Some((part.of, part.bytes)))
     }
 
-    fn open(&self, of: u64, at: Instant, context: u64, bytes: &[u8]) -> Option<Vec<u8>> {
+    fn decrypt(&self, of: u64, at: Instant, context: u64, bytes: &[u8]) -> Option<Vec<u8>> {
         let part = SealedPart { of, bytes: bytes.to_vec() };
-        logged(self.vault.open_part(&part, Month::of(at), &context.to_be_bytes()), "a look").flatten()
+        logged(self.vault.open_part(&part, Month::of(at), &context.to_be_bytes()), "a record of the audit trail")
+            .flatten()
     }
 }
 
@@ -155,7 +162,7 @@ impl AuditKeys {
 
 /// The subject under whose keys looks at this person are recorded.
 pub(crate) fn of_looks(person: &str) -> String {
-    format!("{}{person}", vault::LOOKS)
+    format!("{}{person}", vault::AUDIT)
 }
 
 fn logged<T>(result: Result<T, VaultError>, what: &'static str) -> Option<T> {

@@ -21,8 +21,8 @@ use front::doors;
 use front::monitors::Monitors;
 use front::scan::{SpineStatus, WeakScanQueue};
 use protocol::api::{CertificateStatus, DoorRow, Problem, Severity, SiteStatus, UpstreamStatus, ZoneRow};
+use store::audit::AuditTrail;
 use store::log::LogReader;
-use store::looks::Looks;
 
 pub use metrics::register;
 
@@ -55,8 +55,8 @@ pub struct StatusSources {
     pub monitors: Monitors,
     /// Files that could not be reloaded.
     pub refusals: Refusals,
-    /// The record of looks at personal data.
-    pub looks: Looks,
+    /// The audit trail.
+    pub looks: AuditTrail,
     /// What is wrong with the views.
     pub views: Arc<dyn Fn(Instant) -> Vec<Problem> + Send + Sync>,
 }

@@ -9,9 +9,9 @@ use access::testing;
 use base::site::testing::{Site, now};
 use front::monitors::Broadcaster;
 use front::scan::{ScanQueue, SpineStatus, State};
+use store::audit::AuditTrail;
+use store::audit::testing::Keys;
 use store::log::{Commit, Log};
-use store::looks::Looks;
-use store::looks::testing::Keys;
 
 /// What a gateway would show, on a site of its own.
 struct Bench {
@@ -54,7 +54,7 @@ impl Bench {
             upstream: None,
             monitors,
             refusals: Refusals::default(),
-            looks: Looks::open(&site.folder.root().join("looks.redb"), Arc::<Keys>::default()).unwrap(),
+            looks: AuditTrail::open(&site.folder.root().join("audit.redb"), Arc::<Keys>::default()).unwrap(),
             views: Arc::new(|_| Vec::new()),
             clock,
             config,

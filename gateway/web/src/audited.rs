@@ -8,7 +8,7 @@ use protocol::Instant;
 use super::bearer::Bearer;
 use super::route::{Route, Rule};
 use base::tokens::Token;
-use store::looks::Look;
+use store::audit::AuditRecord;
 
 /// The parameters that tell of no person, and may stand in the record as they came.
 const OPEN_PARAMETERS: [&str; 17] = [
@@ -85,14 +85,14 @@ impl AuditedRequest {
     }
 
     /// Its audit record.
-    pub(super) fn record(&self, at: Instant, status: StatusCode) -> Look {
+    pub(super) fn record(&self, at: Instant, status: StatusCode) -> AuditRecord {
         let verb = match self.method {
             Method::PUT => "-put",
             Method::POST => "-post",
             Method::DELETE => "-delete",
             _ => "",
         };
-        Look {
+        AuditRecord {
             at,
             token: self.token.name.clone(),
             role: self.token.role,
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
     use base::tokens::TokenRole;
 
-    fn asked(method: Method, target: &str) -> Option<Look> {
+    fn asked(method: Method, target: &str) -> Option<AuditRecord> {
         let (mut head, ()) = Request::builder().method(method).uri(target).body(()).unwrap().into_parts();
         let name = "lobby".parse().unwrap();
         let hash = blake3::hash(b"x");

@@ -60,7 +60,7 @@ use access::PersonError;
 use base::clock::Clock;
 use base::file_error::FileError;
 use base::tokens::Tokens;
-use store::looks::Looks;
+use store::audit::AuditTrail;
 
 /// Where the answers come from. The functions may block: they run on threads for that, and one that hangs holds back
 /// nothing but its own request's place.
@@ -82,7 +82,7 @@ pub struct Sources {
     /// The ledgers.
     pub ledgers: Arc<dyn Ledgers>,
     /// Where requests for personal data are recorded.
-    pub audit: Looks,
+    pub audit: AuditTrail,
     /// The policy set in force, and its candidate.
     pub policy: Arc<dyn Fn() -> PolicyStatus + Send + Sync>,
     /// What the candidate policy set would have changed since then. The error is logged, not shown.

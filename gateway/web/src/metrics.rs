@@ -18,7 +18,7 @@ pub struct Metrics {
     pub(super) refused: Family<Refused, Counter>,
     pub(super) tokens_refused: Counter,
     pub(super) tokens_forbidden: Family<OfRoute, Counter>,
-    pub(super) looks_failed: Counter,
+    pub(super) audit_failed: Counter,
 }
 
 impl Metrics {
@@ -31,7 +31,7 @@ impl Metrics {
             refused: Family::default(),
             tokens_refused: Counter::default(),
             tokens_forbidden: Family::default(),
-            looks_failed: Counter::default(),
+            audit_failed: Counter::default(),
         };
         for reason in Reason::ALL {
             drop(metrics.refused.get_or_create(&Refused { reason }));
@@ -59,9 +59,9 @@ impl Metrics {
             metrics.tokens_forbidden.clone(),
         );
         registry.register(
-            "http_looks_failed",
+            "http_audit_failed",
             "Requests for personal data that could not be recorded and were not answered",
-            metrics.looks_failed.clone(),
+            metrics.audit_failed.clone(),
         );
         metrics
     }

@@ -190,7 +190,7 @@ impl Service {
             }
             Err(_) => tracing::error!("recording a request for personal data takes too long; it is not answered"),
         }
-        self.metrics.looks_failed.inc();
+        self.metrics.audit_failed.inc();
         let mut response = problem().into_response();
         response.extensions_mut().insert(Unrecorded);
         Err(response)

@@ -11,6 +11,7 @@ pub mod args;
 
 pub mod month;
 pub mod movement;
+pub mod passages;
 pub mod regency;
 pub mod slips;
 
@@ -122,7 +123,7 @@ async fn send_and_ask(
     listening: &Listening,
 ) -> Result<Summary> {
     let known = regency.clone();
-    let backlog = spawn_blocking(move || slips::backlog(&known)).await?;
+    let backlog = spawn_blocking(move || passages::backlog(&known)).await?;
     let kept = backlog.len();
     eprintln!("connecting {} readers", backlog.readers.len());
     let fleet = Fleet::connect(plan(args, regency, site, listening, backlog)?).await?;

@@ -15,8 +15,9 @@ use protocol::{Direction, Instant};
 use super::compare::attendance::{AttendanceCheck, TrueAttendance};
 use super::compare::contacts::{ContactsCheck, questions, truth};
 use super::month::TIME_ZONE;
+use super::passages::{backlog, clocks};
 use super::regency::Regency;
-use super::slips::{Slips, backlog, clocks};
+use super::slips::Slips;
 use super::testing::regency;
 
 fn rules(regency: &Regency) -> Rules {

@@ -2,8 +2,8 @@
 
 use protocol::Direction;
 
+use super::passages::Passage;
 use super::regency::COMPLEX;
-use super::slips::Passage;
 
 /// Somebody's working day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub type Interval = (i64, i64);
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
-/// The working days on which somebody came, out of [`passages`](super::slips::passages).
+/// The working days on which somebody came, out of [`passages`](super::passages::passages).
 pub fn days(passages: &[Passage], clocks: &[i64]) -> Vec<(usize, TrueDay)> {
     let by_day = passages.chunk_by(|one, next| one.day == next.day);
     by_day.filter_map(|day| Some((day.first()?.day, true_day(day, clocks)?))).collect()
@@ -134,8 +134,9 @@ pub fn most_in_24_hours(intervals: &[Interval]) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::passages::passages;
     use super::super::regency::Regency;
-    use super::super::slips::{Slips, passages};
+    use super::super::slips::Slips;
     use super::super::testing::regency;
     use super::*;
 

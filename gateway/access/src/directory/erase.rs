@@ -1,14 +1,13 @@
 //! Takes a person out of the directory's file so that nothing of them is left in it, also not in pages that are free.
 
-use std::fs::{self, File};
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use protocol::{CredentialHash, Instant};
 use redb::{Database, Key, ReadableDatabase, ReadableTable, TableDefinition, TableError, Value, WriteTransaction};
 
 use super::file::{self, META, OWNERS, PEOPLE, SYNCED_AT};
 use base::file_error::FileError;
+use store::file::{beside, exchange, sync_folder};
 
 /// Removes the person and writes the file anew without them, in the place of the old one, also where they were removed
 /// before. Says which credentials were theirs; `None` where the directory did not know them. Waits a moment for a file that
@@ -28,7 +27,7 @@ pub fn erase_person(path: &Path, id: &str, now: Instant) -> Result<Option<Vec<Cr
         // What is left of a new file is removed by the next try at the latest.
         remove_if_there(&beside).unwrap_or_default();
     })?;
-    let put = fs::rename(&beside, path).and_then(|()| File::open(folder_of(path))?.sync_all());
+    let put = exchange(path).and_then(|()| sync_folder(path));
     put.map_err(|error| FileError::new(path, format!("cannot be replaced ({error}); check its folder")))?;
     Ok(credentials)
 }
@@ -93,20 +92,7 @@ fn insert<'k, 'v, K: Key + 'static, V: Value + 'static>(
     table.insert(key, value).map(drop).map_err(|error| file::unwritable(path, &error.into()))
 }
 
-/// Where the new file is written.
-fn beside(path: &Path) -> PathBuf {
-    path.with_extension("redb.new")
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 fn remove_if_there(path: &Path) -> Result<(), FileError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(FileError::new(path, format!("is in the way and cannot be removed ({error})")))
-        }
-        _ => Ok(()),
-    }
+    store::file::remove_if_there(path)
+        .map_err(|error| FileError::new(path, format!("is in the way and cannot be removed ({error})")))
 }

@@ -3,23 +3,22 @@
 //! It is opened for one piece of work at a time, so that the gateway, an import and the API take turns. Every commit keeps what
 //! redb needs to open the file at once after a crash.
 
-use std::fs::{self, OpenOptions};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::{Duration, Instant as Monotonic};
+use std::time::Duration;
 
 use protocol::{CredentialHash, Instant};
 use redb::{
-    Database, DatabaseError, Key, ReadOnlyDatabase, ReadOnlyTable, ReadableDatabase, ReadableTable, Table,
-    TableDefinition, TableError, Value, WriteTransaction,
+    Database, Key, ReadOnlyDatabase, ReadOnlyTable, ReadableDatabase, ReadableTable, Table, TableDefinition,
+    TableError, Value, WriteTransaction,
 };
 
 use super::record::Record;
 use base::file_error::FileError;
+use store::file::{FileKind, OpenError, while_in_use};
 
 /// People by id, as CBOR.
 pub(crate) const PEOPLE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("people");
-/// Whose each credential is. Derived from the people; made anew in a file that was written before it existed.
+/// Whose each credential is. Derived from the people; rebuilt in a file that was written before it existed.
 pub(super) const OWNERS: TableDefinition<'_, &[u8; 16], &str> = TableDefinition::new("owners");
 /// What is known of the whole, by name.
 pub(super) const META: TableDefinition<'_, &str, i64> = TableDefinition::new("meta");
@@ -27,6 +26,11 @@ pub(super) const META: TableDefinition<'_, &str, i64> = TableDefinition::new("me
 pub(super) const SYNCED_AT: &str = "synced_at";
 /// There where [`OWNERS`] is kept.
 const OWNERS_KEPT: &str = "owners_kept";
+/// The format of the file, where it is not the first.
+const FORMAT: &str = "format";
+
+const KIND: FileKind =
+    FileKind { what: "a directory", format: 1, if_foreign: "import it anew", if_damaged: "import it anew" };
 
 /// A reader goes through the file once and gains nothing by a larger one.
 const READ_CACHE_BYTES: usize = 1 << 20;
@@ -34,23 +38,13 @@ const WRITE_CACHE_BYTES: usize = 32 << 20;
 
 /// Others have the file open for a moment, except for imports.
 const WAIT: Duration = if cfg!(test) { Duration::from_millis(50) } else { Duration::from_secs(2) };
-const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The file, open for reading; [`None`] where there is none.
 pub(crate) fn open_to_read(path: &Path) -> Result<Option<ReadOnlyDatabase>, FileError> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let read_only = || with_patience(|| redb::Builder::new().set_cache_size(READ_CACHE_BYTES).open_read_only(path));
-    let database = match read_only() {
-        // An import was interrupted: to open the file for writing mends it.
-        Err(DatabaseError::RepairAborted) => {
-            drop(open_to_write(path)?);
-            read_only()
-        }
-        opened => opened,
-    };
-    database.map(Some).map_err(|error| unusable(path, &error))
+    let opened = while_in_use(WAIT, || KIND.open_to_read(path, READ_CACHE_BYTES));
+    let Some(database) = opened.map_err(unusable)? else { return Ok(None) };
+    check_format(path, &database)?;
+    Ok(Some(database))
 }
 
 /// A table of a file that is open for reading; [`None`] where there is none.
@@ -69,34 +63,14 @@ pub(crate) fn table<K: Key + 'static, V: Value + 'static>(
 
 /// Opens or makes the file, readable by its owner only.
 pub(crate) fn open_to_write(path: &Path) -> Result<Database, FileError> {
-    let open = || {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)
-            .map_err(|error| FileError::new(path, format!("cannot be opened ({error}); check its folder")))
-    };
-    open()?;
-    with_patience(|| {
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(redb::StorageError::from)?;
-        let inode = file.metadata().map_err(redb::StorageError::from)?.ino();
-        let backend = redb::backends::FileBackend::new(file)?;
-        // An erasure has put another file in its place before this one was locked: what is written here would be lost.
-        if fs::metadata(path).map_err(redb::StorageError::from)?.ino() != inode {
-            return Err(DatabaseError::DatabaseAlreadyOpen);
-        }
-        redb::Builder::new().set_cache_size(WRITE_CACHE_BYTES).create_with_backend(backend)
-    })
-    .map_err(|error| unusable(path, &error))
+    let database = while_in_use(WAIT, || KIND.open(path, WRITE_CACHE_BYTES)).map_err(unusable)?;
+    check_format(path, &database)?;
+    Ok(database)
 }
 
 /// An empty directory that leaves nothing at `path`.
 pub(crate) fn in_memory(path: &Path) -> Result<Database, FileError> {
-    let backend = redb::backends::InMemoryBackend::new();
-    redb::Builder::new().create_with_backend(backend).map_err(|error| unusable(path, &error))
+    KIND.in_memory(path).map_err(unusable)
 }
 
 /// Begins a change: all of it or nothing, also when the process is killed.
@@ -211,25 +185,37 @@ pub(super) fn damaged(path: &Path, reason: &str) -> FileError {
     FileError::new(path, format!("an entry is damaged ({reason}); import it anew"))
 }
 
-fn unusable(path: &Path, error: &DatabaseError) -> FileError {
-    if in_use(error) {
-        FileError::new(path, "is in use by another process; try again")
-    } else {
-        FileError::new(path, format!("is no directory, or damaged ({error}); import it anew"))
-    }
-}
-
-fn in_use(error: &DatabaseError) -> bool {
-    matches!(error, DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch)
-}
-
-/// Opens again for a while, as long as somebody else has the file.
-fn with_patience<T>(open: impl Fn() -> Result<T, DatabaseError>) -> Result<T, DatabaseError> {
-    let until = Monotonic::now() + WAIT;
-    loop {
-        match open() {
-            Err(error) if in_use(&error) && Monotonic::now() < until => std::thread::sleep(RETRY_INTERVAL),
-            opened => return opened,
+/// A file that does not open.
+fn unusable(error: OpenError) -> FileError {
+    match error {
+        OpenError::InUse { path } => FileError::new(&path, "is in use by another process; try again"),
+        OpenError::NoFolder { path } => {
+            FileError::new(&path, "cannot be opened (there is no such folder); check its folder")
+        }
+        OpenError::System { path, source } => {
+            FileError::new(&path, format!("cannot be opened ({source}); check its folder"))
+        }
+        OpenError::Foreign { path, remedy, .. } => FileError::new(&path, format!("is no directory; {remedy}")),
+        OpenError::OtherFormat { path, found, known } => FileError::new(
+            &path,
+            format!("has format {found}, this version reads format {known}; use the version that wrote it"),
+        ),
+        OpenError::Unusable { path, remedy, source } => {
+            FileError::new(&path, format!("is no directory, or damaged ({source}); {remedy}"))
         }
     }
+}
+
+/// Refuses a file that a later version has written.
+fn check_format(path: &Path, database: &impl ReadableDatabase) -> Result<(), FileError> {
+    let transaction = database.begin_read().map_err(|error| unreadable(path, &error.into()))?;
+    let meta = match transaction.open_table(META) {
+        Ok(meta) => meta,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(()),
+        Err(error) => return Err(unreadable(path, &error.into())),
+    };
+    let noted = meta.get(FORMAT).map_err(|error| unreadable(path, &error.into()))?.map(|format| format.value());
+    // The first format is not noted.
+    let found = noted.map_or(KIND.format, |format| u64::try_from(format).unwrap_or(u64::MAX));
+    KIND.check_format(path, found).map_err(unusable)
 }

@@ -3,19 +3,19 @@
 mod erase;
 mod file;
 mod memory;
+mod people;
 mod person;
 mod record;
-mod store;
 
 #[cfg(test)]
 mod tests;
 
 pub use erase::erase_person;
 pub use memory::{Directory, Person};
+pub use people::{Put, credentials_of, list_people, names_of, put_person, read_person, remove_person};
 pub use person::{FieldError, PersonError, PersonRecord};
-pub use store::{Put, credentials_of, list_people, names_of, put_person, read_person, remove_person};
 
 pub(super) use file::{Tables, decode, encode, in_memory, open_to_write, unreadable};
+pub(super) use people::{Change, change_in, each_person};
 pub(super) use person::{check, is_id};
 pub(super) use record::Record;
-pub(super) use store::{Change, change_in, each_person};

@@ -6,8 +6,8 @@ use std::path::Path;
 use protocol::CredentialHash;
 use redb::{AccessGuard, Range, ReadableTable, ReadableTableMetadata};
 
+use super::report::{ChangeKind, Difference, ImportReport, RowError};
 use super::rows::{Row, Rows};
-use super::{ChangeKind, Difference, ImportReport, RowError};
 use crate::directory::{self, Record, Tables};
 use base::file_error::FileError;
 

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use jiff::tz::TimeZone;
 use serde_json::error::Category;
 
-use super::RowError;
+use super::report::RowError;
 use crate::CredentialKey;
 use crate::directory::{PersonError, PersonRecord, check, is_id};
 use base::spreadsheet::unguarded;

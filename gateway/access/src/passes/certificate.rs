@@ -3,7 +3,7 @@
 use protocol::Instant;
 
 use super::cbor::{self, Value};
-use super::claims::{Claims, Holder, Statement, hex, id_of};
+use super::claims::{Attested, Claims, Statement, hex, id_of};
 use super::cose::Sign1;
 use super::fault::Refusal;
 use super::keys::Usage;
@@ -18,14 +18,6 @@ const EU_DCC: i64 = 1;
 
 /// The tag of a CBOR web token, which some issuers put inside the signature.
 const CWT: u64 = 61;
-
-/// What a health certificate says, as far as it is the same in all its forms.
-pub(super) struct Attested {
-    pub(super) holder: Holder,
-    pub(super) statement: Statement,
-    /// The end that the statement itself names, where it has one.
-    pub(super) valid_until: Option<Instant>,
-}
 
 /// The claims of a signed health certificate. Its colour is not among them: that depends on rules and time.
 pub(super) fn read(message: &Sign1) -> Result<Claims, Refusal> {

@@ -143,6 +143,14 @@ pub struct Recovery {
     pub country: String,
 }
 
+/// What a health certificate says, as far as it is the same in all its forms.
+pub(super) struct Attested {
+    pub(super) holder: Holder,
+    pub(super) statement: Statement,
+    /// The end that the statement itself names, where it has one.
+    pub(super) valid_until: Option<Instant>,
+}
+
 impl Claims {
     /// The id as hexadecimal digits, for the list of revoked passes.
     pub fn id_hex(&self) -> String {

@@ -14,8 +14,7 @@ use jiff::tz::TimeZone;
 use protocol::Instant;
 
 use super::cbor::Value;
-use super::certificate::Attested;
-use super::claims::{Holder, Recovery, Statement, Test, TestKind, TestResult, Vaccination};
+use super::claims::{Attested, Holder, Recovery, Statement, Test, TestKind, TestResult, Vaccination};
 use super::fault::Refusal;
 
 /// Longest text, in characters.

@@ -6,8 +6,7 @@
 use protocol::Instant;
 
 use super::cbor::Value;
-use super::certificate::Attested;
-use super::claims::{Holder, Statement, Test, TestKind, TestResult, Vaccination};
+use super::claims::{Attested, Holder, Statement, Test, TestKind, TestResult, Vaccination};
 use super::dcc::{TEXT_CHARS_MAX, day, midnight, moment};
 use super::fault::Refusal;
 

@@ -43,6 +43,7 @@
 //! `revoked`, the pass's validity, the key's validity, and for health certificates the colour (`rules`). What does not
 //! change with time is remembered in a `cache`. Cheap checks come first: a bad pass costs no more than a good one.
 
+mod error;
 mod fault;
 
 mod base45;
@@ -70,9 +71,8 @@ mod issue;
 mod tests;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use flate2::read::ZlibDecoder;
@@ -80,6 +80,7 @@ use protocol::Instant;
 
 pub use self::claims::{Claims, Holder, Recovery, Statement, Test, TestKind, TestResult, Vaccination};
 pub use self::dcc::moment_of;
+pub use self::error::PassError;
 pub use self::fault::Fault;
 pub use self::issue::{IssueError, SigningAlgorithm, SigningKey};
 pub use self::rules::HealthRules;
@@ -145,33 +146,6 @@ pub struct Checked {
 struct Verified {
     claims: Arc<Claims>,
     key: usize,
-}
-
-/// A trust folder or revocation list that cannot be used. Trying again helps only after the file was put right.
-#[derive(Debug, thiserror::Error)]
-#[error("{}{}: {reason}", path.display(), Line(*line))]
-pub struct PassError {
-    path: PathBuf,
-    line: Option<usize>,
-    reason: String,
-}
-
-struct Line(Option<usize>);
-
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |line| write!(f, ":{line}"))
-    }
-}
-
-impl PassError {
-    fn new(path: &Path, reason: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), line: None, reason: reason.into() }
-    }
-
-    fn at_line(path: &Path, line: usize, reason: String) -> Self {
-        Self { path: path.to_owned(), line: Some(line), reason }
-    }
 }
 
 impl PassKind {

@@ -8,8 +8,8 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::PassError;
 use super::claims::Claims;
+use super::error::PassError;
 use super::fault::Fault;
 
 /// Bytes of a certificate's hash that count, as in the EU's revocation lists.

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use x509_parser::pem::Pem;
 
-use super::PassError;
+use super::error::PassError;
 use super::jwk;
 use super::keys::TrustedKey;
 

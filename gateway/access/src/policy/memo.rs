@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use protocol::Direction;
 
+use super::question::{Judgement, Question};
 use super::reads::Reads;
-use super::{Judgement, Question};
 
 /// Answers that are remembered; when there are more, all are forgotten. They outlive their minute for nothing anyway.
 const ANSWERS_MAX: usize = 8192;

@@ -7,7 +7,7 @@ use cedar_policy::{
 };
 use protocol::Direction;
 
-use super::Question;
+use super::question::Question;
 
 /// Names that every request needs, parsed once.
 pub(super) struct Names {

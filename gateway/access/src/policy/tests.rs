@@ -1,6 +1,6 @@
 //! Judgements of small policy sets, and what is said of policies that cannot be used.
 
-use protocol::Outcome;
+use protocol::{Direction, Outcome};
 
 use super::*;
 use crate::DEFAULT_POLICY;
@@ -127,6 +127,7 @@ fn refusal(files: &[(&str, &str)]) -> FileError {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of mistakes")]
 fn mistakes_are_named_with_their_file_line_and_remedy() {
     let [schema, (_, default), ..] = DEFAULT_POLICY else { panic!() };
     let good = ("good.cedar", ANYBODY);

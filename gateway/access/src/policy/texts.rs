@@ -9,7 +9,8 @@ use protocol::{Outcome, Text};
 use unic_langid::LanguageIdentifier;
 
 use super::messages::{Message, messages};
-use super::{Question, Reads};
+use super::question::Question;
+use super::reads::Reads;
 use base::file_error::FileError;
 
 /// The files of the texts in a policy folder.

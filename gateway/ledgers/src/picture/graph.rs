@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::f64::consts::TAU;
 
+use super::plan::{GRAPH_X, MARGIN, Plan, Row, TOP, WIDTH};
 use super::svg::{Anchor, Svg, shortened};
-use super::{GRAPH_X, MARGIN, Plan, Row, TOP, WIDTH};
 use crate::Person;
 
 pub(super) const HEIGHT: f64 = 500.0;

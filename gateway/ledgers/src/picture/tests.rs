@@ -1,10 +1,11 @@
 //! What stands in the picture.
 
 use jiff::tz::TimeZone;
+use protocol::Instant;
 
 use super::*;
-use crate::Encounter;
 use crate::stays::{Arrival, Bounds, Evidence};
+use crate::{Contact, Encounter, Person, Stay};
 
 fn at(text: &str) -> Instant {
     text.parse().unwrap()

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jiff::civil::{Date, DateTime};
 use protocol::Instant;
 
+use super::plan::{GRAPH_X, MARGIN, Plan, Row, TOP};
 use super::svg::{Anchor, Svg, shortened};
-use super::{GRAPH_X, MARGIN, Plan, Row, TOP};
 use crate::rules::days_after;
 use crate::{Arrival, Encounter};
 

@@ -143,7 +143,7 @@ impl House {
         Self { folder, log, book, rules, views, metrics }
     }
 
-    /// How often the file was made anew.
+    /// How often the file was rebuilt.
     pub fn rebuilds(&self) -> u64 {
         self.metrics.rebuilds.get()
     }

@@ -2,6 +2,7 @@
 
 use super::faulty_disk::{Call, Disk, Done, Fault, event, events};
 use super::{Commit, Log, LogError, LogReader};
+use crate::file::OpenError;
 
 const UPSTREAM: &str = "upstream";
 
@@ -111,7 +112,7 @@ fn while_the_disk_still_fails_reopening_fails_and_may_be_tried_again() {
     commit(&mut log, 1, None).unwrap_err();
     disk.fail(Fault { call: Call::Read, passes: 0, forgets: false });
     for _ in 0..3 {
-        assert!(matches!(log.reopen(), Err(LogError::Database { .. })));
+        assert!(matches!(log.reopen(), Err(LogError::Open(OpenError::Unusable { .. }))));
         assert!(matches!(reader.read(0, 1, 1), Err(LogError::Reopening)));
     }
     disk.mend();

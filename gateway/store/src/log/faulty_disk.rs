@@ -10,8 +10,9 @@ use prometheus_client::registry::Registry;
 use protocol::{Event, Instant, Mode, Outcome, Verdict};
 use redb::{Database, StorageBackend};
 
-use super::store::Opener;
+use super::store::KIND;
 use super::{Config, Log, LogError, LogReader, Metrics};
+use crate::file::Opener;
 use crate::vault::Vault;
 use base::clock::Clock;
 use base::testing;
@@ -72,7 +73,8 @@ impl Disk {
     /// A vault on this disk, instead of a log.
     pub fn open_vault(&self) -> Vault {
         let disk = self.clone();
-        Vault::made(move || Database::builder().create_with_backend(disk.clone())).unwrap()
+        let open = move || Database::builder().create_with_backend(disk.clone());
+        Vault::made(Box::new(move || open().map_err(|error| KIND.refused(Path::new("vault.redb"), error)))).unwrap()
     }
 
     /// Opens the log on this disk.
@@ -87,7 +89,7 @@ impl Disk {
             Database::builder()
                 .set_cache_size(CACHE_BYTES)
                 .create_with_backend(disk.clone())
-                .map_err(|error| LogError::Database { path: "log.redb".into(), source: Box::new(error.into()) })
+                .map_err(|error| KIND.refused(Path::new("log.redb"), error))
         })
     }
 

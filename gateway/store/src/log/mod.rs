@@ -29,6 +29,7 @@
 //! - After a failed commit nothing is written until [`Log::reopen`] has looked at what really is on disk.
 
 mod cursor;
+mod quarantine;
 mod reader;
 mod segment;
 mod store;
@@ -45,7 +46,6 @@ mod reader_tests;
 #[cfg(test)]
 mod sealed_tests;
 
-use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::metrics::counter::Counter;
@@ -55,11 +55,13 @@ use prometheus_client::registry::Registry;
 use thiserror::Error;
 
 pub use cursor::{CommitError, UPSTREAM, UpstreamCursor};
+pub use quarantine::Quarantined;
 pub use reader::{LogReader, Verified};
 pub use segment::{Seal, SegmentFault};
 pub use store::FORMAT;
-pub use writer::{Commit, Log, Quarantined};
+pub use writer::{Commit, Log};
 
+use crate::file::OpenError;
 use crate::vault::VaultError;
 
 base::settings! {
@@ -121,59 +123,9 @@ impl Metrics {
 /// What goes wrong with the log.
 #[derive(Debug, Error)]
 pub enum LogError {
-    /// The folder is not there.
-    #[error("the folder of {} does not exist; create it, or name the right data folder", path.display())]
-    NoFolder {
-        /// The log's file.
-        path: PathBuf,
-    },
-    /// Another process has the file.
-    #[error("{} is in use by another process; is a gateway running on this data folder?", path.display())]
-    InUse {
-        /// The log's file.
-        path: PathBuf,
-    },
-    /// The file is something else.
-    #[error(
-        "{} is not a log of this gateway; move it away if it belongs to something else or the very first start was \
-         interrupted, else restore it from a backup",
-        path.display()
-    )]
-    NotALog {
-        /// The log's file.
-        path: PathBuf,
-    },
-    /// Another version of the gateway has written the file.
-    #[error(
-        "{} has format {found}, this version reads format {known}; use the version of the gateway that wrote it",
-        path.display()
-    )]
-    OtherFormat {
-        /// The log's file.
-        path: PathBuf,
-        /// Its format.
-        found: u64,
-        /// The format that this version reads.
-        known: u64,
-    },
-    /// The system does not let the file be opened or created.
-    #[error("cannot open {}; check its owner, its permissions and the disk", path.display())]
-    Open {
-        /// The log's file.
-        path: PathBuf,
-        /// What the system says.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The database in the file cannot be opened.
-    #[error("cannot open the database in {}; check the disk, and restore the file from a backup if it is damaged", path.display())]
-    Database {
-        /// The log's file.
-        path: PathBuf,
-        /// What redb says.
-        #[source]
-        source: Box<redb::Error>,
-    },
+    /// The file cannot be used, whether at the start or when it is opened again.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// A commit failed. It may or may not be on disk: [`Log::reopen`] tells.
     #[error("a commit to the log failed; check the disk and its free space")]
     Write(#[source] Box<redb::Error>),

@@ -11,7 +11,7 @@ use redb::{ReadOnlyTable, ReadableTable};
 use tokio::sync::watch;
 
 use super::segment::{Seal, Segment};
-use super::store::{CHECKPOINTS, CURSORS, QUARANTINE, SEGMENTS, Store, damaged, folder_of, reading};
+use super::store::{CHECKPOINTS, CURSORS, QUARANTINE, SEGMENTS, Store, damaged, reading};
 use super::{LogError, Quarantined};
 use protocol::api::{LogStatus, Problem, Severity};
 
@@ -358,6 +358,6 @@ impl fmt::Debug for LogReader {
 }
 
 fn disk_free_bytes(path: &Path) -> Option<u64> {
-    let disk = rustix::fs::statvfs(folder_of(path)).ok()?;
+    let disk = rustix::fs::statvfs(crate::file::folder_of(path)).ok()?;
     Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }

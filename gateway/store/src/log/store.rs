@@ -1,21 +1,15 @@
 //! The file: opening it, and the one place where its database is held while others use it.
 
-use std::fs::{File, OpenOptions};
-use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use protocol::Instant;
-use redb::backends::FileBackend;
-use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
-    TableError, WriteTransaction,
-};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction};
 
 use super::segment::{Seal, Segment};
 use super::{Config, LogError, Metrics};
+use crate::file::{FileKind, Opener};
 use crate::vault::Vault;
 
 /// The format of the file that this version writes and reads.
@@ -25,11 +19,14 @@ pub(super) const SEGMENTS: TableDefinition<'static, u64, &[u8]> = TableDefinitio
 pub(super) const CURSORS: TableDefinition<'static, &str, u64> = TableDefinition::new("cursors");
 pub(super) const QUARANTINE: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("quarantine");
 pub(super) const CHECKPOINTS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("checkpoints");
-const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
-const META_FORMAT: &str = "format";
 
-/// Opens the database, again and again when need be.
-pub(super) type Opener = Box<dyn Fn() -> Result<Database, LogError> + Send>;
+pub(crate) const KIND: FileKind = FileKind {
+    what: "a log",
+    format: FORMAT,
+    if_foreign: "move it away if it belongs to something else or the very first start was interrupted, else restore it \
+                 from a backup",
+    if_damaged: "restore the file from a backup",
+};
 
 /// What the writer and all readers share.
 pub(super) struct Store {
@@ -147,59 +144,27 @@ impl Moment {
 /// Opens the database in the file at `path`, which is made when there is none.
 pub(super) fn file_opener(path: &Path, cache_bytes: usize) -> Opener {
     let path = path.to_path_buf();
-    Box::new(move || {
-        let cannot_open = |source| LogError::Open { path: path.clone(), source };
-        let folder = folder_of(&path);
-        if !folder.is_dir() {
-            return Err(LogError::NoFolder { path: path.clone() });
-        }
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(cannot_open)?;
-        // Without this the name of a new file may not survive a power cut, whatever is synced in the file.
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(cannot_open)?;
-        // After a crash or a failed commit the file may hold what was written and never synced. Nobody may be told of it
-        // while a power cut could still take it away.
-        file.sync_all().map_err(cannot_open)?;
-        let backend = FileBackend::new(file).map_err(|error| opening(&path, error))?;
-        Database::builder()
-            .set_cache_size(cache_bytes)
-            .create_with_backend(backend)
-            .map_err(|error| opening(&path, error))
-    })
+    Box::new(move || KIND.open(&path, cache_bytes))
 }
 
 /// Makes the tables in an empty database, else checks that it is a log of a known format. Then finds its end.
 pub(super) fn prepare(path: &Path, database: &Database) -> Result<Tail, LogError> {
-    let transaction = database.begin_read().map_err(reading)?;
-    if transaction.list_tables().map_err(reading)?.next().is_none() {
-        create_tables(database)?;
-        return Ok(Tail::default());
-    }
+    KIND.prepare(path, database, |transaction| {
+        transaction.open_table(SEGMENTS)?;
+        transaction.open_table(CURSORS)?;
+        transaction.open_table(QUARANTINE)?;
+        transaction.open_table(CHECKPOINTS)?;
+        Ok(())
+    })?;
     let foreign = |error| match error {
         TableError::Storage(error) => reading(error),
-        _ => LogError::NotALog { path: path.into() },
+        _ => LogError::Open(KIND.foreign(path)),
     };
-    let meta = transaction.open_table(META).map_err(foreign)?;
-    match meta.get(META_FORMAT).map_err(reading)?.map(|format| format.value()) {
-        Some(FORMAT) => {}
-        Some(found) => return Err(LogError::OtherFormat { path: path.into(), found, known: FORMAT }),
-        None => return Err(LogError::NotALog { path: path.into() }),
-    }
+    let transaction = database.begin_read().map_err(reading)?;
     let segments = transaction.open_table(SEGMENTS).map_err(foreign)?;
     let Some((key, bytes)) = segments.last().map_err(reading)? else { return Ok(Tail::default()) };
     let segment = Segment::read(key.value(), bytes.value()).map_err(damaged(key.value()))?;
     Ok(Tail { last_event: segment.last(), seal: segment.seal })
-}
-
-/// The folder that holds `path`.
-pub(super) fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A read's failure. Where the database was taken away or has failed, it is about to be reopened.
@@ -218,27 +183,6 @@ pub(super) fn damaged(segment: u64) -> impl Fn(super::SegmentFault) -> LogError 
     move |fault| LogError::Damaged { segment, fault }
 }
 
-fn create_tables(database: &Database) -> Result<(), LogError> {
-    let transaction = database.begin_write().map_err(writing)?;
-    transaction.open_table(META).map_err(writing)?.insert(META_FORMAT, FORMAT).map_err(writing)?;
-    transaction.open_table(SEGMENTS).map_err(writing)?;
-    transaction.open_table(CURSORS).map_err(writing)?;
-    transaction.open_table(QUARANTINE).map_err(writing)?;
-    transaction.open_table(CHECKPOINTS).map_err(writing)?;
-    transaction.commit().map_err(writing)
-}
-
-fn opening(path: &Path, error: DatabaseError) -> LogError {
-    let path = path.to_path_buf();
-    match error {
-        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => LogError::InUse { path },
-        DatabaseError::Storage(StorageError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
-            LogError::NotALog { path }
-        }
-        error => LogError::Database { path, source: Box::new(error.into()) },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
@@ -248,6 +192,7 @@ mod tests {
     use super::super::faulty_disk::{clock, event, vault};
     use super::super::{Commit, Log, LogReader};
     use super::*;
+    use crate::file::{FORMAT_KEY, META, OpenError};
 
     fn open(path: &Path) -> Result<(Log, LogReader), LogError> {
         open_with(path, vault())
@@ -282,29 +227,16 @@ mod tests {
         let path = folder.path().join("log.redb");
         let (mut log, _reader) = open(&path).unwrap();
         let error = refusal(&path);
-        assert!(matches!(error, LogError::InUse { .. }), "{error:?}");
+        assert!(matches!(error, LogError::Open(OpenError::InUse { .. })), "{error:?}");
         assert!(
             error
                 .to_string()
                 .ends_with("log.redb is in use by another process; is a gateway running on this data folder?")
         );
         log.reopen().unwrap();
-        assert!(matches!(refusal(&path), LogError::InUse { .. }));
+        assert!(matches!(refusal(&path), LogError::Open(OpenError::InUse { .. })));
         drop(log);
         open(&path).unwrap();
-    }
-
-    #[test]
-    fn a_missing_folder_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("nowhere").join("log.redb");
-        assert!(matches!(refusal(&path), LogError::NoFolder { path: named } if named == path));
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_opened_is_named_with_the_systems_reason() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(refusal(folder.path()), LogError::Open { path, .. } if path == folder.path()));
     }
 
     #[test]
@@ -313,7 +245,7 @@ mod tests {
         for (name, content) in [("text", b"not a database at all".as_slice()), ("zeros", &[0; 8192])] {
             let path = folder.path().join(name);
             std::fs::write(&path, content).unwrap();
-            assert!(matches!(refusal(&path), LogError::NotALog { .. }), "{name}");
+            assert!(matches!(refusal(&path), LogError::Open(OpenError::Foreign { .. })), "{name}");
             assert_eq!(std::fs::read(&path).unwrap(), content);
         }
         for other in [TableDefinition::<&str, u64>::new("people"), META] {
@@ -323,7 +255,7 @@ mod tests {
             transaction.open_table(other).unwrap().insert("x", 1).unwrap();
             transaction.commit().unwrap();
             drop(database);
-            assert!(matches!(refusal(&path), LogError::NotALog { .. }));
+            assert!(matches!(refusal(&path), LogError::Open(OpenError::Foreign { .. })));
         }
     }
 
@@ -334,9 +266,9 @@ mod tests {
         drop(open(&path).unwrap());
         let database = Database::open(&path).unwrap();
         let transaction = database.begin_write().unwrap();
-        transaction.open_table(META).unwrap().insert(META_FORMAT, FORMAT + 1).unwrap();
+        transaction.open_table(META).unwrap().insert(FORMAT_KEY, FORMAT + 1).unwrap();
         transaction.commit().unwrap();
         drop(database);
-        assert!(matches!(refusal(&path), LogError::OtherFormat { found: 2, known: 1, .. }));
+        assert!(matches!(refusal(&path), LogError::Open(OpenError::OtherFormat { found: 2, known: 1, .. })));
     }
 }

@@ -5,14 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant as Stopwatch;
 
-use minicbor::{Decode, Encode};
-use protocol::{Event, Instant};
+use protocol::Event;
 use redb::{ReadableTableMetadata, WriteTransaction};
 use tokio::sync::watch;
 
 use super::segment;
-use super::store::{self, CHECKPOINTS, CURSORS, Opener, QUARANTINE, SEGMENTS, Store, Tail, writing};
-use super::{Config, LogError, LogReader, Metrics};
+use super::store::{self, CHECKPOINTS, CURSORS, QUARANTINE, SEGMENTS, Store, Tail, writing};
+use super::{Config, LogError, LogReader, Metrics, Quarantined};
+use crate::file::Opener;
 use crate::vault::Vault;
 use base::clock::Clock;
 
@@ -41,23 +41,6 @@ pub struct Commit<'a> {
     pub quarantined: Option<&'a Quarantined>,
     /// State that covers all events up to this commit's last.
     pub checkpoint: Option<&'a [u8]>,
-}
-
-/// A range of events that the upstream has refused for good.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Quarantined {
-    /// Number of its first event.
-    #[n(0)]
-    pub first: u64,
-    /// Number of its last event.
-    #[n(1)]
-    pub last: u64,
-    /// The HTTP status with which the upstream has refused it. No personal data.
-    #[n(2)]
-    pub reason: String,
-    /// When it was refused.
-    #[n(3)]
-    pub at: Instant,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -288,6 +271,8 @@ fn write_checkpoint(transaction: &WriteTransaction, covers: u64, checkpoint: &[u
 #[cfg(test)]
 mod tests {
     use redb::{ReadableDatabase, ReadableTable};
+
+    use protocol::Instant;
 
     use super::super::faulty_disk::{Call, Disk, Fault, clock, event, events, vault};
     use super::*;

@@ -4,62 +4,14 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::file::OpenError;
+
 /// What goes wrong with the vault of keys.
 #[derive(Debug, Error)]
 pub enum VaultError {
-    /// The folder is not there.
-    #[error("the folder of {} does not exist; create it, or name the right data folder", path.display())]
-    NoFolder {
-        /// The vault's file.
-        path: PathBuf,
-    },
-    /// Another process has the file.
-    #[error("{} is in use by another process; is a gateway running on this data folder?", path.display())]
-    InUse {
-        /// The vault's file.
-        path: PathBuf,
-    },
-    /// The file is something else.
-    #[error(
-        "{} is not a vault of this gateway; restore it from a backup. Without it the log does not tell any more who its \
-         events are about; if it is lost for good, move the file away and start again",
-        path.display()
-    )]
-    NotAVault {
-        /// The vault's file.
-        path: PathBuf,
-    },
-    /// Another version of the gateway has written the file.
-    #[error(
-        "{} has format {found}, this version reads format {known}; use the version of the gateway that wrote it",
-        path.display()
-    )]
-    OtherFormat {
-        /// The vault's file.
-        path: PathBuf,
-        /// Its format.
-        found: u64,
-        /// The format that this version reads.
-        known: u64,
-    },
-    /// The system does not let the file be opened, created or removed.
-    #[error("cannot open {}; check its owner, its permissions and the disk", path.display())]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The database in the file cannot be opened.
-    #[error("cannot open the database in {}; check the disk, and restore the file from a backup if it is damaged", path.display())]
-    Database {
-        /// The vault's file.
-        path: PathBuf,
-        /// What redb says.
-        #[source]
-        source: Box<redb::Error>,
-    },
+    /// The file cannot be used, whether at the start or when it is opened again.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// A read failed.
     #[error("{} cannot be read; check the disk", path.display())]
     Read {

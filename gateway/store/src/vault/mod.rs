@@ -14,7 +14,7 @@
 //! | `meta` | `format`, `next_number`, `lost_through` | [`FORMAT`], the number of the next subject, see [`Vault::note_lost`] |
 //!
 //! A *subject* is a person's id as in the directory, `~` and the hash of a credential that belongs to nobody, `helper:NAME`,
-//! `malformed:DAY` for what the malformed scans of a day hold, or [`LOOKS`] and whom somebody has looked at.
+//! `malformed:DAY` for what the malformed scans of a day hold, or [`AUDIT`] and whom somebody has looked at.
 //!
 //! # Invariants
 //!
@@ -27,10 +27,10 @@
 mod error;
 mod events;
 mod fields;
-mod file;
 mod key;
 mod memo;
 mod month;
+mod storage;
 mod subjects;
 
 #[cfg(test)]
@@ -46,13 +46,13 @@ use protocol::Instant;
 use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
 
 pub use error::VaultError;
-pub use file::FORMAT;
 pub use month::Month;
-pub use subjects::LOOKS;
+pub use storage::FORMAT;
+pub use subjects::AUDIT;
 
-use self::file::{CHECKPOINT, LOST_THROUGH, META, NEXT_NUMBER, OWN_KEYS, Place};
 use self::key::Key;
 use self::memo::Memo;
+use self::storage::{CHECKPOINT, LOST_THROUGH, META, NEXT_NUMBER, OWN_KEYS, Storage};
 
 /// The vault of keys. Cheap to clone; calls that touch the disk block the thread for about as long as the disk takes.
 #[derive(Clone)]
@@ -82,7 +82,7 @@ pub struct Destroyed {
 }
 
 struct Inner {
-    place: Place,
+    storage: Storage,
     /// Absent while it is opened again. Whoever reads holds the lock for all of it, so that it is never replaced under a read.
     database: RwLock<Option<Database>>,
     /// Held by whoever changes the file.
@@ -112,7 +112,7 @@ impl Vault {
     /// # Errors
     /// When the folder is missing, another process has the file, or it is not a vault that this version reads.
     pub fn open(path: &Path, cache_bytes: usize) -> Result<Self, VaultError> {
-        Self::at(Place::File { path: path.into(), cache_bytes })
+        Self::at(Storage::File { path: path.into(), cache_bytes })
     }
 
     /// A vault that is gone when it is dropped: for tests, and to read a log without its keys.
@@ -120,30 +120,28 @@ impl Vault {
     /// # Errors
     /// When there is no memory, or the system gives no random numbers.
     pub fn in_memory() -> Result<Self, VaultError> {
-        Self::at(Place::Memory)
+        Self::at(Storage::Memory)
     }
 
     /// One whose database `make` opens.
     #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn made(
-        make: impl Fn() -> Result<Database, redb::DatabaseError> + Send + Sync + 'static,
-    ) -> Result<Self, VaultError> {
-        Self::at(Place::Made(Box::new(make)))
+    pub(crate) fn made(make: crate::file::Opener) -> Result<Self, VaultError> {
+        Self::at(Storage::Made(make))
     }
 
-    fn at(place: Place) -> Result<Self, VaultError> {
-        let path = place.shown();
+    fn at(storage: Storage) -> Result<Self, VaultError> {
+        let path = storage.shown();
         let checkpoint = key::random()?;
-        let is_new = place.is_missing();
+        let is_new = storage.is_missing();
         if is_new {
             // Beside its place first: what is there is never half made.
-            file::prepare(&path, &place.open_beside()?, &checkpoint)?;
-            place.exchange()?;
+            storage::prepare(&path, &storage.open_beside()?, &checkpoint)?;
+            storage.exchange()?;
         }
-        let database = place.open()?;
-        let is_new = file::prepare(&path, &database, &checkpoint)? || is_new;
-        place.clear_leftover()?;
-        let known = Known::read(&database).map_err(|error| reading(&place, error))?;
+        let database = storage.open()?;
+        let is_new = storage::prepare(&path, &database, &checkpoint)? || is_new;
+        storage.clear_leftover()?;
+        let known = Known::read(&database).map_err(|error| reading(&storage, error))?;
         let vault = Inner {
             database: RwLock::new(Some(database)),
             writing: Mutex::new(Writing { next_number: known.next_number.max(clock_ms()) }),
@@ -155,7 +153,7 @@ impl Vault {
             failed: AtomicBool::new(false),
             is_new,
             lost_through: AtomicU64::new(known.lost_through),
-            place,
+            storage,
         };
         Ok(Self(Arc::new(vault)))
     }
@@ -206,9 +204,9 @@ impl Vault {
             return Ok(());
         }
         let mut slot = self.0.database.write().unwrap_or_else(PoisonError::into_inner);
-        if self.0.place.is_lasting() {
+        if self.0.storage.is_lasting() {
             drop(slot.take());
-            *slot = Some(self.0.place.open()?);
+            *slot = Some(self.0.storage.open()?);
         }
         self.0.failed.store(false, Ordering::Release);
         Ok(())
@@ -222,11 +220,11 @@ impl Vault {
     fn read<T>(&self, read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>) -> Result<T, VaultError> {
         self.mend()?;
         let slot = self.0.database.read().unwrap_or_else(PoisonError::into_inner);
-        let database = slot.as_ref().ok_or_else(|| VaultError::NotOpen { path: self.0.place.shown() })?;
+        let database = slot.as_ref().ok_or_else(|| VaultError::NotOpen { path: self.0.storage.shown() })?;
         let read = database.begin_read().map_err(redb::Error::from).and_then(|transaction| read(&transaction));
         read.map_err(|error| {
             self.0.failed.store(true, Ordering::Release);
-            reading(&self.0.place, error)
+            reading(&self.0.storage, error)
         })
     }
 
@@ -234,16 +232,16 @@ impl Vault {
     fn write<T>(&self, change: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>) -> Result<T, VaultError> {
         self.mend()?;
         let slot = self.0.database.read().unwrap_or_else(PoisonError::into_inner);
-        let database = slot.as_ref().ok_or_else(|| VaultError::NotOpen { path: self.0.place.shown() })?;
+        let database = slot.as_ref().ok_or_else(|| VaultError::NotOpen { path: self.0.storage.shown() })?;
         let written = || {
-            let transaction = file::begin(database)?;
+            let transaction = storage::begin(database)?;
             let done = change(&transaction)?;
             transaction.commit()?;
             Ok(done)
         };
         written().map_err(|error: redb::Error| {
             self.0.failed.store(true, Ordering::Release);
-            VaultError::Write { path: self.0.place.shown(), source: Box::new(error) }
+            VaultError::Write { path: self.0.storage.shown(), source: Box::new(error) }
         })
     }
 }
@@ -278,8 +276,8 @@ impl fmt::Debug for Restriction {
     }
 }
 
-fn reading(place: &Place, error: redb::Error) -> VaultError {
-    VaultError::Read { path: place.shown(), source: Box::new(error) }
+fn reading(storage: &Storage, error: redb::Error) -> VaultError {
+    VaultError::Read { path: storage.shown(), source: Box::new(error) }
 }
 
 fn clock_ms() -> u64 {

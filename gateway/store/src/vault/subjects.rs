@@ -8,16 +8,16 @@ use protocol::Instant;
 use redb::{ReadOnlyTable, ReadableTable, Table};
 
 use super::fields::{MALFORMED, day};
-use super::file::{self, KEYS, Keep, META, NEXT_NUMBER, NUMBERS, RESTRICTIONS, SUBJECTS};
 use super::key::{self, Key, Secret};
 use super::month::Month;
+use super::storage::{self, KEYS, Keep, META, NEXT_NUMBER, NUMBERS, RESTRICTIONS, SUBJECTS};
 use super::{CheckpointKey, Destroyed, Restriction, Vault, VaultError, Writing};
 
 /// What every pseudonym begins with.
 const PSEUDONYM: &str = "p-";
-/// What the names of the subjects begin with under whose keys looks at personal data are recorded, so that they can be kept
+/// What the names of the subjects begin with under whose keys the audit trail is encrypted, so that they can be kept
 /// longer than events.
-pub const LOOKS: &str = "looks:";
+pub const AUDIT: &str = "looks:";
 
 impl Vault {
     /// The number under which events are sealed that are about this subject, where it has one.
@@ -83,7 +83,7 @@ impl Vault {
             Ok(file.open_table(RESTRICTIONS)?.get(found.value().0)?.map(|bytes| bytes.value().to_vec()))
         })?;
         let damaged = |error: minicbor::decode::Error| VaultError::Entry {
-            path: self.0.place.shown(),
+            path: self.0.storage.shown(),
             reason: error.to_string(),
         };
         bytes.map(|bytes| minicbor::decode(&bytes).map_err(damaged)).transpose()
@@ -131,18 +131,18 @@ impl Vault {
         self.rewrite(&writing, &keep, Some(key::random()?))
     }
 
-    /// Destroys the keys of all months before `before`, those of looks only when they are of months before `looks_before`, and
+    /// Destroys the keys of all months before `before`, those of the audit trail only when they are of months before `audit_before`, and
     /// then subjects that have no key left, except those whose data are restricted. Nothing is written when there is nothing to
     /// destroy.
     ///
     /// # Errors
     /// When the file cannot be read or written anew.
-    pub fn expire(&self, before: Month, looks_before: Month) -> Result<Destroyed, VaultError> {
+    pub fn expire(&self, before: Month, audit_before: Month) -> Result<Destroyed, VaultError> {
         let writing = self.writing();
-        let looks = self.read(|file| named(&file.open_table(SUBJECTS)?, LOOKS))?;
-        let looks: HashSet<u64> = looks.into_iter().map(|(_, number)| number).collect();
+        let audit = self.read(|file| named(&file.open_table(SUBJECTS)?, AUDIT))?;
+        let audit: HashSet<u64> = audit.into_iter().map(|(_, number)| number).collect();
         let keeps = |month: u32, number: u64| {
-            let before = if looks.contains(&number) { looks_before } else { before };
+            let before = if audit.contains(&number) { audit_before } else { before };
             month >= before.number()
         };
         let (any, alive) = self.read(|file| {
@@ -239,7 +239,10 @@ impl Vault {
 
     /// Numbers and secrets of the wanted keys, made where they are missing.
     pub(super) fn make(&self, wanted: &[(String, Month)]) -> Result<Vec<(u64, Secret)>, VaultError> {
-        let secrets = wanted.iter().map(|_| Ok((key::random()?, key::random()?))).collect::<Result<Vec<_>, _>>()?;
+        let secrets = wanted
+            .iter()
+            .map(|_| Ok::<_, VaultError>((key::random()?, key::random()?)))
+            .collect::<Result<Vec<_>, _>>()?;
         let mut writing = self.writing();
         let mut next = writing.next_number;
         let made = self.write(|file| {
@@ -248,10 +251,10 @@ impl Vault {
             let mut made = Vec::with_capacity(wanted.len());
             for ((subject, month), (own, new)) in wanted.iter().zip(secrets) {
                 let (number, _) = get_or_make(&mut subjects, &mut numbers, subject, own, &mut next)?;
-                let place = (month.number(), number);
-                let there = keys.get(place)?.map(|secret| secret.value());
+                let cell = (month.number(), number);
+                let there = keys.get(cell)?.map(|secret| secret.value());
                 if there.is_none() {
-                    keys.insert(place, new)?;
+                    keys.insert(cell, new)?;
                 }
                 made.push((number, there.unwrap_or(new)));
             }
@@ -285,17 +288,17 @@ impl Vault {
         keep: &Keep<'_>,
         checkpoint: Option<Secret>,
     ) -> Result<Destroyed, VaultError> {
-        let place = &self.0.place;
-        let fresh = place.open_beside()?;
+        let storage = &self.0.storage;
+        let fresh = storage.open_beside()?;
         let secret = match checkpoint {
             Some(secret) => secret,
             None => self.checkpoint_secret()?,
         };
-        let (subjects, keys) = self.read(|old| file::copy(old, &fresh, keep, &secret))?;
+        let (subjects, keys) = self.read(|old| storage::copy(old, &fresh, keep, &secret))?;
         let new_key = checkpoint.map(|secret| Key::new(0, &secret)).transpose()?;
         let old = {
             let mut slot = self.0.database.write().unwrap_or_else(PoisonError::into_inner);
-            place.exchange()?;
+            storage.exchange()?;
             slot.replace(fresh)
         };
         self.0.memo.write().unwrap_or_else(PoisonError::into_inner).drop_all();
@@ -304,13 +307,13 @@ impl Vault {
             *checkpoint = CheckpointKey { key: Arc::new(key), used: AtomicBool::new(false) };
         }
         drop(old);
-        place.sync_folder()?;
+        storage.sync_folder()?;
         Ok(Destroyed { subjects, keys })
     }
 
     fn checkpoint_secret(&self) -> Result<Secret, VaultError> {
         let own = |file: &redb::ReadTransaction| {
-            Ok(file.open_table(file::OWN_KEYS)?.get(file::CHECKPOINT)?.map(|secret| secret.value()))
+            Ok(file.open_table(storage::OWN_KEYS)?.get(storage::CHECKPOINT)?.map(|secret| secret.value()))
         };
         Ok(self.read(own)?.unwrap_or_default())
     }

@@ -12,7 +12,7 @@ use protocol::api::{
     self, AuditPage, AuditQuery, AuditRecord, EraseQuery, ErasedPerson, PERSON_CHARS_MAX, PURPOSE_CHARS_MAX,
     PageFormat, PersonExport, Restriction, RestrictionRequest,
 };
-use store::looks::{Filter, Looks, LooksError, Row};
+use store::audit::{AuditError, AuditTrail, Filter, StoredRecord};
 
 use super::health::switch;
 use super::level::Level;
@@ -152,7 +152,7 @@ pub(super) async fn retention(
 }
 
 /// Every audit record about the person.
-fn audit_of(audit: &Looks, id: &str) -> Result<Vec<AuditRecord>, LooksError> {
+fn audit_of(audit: &AuditTrail, id: &str) -> Result<Vec<AuditRecord>, AuditError> {
     let filter = Filter { person: Some(id.to_owned()), ..Filter::default() };
     let (mut records, mut after) = (Vec::new(), 0);
     loop {
@@ -165,8 +165,8 @@ fn audit_of(audit: &Looks, id: &str) -> Result<Vec<AuditRecord>, LooksError> {
     }
 }
 
-fn record(row: Row) -> AuditRecord {
-    let Row { number, at, token, role, what, query, purpose, person, status, erased, broken } = row;
+fn record(row: StoredRecord) -> AuditRecord {
+    let StoredRecord { number, at, token, role, what, query, purpose, person, status, erased, broken } = row;
     AuditRecord { number, at, token, role, what, query, purpose, person, status, erased, broken }
 }
 
@@ -175,8 +175,8 @@ fn known_length(id: &str) -> Result<(), Refusal> {
     if id.chars().count() > PERSON_CHARS_MAX { Err(Refusal::unknown_person()) } else { Ok(()) }
 }
 
-impl From<LooksError> for Refusal {
-    fn from(error: LooksError) -> Self {
+impl From<AuditError> for Refusal {
+    fn from(error: AuditError) -> Self {
         tracing::error!(error = &error as &dyn std::error::Error, "the audit trail cannot be read");
         Self::ledgers_unavailable()
     }

@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 use protocol::api::PersonRecord;
 
 use super::*;
+use store::audit::testing::on;
+use store::audit::{Filter, StoredRecord};
 use store::log::faulty_disk::Disk;
-use store::looks::testing::on;
-use store::looks::{Filter, Row};
 
-fn looks(site: &Site) -> Vec<Row> {
+fn looks(site: &Site) -> Vec<StoredRecord> {
     site.looks.list(&Filter::default(), 0, usize::MAX).unwrap().rows
 }
 
@@ -131,7 +131,7 @@ async fn what_cannot_be_recorded_is_not_answered_and_not_done() {
         assert!(!reply.body.contains("P-1") && !reply.body.contains("the disk is full"), "{reply:?}");
     }
     assert!(!changed.load(Ordering::Acquire), "a change was made without a record");
-    assert_eq!(site.figure("gapura_http_looks_failed_total"), 6.0);
+    assert_eq!(site.figure("gapura_http_audit_failed_total"), 6.0);
     assert!(looks(&site).is_empty());
     // Counts are for everybody, and doors do not wait for the record.
     assert_eq!(site.ask("GET", "/api/v1/presence", TOKEN, "").await.code, 200);

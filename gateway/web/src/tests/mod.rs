@@ -32,8 +32,8 @@ use tokio::time::timeout;
 use super::{Config, HttpError, Metrics, Sources, serve};
 use base::clock::Clock;
 use base::tokens::{Token, TokenRole, Tokens};
-use store::looks::Looks;
-use store::looks::testing::{Keys, looks};
+use store::audit::AuditTrail;
+use store::audit::testing::{Keys, trail};
 
 /// No test waits longer than this for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -51,7 +51,7 @@ struct Site {
     registry: Arc<Registry>,
     shutdown: watch::Sender<bool>,
     serving: JoinHandle<Result<(), HttpError>>,
-    looks: Looks,
+    looks: AuditTrail,
     keys: Arc<Keys>,
     _folder: tempfile::TempDir,
 }
@@ -82,7 +82,7 @@ impl Site {
         let metrics = Metrics::new(&mut registry);
         let registry = Arc::new(registry);
         let keys = Arc::<Keys>::default();
-        let (folder, looks) = looks(&keys);
+        let (folder, looks) = trail(&keys);
         let mut sources = sources(&registry, &looks);
         change(&mut sources);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -164,7 +164,7 @@ impl Reply {
     }
 }
 
-fn sources(registry: &Arc<Registry>, looks: &Looks) -> Sources {
+fn sources(registry: &Arc<Registry>, looks: &AuditTrail) -> Sources {
     Sources {
         status: Arc::new(status),
         ready: Arc::new(Vec::new),

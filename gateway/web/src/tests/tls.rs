@@ -106,7 +106,7 @@ async fn another_machine_is_served_through_tls_only() {
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
-    let (_folder, looks) = looks(&Arc::default());
+    let (_folder, looks) = trail(&Arc::default());
     let sources = sources(&Arc::new(registry), &looks);
     let (_shutdown, stop) = watch::channel(false);
     let serving = serve(Config::default(), listener, None, sources, metrics, stop);

@@ -6,8 +6,8 @@ use protocol::Instant;
 use protocol::api::AttendanceRow;
 
 use super::Score;
+use crate::history::passages::{clocks, passages};
 use crate::history::regency::Regency;
-use crate::history::slips::{clocks, passages};
 use crate::history::truth::{self, Moment, TrueDay};
 
 /// What is true of every person and day.

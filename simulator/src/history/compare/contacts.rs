@@ -6,8 +6,8 @@ use protocol::api::{Contact, Grade};
 
 use super::Score;
 use crate::chance::Purpose;
+use crate::history::passages::{Passage, clocks, passages};
 use crate::history::regency::Regency;
-use crate::history::slips::{Passage, clocks, passages};
 use crate::history::truth::{Interval, Stay, most_in_24_hours, shared, stays};
 
 /// How many minutes within 24 hours make a contact.

@@ -14,8 +14,8 @@ use protocol::{
 };
 
 use super::{compared, now, regency, rules};
+use crate::history::passages::backlog;
 use crate::history::regency::Regency;
-use crate::history::slips::backlog;
 
 /// The log of a month whose scans all arrive now.
 struct Log(Vec<Event>);

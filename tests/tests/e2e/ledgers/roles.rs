@@ -9,7 +9,7 @@ use crate::harness::{Gateway, Site, eventually, lines, token_of};
 /// By the names of their tokens, in this order everywhere.
 const ROLES: [&str; 7] = ["viewer", "operator", "attendance", "tracer", "privacy-officer", "helper", "admin"];
 
-/// Routes that take a token: how they stand in the record of looks, and who may ask.
+/// Routes that take a token: how they stand in the audit trail, and who may ask.
 const ROUTES: [(&str, &str, &str, &[&str]); 22] = [
     ("GET", "/api/v1/events?limit=5", "events", &["operator", "admin"]),
     ("GET", "/api/v1/events?person=C-0001&purpose=perkara", "events", &["operator", "admin"]),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use redb::{ReadableDatabase, ReadableTable};
 
-use super::super::file::{KEYS, SUBJECTS};
+use super::super::storage::{KEYS, SUBJECTS};
 use super::*;
 
 const CACHE_BYTES: usize = 1 << 20;

@@ -4,6 +4,7 @@ use redb::Database;
 
 use super::destroy::Site;
 use super::*;
+use crate::file::OpenError;
 use crate::log::faulty_disk::{Call, Disk, Fault};
 
 fn refusal(site: &Site) -> VaultError {
@@ -19,7 +20,10 @@ fn a_vault_is_there_when_it_is_opened_again_and_nobody_else_has_it_meanwhile() {
     let shown = refusal(&site).to_string();
     assert!(shown.ends_with("vault.redb is in use by another process; is a gateway running on this data folder?"));
     vault.destroy(&["P-0009"]).unwrap();
-    assert!(matches!(refusal(&site), VaultError::InUse { .. }), "the new file is in use as the old one was");
+    assert!(
+        matches!(refusal(&site), VaultError::Open(OpenError::InUse { .. })),
+        "the new file is in use as the old one was"
+    );
     vault.note_lost(41).unwrap();
     drop(vault);
     let vault = site.open();
@@ -34,7 +38,7 @@ fn what_an_interrupted_erasure_leaves_is_removed_and_the_vault_is_as_before() {
     let vault = site.open();
     let sealed = vault.seal(&[of_person(1, "P-0001")]).unwrap();
     drop(vault);
-    let leftover = file::beside(&site.path());
+    let leftover = crate::file::beside(&site.path());
     std::fs::copy(site.path(), &leftover).unwrap();
     let vault = site.open();
     assert!(!leftover.exists());
@@ -50,22 +54,28 @@ fn files_of_something_else_are_refused_and_left_alone() {
     let site = Site::new();
     for content in [b"not a database at all".as_slice(), &[0; 8192]] {
         std::fs::write(site.path(), content).unwrap();
-        assert!(matches!(refusal(&site), VaultError::NotAVault { .. }));
+        assert!(matches!(refusal(&site), VaultError::Open(OpenError::Foreign { .. })));
         assert_eq!(std::fs::read(site.path()).unwrap(), content);
     }
     let make = |format: u64| {
         std::fs::remove_file(site.path()).unwrap();
         let database = Database::create(site.path()).unwrap();
         let transaction = database.begin_write().unwrap();
-        transaction.open_table(file::META).unwrap().insert(if format == 0 { "x" } else { "format" }, format).unwrap();
+        transaction
+            .open_table(storage::META)
+            .unwrap()
+            .insert(if format == 0 { "x" } else { "format" }, format)
+            .unwrap();
         transaction.commit().unwrap();
     };
     make(0);
-    assert!(matches!(refusal(&site), VaultError::NotAVault { .. }));
+    assert!(matches!(refusal(&site), VaultError::Open(OpenError::Foreign { .. })));
     make(FORMAT + 1);
-    assert!(matches!(refusal(&site), VaultError::OtherFormat { found: 2, known: 1, .. }));
+    assert!(matches!(refusal(&site), VaultError::Open(OpenError::OtherFormat { found: 2, known: 1, .. })));
     let nowhere = site.folder.path().join("nowhere").join("vault.redb");
-    assert!(matches!(Vault::open(&nowhere, 1 << 20), Err(VaultError::NoFolder { path }) if path == nowhere));
+    assert!(
+        matches!(Vault::open(&nowhere, 1 << 20), Err(VaultError::Open(OpenError::NoFolder { path })) if path == nowhere)
+    );
 }
 
 #[test]
@@ -108,7 +118,11 @@ fn a_disk_that_fails_seals_nothing_and_works_again_once_it_is_mended() {
             let event = of_person(number, &format!("P-000{number}"));
             match vault.seal(std::slice::from_ref(&event)) {
                 Ok(sealed) => assert_eq!(opened(&vault, &sealed), [event]),
-                Err(VaultError::Write { .. } | VaultError::Database { .. } | VaultError::NotOpen { .. }) => failed += 1,
+                Err(
+                    VaultError::Write { .. }
+                    | VaultError::Open(OpenError::Unusable { .. })
+                    | VaultError::NotOpen { .. },
+                ) => failed += 1,
                 Err(error) => panic!("{error:?}"),
             }
         }

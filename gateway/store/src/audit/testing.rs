@@ -1,4 +1,4 @@
-//! A record of looks for tests: keys in memory, which can be destroyed, and fail on demand.
+//! An audit trail for tests: keys in memory, which can be destroyed, and fail on demand.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "only tests have this module")]
 
@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex};
 use protocol::Instant;
 
 use super::store::Store;
-use super::{Looks, Sealer};
+use super::{AuditCipher, AuditTrail};
 use crate::log::faulty_disk::Disk;
 
 /// Seals by turning bits around. Everybody has keys but who is named `nobody…`.
 #[derive(Default)]
 pub struct Keys {
     subjects: Mutex<BTreeMap<u64, String>>,
-    /// Whether every sealing fails.
+    /// Whether every encryption fails.
     pub broken: AtomicBool,
 }
 
@@ -32,8 +32,8 @@ impl Keys {
     }
 }
 
-impl Sealer for Keys {
-    fn seal(&self, subject: &str, _: Instant, context: u64, plain: &[u8]) -> Result<Option<(u64, Vec<u8>)>, String> {
+impl AuditCipher for Keys {
+    fn encrypt(&self, subject: &str, _: Instant, context: u64, plain: &[u8]) -> Result<Option<(u64, Vec<u8>)>, String> {
         if self.broken.load(Ordering::Acquire) {
             return Err("the disk is full".into());
         }
@@ -47,22 +47,20 @@ impl Sealer for Keys {
         Ok(Some((of, plain.iter().map(|byte| byte ^ 0xA5 ^ context.to_le_bytes()[0]).collect())))
     }
 
-    fn open(&self, of: u64, _: Instant, context: u64, bytes: &[u8]) -> Option<Vec<u8>> {
+    fn decrypt(&self, of: u64, _: Instant, context: u64, bytes: &[u8]) -> Option<Vec<u8>> {
         self.subjects.lock().unwrap().get(&of)?;
         Some(bytes.iter().map(|byte| byte ^ 0xA5 ^ context.to_le_bytes()[0]).collect())
     }
 }
 
-/// An empty record of looks in a folder of its own, which goes when it is closed.
-pub fn looks(keys: &Arc<Keys>) -> (tempfile::TempDir, Looks) {
+/// An empty audit trail in a folder of its own, which goes when it is closed.
+pub fn trail(keys: &Arc<Keys>) -> (tempfile::TempDir, AuditTrail) {
     let folder = tempfile::tempdir().unwrap();
-    let looks = Looks::open(&folder.path().join("looks.redb"), Arc::clone(keys) as Arc<dyn Sealer>).unwrap();
-    (folder, looks)
+    let trail = AuditTrail::open(&folder.path().join("audit.redb"), Arc::clone(keys) as Arc<dyn AuditCipher>).unwrap();
+    (folder, trail)
 }
 
-/// A record of looks on a disk that can fail.
-pub fn on(disk: &Disk) -> Looks {
-    let opener = disk.opener();
-    let opener = move || opener().map_err(|error| redb::Error::Io(std::io::Error::other(error.to_string())));
-    Looks::start(Store::new("looks.redb".as_ref(), Box::new(opener), Arc::<Keys>::default())).unwrap()
+/// An audit trail on a disk that can fail.
+pub fn on(disk: &Disk) -> AuditTrail {
+    AuditTrail::start(Store::new("audit.redb".as_ref(), disk.opener(), Arc::<Keys>::default())).unwrap()
 }

@@ -23,31 +23,33 @@
 //!   a whole.
 //! - To take in an event again changes nothing.
 
+mod error;
 mod names;
 mod pack;
 mod read;
 mod write;
 
-use std::fs::{File, OpenOptions};
-use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use minicbor::{Decode, Encode};
 use protocol::{Event, Instant};
-use redb::backends::FileBackend;
-use redb::{Database, DatabaseError, ReadableDatabase, TableDefinition};
-use thiserror::Error;
+use redb::{Database, ReadableDatabase, TableDefinition};
+use store::file::FileKind;
 
+pub use error::TablesError;
 pub use names::Names;
 pub use pack::{Filed, PackedStay, Row, hash};
 pub use read::{SightingRows, View};
 pub use write::Batch;
 
-/// The format of the file that this version writes and reads. Any other file is made anew.
-const FORMAT: u32 = 1;
+const KIND: FileKind = FileKind {
+    what: "a file of ledgers",
+    format: pack::FORMAT as u64,
+    if_foreign: "it is rebuilt from the log",
+    if_damaged: "delete the file, so that it is rebuilt,",
+};
 
 type Sightings = TableDefinition<'static, (i32, u64), &'static [u8]>;
 
@@ -73,34 +75,6 @@ mod tag {
 }
 
 const STATE_PLACE: pack::Place = pack::Place(tag::META, 0, 0);
-
-/// Why the file cannot be used.
-#[derive(Debug, Error)]
-pub enum StoreError {
-    /// It is not what was written, or something else.
-    #[error("{0}")]
-    Damaged(&'static str),
-    /// Another process has it. It may be good.
-    #[error("it is in use by another process")]
-    InUse,
-    /// The disk or the database does not do what it should.
-    #[error("{0}")]
-    Database(#[from] redb::Error),
-    /// The file cannot be opened.
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
-}
-
-macro_rules! store_error_from {
-    ($($error:ty),*) => {
-        $(impl From<$error> for StoreError {
-            fn from(error: $error) -> Self {
-                Self::Database(error.into())
-            }
-        })*
-    };
-}
-store_error_from!(redb::StorageError, redb::TableError, redb::TransactionError, redb::CommitError);
 
 /// How far the file reflects the log, and what it was made by.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -152,55 +126,43 @@ struct Header {
 }
 
 /// The open file.
-pub struct Store {
+pub struct Tables {
     database: Database,
     /// Ahead of what is committed, never behind.
     names: ArcSwap<Vec<Arc<str>>>,
 }
 
-impl Store {
+impl Tables {
     /// Opens the file, or makes an empty one.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] where it is open elsewhere. After any other the file had better be deleted.
-    pub fn open(path: &Path, cache_bytes: usize, time_zone: &str) -> Result<Self, StoreError> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        let is_new = file.metadata()?.len() == 0;
-        if let Some(folder) = path.parent().filter(|folder| is_new && !folder.as_os_str().is_empty()) {
-            File::open(folder)?.sync_all()?;
-        }
-        let opened = FileBackend::new(file)
-            .and_then(|backend| Database::builder().set_cache_size(cache_bytes).create_with_backend(backend));
-        let mut database = opened.map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => StoreError::InUse,
-            DatabaseError::Storage(redb::StorageError::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
-                StoreError::InUse
-            }
-            error => StoreError::Database(error.into()),
-        })?;
+    /// [`OpenError::InUse`](store::file::OpenError::InUse) where it is open elsewhere. After any other the file had better be deleted.
+    pub fn open(path: &Path, cache_bytes: usize, time_zone: &str) -> Result<Self, TablesError> {
+        let is_new = std::fs::metadata(path).map_or(true, |file| file.len() == 0);
+        let mut database = KIND.open(path, cache_bytes)?;
         // Pages have checksums that nobody else looks at, and a damaged one can make redb panic twice, which ends the process.
         if !is_new && !matches!(database.check_integrity(), Ok(true)) {
             std::mem::forget(database);
-            return Err(StoreError::Damaged("a page is damaged"));
+            return Err(TablesError::Damaged("a page is damaged"));
         }
-        let store = Self { database, names: ArcSwap::default() };
+        let tables = Self { database, names: ArcSwap::default() };
         if is_new {
-            store.create(time_zone)?;
+            tables.create(time_zone)?;
         }
-        let view = store.view()?;
+        let view = tables.view()?;
         if view.state()?.time_zone != time_zone {
-            return Err(StoreError::Damaged("its days are those of another time zone"));
+            return Err(TablesError::Damaged("its days are those of another time zone"));
         }
-        store.names.store(Arc::new(view.names()?));
-        Ok(store)
+        tables.names.store(Arc::new(view.names()?));
+        Ok(tables)
     }
 
     /// What is committed now.
-    pub fn view(&self) -> Result<View, StoreError> {
+    pub fn view(&self) -> Result<View, TablesError> {
         View::new(&self.database.begin_read()?, || self.names.load_full())
     }
 
-    fn create(&self, time_zone: &str) -> Result<(), StoreError> {
+    fn create(&self, time_zone: &str) -> Result<(), TablesError> {
         let mut transaction = self.database.begin_write()?;
         transaction.set_quick_repair(true);
         transaction.open_table(SIGHTINGS)?;

@@ -8,11 +8,11 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
 
 use super::pack::{self, Place};
 use super::{
-    EVENTS, HEADER, Header, META, NAMES, PackedStay, Row, SIGHTINGS, STATE, STATE_PLACE, STAYS, State, StoreError,
-    TOTALS, Total, tag,
+    EVENTS, HEADER, Header, META, NAMES, PackedStay, Row, SIGHTINGS, STATE, STATE_PLACE, STAYS, State, TOTALS,
+    TablesError, Total, tag,
 };
 
-const MISSING: StoreError = StoreError::Damaged("sightings of a day are missing");
+const MISSING: TablesError = TablesError::Damaged("sightings of a day are missing");
 
 type ReadOnly<K> = ReadOnlyTable<K, &'static [u8]>;
 
@@ -30,7 +30,7 @@ pub struct View {
 /// Where a person's rows of a day are found.
 pub trait SightingRows {
     /// The rows in order; none where the person was not seen.
-    fn rows(&self, day: i32, person: u64) -> Result<Vec<Row>, StoreError>;
+    fn rows(&self, day: i32, person: u64) -> Result<Vec<Row>, TablesError>;
 }
 
 /// The stays of a settled day.
@@ -41,7 +41,7 @@ pub struct DayStays<'v> {
 }
 
 impl SightingRows for View {
-    fn rows(&self, day: i32, person: u64) -> Result<Vec<Row>, StoreError> {
+    fn rows(&self, day: i32, person: u64) -> Result<Vec<Row>, TablesError> {
         rows_of(&self.sightings, day, person)
     }
 }
@@ -51,7 +51,7 @@ pub fn rows_of(
     sightings: &impl ReadableTable<(i32, u64), &'static [u8]>,
     day: i32,
     person: u64,
-) -> Result<Vec<Row>, StoreError> {
+) -> Result<Vec<Row>, TablesError> {
     match sightings.get((day, person))? {
         Some(value) => pack::decode(sighting(day, person), value.value()),
         None => Ok(Vec::new()),
@@ -74,7 +74,7 @@ impl View {
     pub(super) fn new(
         transaction: &ReadTransaction,
         names: impl FnOnce() -> Arc<Vec<Arc<str>>>,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, TablesError> {
         Ok(Self {
             sightings: transaction.open_table(SIGHTINGS)?,
             totals: transaction.open_table(TOTALS)?,
@@ -88,13 +88,13 @@ impl View {
     }
 
     /// The person's rows of the day, in order.
-    pub fn rows_of(&self, day: i32, person: u64) -> Result<Vec<Row>, StoreError> {
+    pub fn rows_of(&self, day: i32, person: u64) -> Result<Vec<Row>, TablesError> {
         rows_of(&self.sightings, day, person)
     }
 
     /// How far the file reflects the log.
-    pub fn state(&self) -> Result<State, StoreError> {
-        let value = self.meta.get(STATE)?.ok_or(StoreError::Damaged("its state is missing"))?;
+    pub fn state(&self) -> Result<State, TablesError> {
+        let value = self.meta.get(STATE)?.ok_or(TablesError::Damaged("its state is missing"))?;
         pack::decode(STATE_PLACE, value.value())
     }
 
@@ -103,12 +103,12 @@ impl View {
         &self.names
     }
 
-    pub(super) fn names(&self) -> Result<Vec<Arc<str>>, StoreError> {
+    pub(super) fn names(&self) -> Result<Vec<Arc<str>>, TablesError> {
         let mut names = Vec::new();
         for entry in self.stored_names.iter()? {
             let (number, value) = entry?;
             if usize::try_from(number.value()) != Ok(names.len()) {
-                return Err(StoreError::Damaged("a name is missing"));
+                return Err(TablesError::Damaged("a name is missing"));
             }
             let name: String = pack::decode(Place(tag::NAMES, number.value().into(), 0), value.value())?;
             names.push(name.into());
@@ -117,19 +117,19 @@ impl View {
     }
 
     /// The days on which anybody was seen, in order.
-    pub fn days(&self, range: RangeInclusive<i32>) -> Result<Vec<i32>, StoreError> {
+    pub fn days(&self, range: RangeInclusive<i32>) -> Result<Vec<i32>, TablesError> {
         self.totals.range(range)?.map(|entry| Ok(entry?.0.value())).collect()
     }
 
     /// Those of the days on which anybody's stay may have begun, in order: a stay may begin some days before anybody is seen.
-    pub fn days_of_stays(&self, range: RangeInclusive<i32>, reach: i32) -> Result<BTreeSet<i32>, StoreError> {
+    pub fn days_of_stays(&self, range: RangeInclusive<i32>, reach: i32) -> Result<BTreeSet<i32>, TablesError> {
         let seen = self.days(*range.start()..=range.end().saturating_add(reach))?;
         let around = seen.into_iter().flat_map(|day| day.saturating_sub(reach)..=day);
         Ok(around.filter(|day| range.contains(day)).collect())
     }
 
     /// Who was seen on these days.
-    pub fn people(&self, days: RangeInclusive<i32>) -> Result<BTreeSet<u64>, StoreError> {
+    pub fn people(&self, days: RangeInclusive<i32>) -> Result<BTreeSet<u64>, TablesError> {
         let mut people = BTreeSet::new();
         for day in self.days(days)? {
             let mut count = 0u64;
@@ -145,7 +145,7 @@ impl View {
     }
 
     /// Everybody's rows of the day, by person. All of them are there, or it fails.
-    pub fn everybody(&self, day: i32) -> Result<Vec<(u64, Vec<Row>)>, StoreError> {
+    pub fn everybody(&self, day: i32) -> Result<Vec<(u64, Vec<Row>)>, TablesError> {
         let (mut people, mut total) = (Vec::new(), Total::default());
         for entry in self.sightings.range((day, 0)..=(day, u64::MAX))? {
             let (key, value) = entry?;
@@ -158,7 +158,7 @@ impl View {
         if self.total(day)? == total { Ok(people) } else { Err(MISSING) }
     }
 
-    fn total(&self, day: i32) -> Result<Total, StoreError> {
+    fn total(&self, day: i32) -> Result<Total, TablesError> {
         match self.totals.get(day)? {
             Some(value) => pack::decode(day_of(tag::TOTALS, day), value.value()),
             None => Ok(Total::default()),
@@ -166,7 +166,7 @@ impl View {
     }
 
     /// Numbers of the first and the last event that was decided on these days; `None` when there were none.
-    pub fn events(&self, days: RangeInclusive<i32>) -> Result<Option<RangeInclusive<u64>>, StoreError> {
+    pub fn events(&self, days: RangeInclusive<i32>) -> Result<Option<RangeInclusive<u64>>, TablesError> {
         let mut found: Option<(u64, u64)> = None;
         for entry in self.events.range(days)? {
             let (day, value) = entry?;
@@ -177,7 +177,7 @@ impl View {
     }
 
     /// The day's stays, where they were made by these rules and as they are known at `now_ms`.
-    pub fn settled(&self, day: i32, rules: u64, now_ms: i64) -> Result<Option<DayStays<'_>>, StoreError> {
+    pub fn settled(&self, day: i32, rules: u64, now_ms: i64) -> Result<Option<DayStays<'_>>, TablesError> {
         let header = self.stays.get((day, HEADER))?;
         let header = header.map(|value| pack::decode::<Header>(stays_of(day, HEADER), value.value())).transpose()?;
         let valid = header.filter(|header| header.rules == rules && header.at_ms <= now_ms);
@@ -185,14 +185,14 @@ impl View {
     }
 
     /// Days that have stays by these rules, and the newest moment as of which any stays were made.
-    pub fn settled_days(&self, rules: u64) -> Result<(Vec<i32>, Option<i64>), StoreError> {
+    pub fn settled_days(&self, rules: u64) -> Result<(Vec<i32>, Option<i64>), TablesError> {
         let (mut days, mut newest) = (Vec::new(), None);
         let mut next = i32::MIN;
         // From header to header.
         while let Some(entry) = self.stays.range((next, 0)..)?.next() {
             let day = entry?.0.value().0;
             next = day.saturating_add(1);
-            let value = self.stays.get((day, HEADER))?.ok_or(StoreError::Damaged("a header of stays is missing"))?;
+            let value = self.stays.get((day, HEADER))?.ok_or(TablesError::Damaged("a header of stays is missing"))?;
             let header: Header = pack::decode(stays_of(day, HEADER), value.value())?;
             newest = newest.max(Some(header.at_ms));
             if header.rules == rules {
@@ -209,17 +209,17 @@ impl DayStays<'_> {
         &self,
         wanted: impl Fn(&str) -> bool,
         mut each: impl FnMut(&Arc<str>, &mut dyn Iterator<Item = PackedStay>),
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), TablesError> {
         for (zone, checksum) in &self.header.zones {
             let name = pack::name(&self.view.names, *zone)?;
             if !wanted(&name) {
                 continue;
             }
-            let missing = StoreError::Damaged("stays of a zone are missing");
+            let missing = TablesError::Damaged("stays of a zone are missing");
             let value = self.view.stays.get((self.day, *zone))?.ok_or(missing)?;
             let (found, content) = pack::unseal(stays_of(self.day, *zone), value.value())?;
             if found != *checksum {
-                return Err(StoreError::Damaged("stays of a zone are old"));
+                return Err(TablesError::Damaged("stays of a zone are old"));
             }
             each(&name, &mut PackedStay::all(self.day, content)?);
         }

@@ -12,7 +12,7 @@ use super::pack::{self, Place};
 use super::read::{day_of, rows_of, sighting, stays_of};
 use super::{
     EVENTS, Filed, HEADER, Header, META, NAMES, Names, Row, SIGHTINGS, STATE, STATE_PLACE, STAYS, SightingRows, State,
-    Store, StoreError, TOTALS, Total, tag,
+    TOTALS, Tables, TablesError, Total, tag,
 };
 use crate::calendar::day_number;
 
@@ -62,19 +62,19 @@ impl Batch {
     }
 }
 
-impl Store {
+impl Tables {
     /// Makes a change. One that is not durable is undone by a crash, together with those after it.
     pub fn change(
         &self,
         durable: bool,
-        work: impl FnOnce(&mut Change<'_>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+        work: impl FnOnce(&mut Change<'_>) -> Result<(), TablesError>,
+    ) -> Result<(), TablesError> {
         let mut transaction: WriteTransaction = self.database.begin_write()?;
         if durable {
             // After a crash the file is open at once.
             transaction.set_quick_repair(true);
         } else if transaction.set_durability(Durability::None).is_err() {
-            return Err(StoreError::Damaged("it has savepoints, which are not ours"));
+            return Err(TablesError::Damaged("it has savepoints, which are not ours"));
         }
         let mut change = Change {
             sightings: transaction.open_table(SIGHTINGS)?,
@@ -98,7 +98,7 @@ impl Store {
 }
 
 impl SightingRows for Change<'_> {
-    fn rows(&self, day: i32, person: u64) -> Result<Vec<Row>, StoreError> {
+    fn rows(&self, day: i32, person: u64) -> Result<Vec<Row>, TablesError> {
         rows_of(&self.sightings, day, person)
     }
 }
@@ -106,7 +106,7 @@ impl SightingRows for Change<'_> {
 impl Change<'_> {
     /// Writes down what the events of a batch bring. Returns the days and persons whose sightings have changed, each with its first
     /// new row.
-    pub fn take_in(&mut self, batch: Batch, names: &mut Names) -> Result<Vec<(i32, u64, Row)>, StoreError> {
+    pub fn take_in(&mut self, batch: Batch, names: &mut Names) -> Result<Vec<(i32, u64, Row)>, TablesError> {
         self.write_names(names)?;
         for (day, (first, last)) in batch.days {
             let place = day_of(tag::EVENTS, day);
@@ -140,7 +140,7 @@ impl Change<'_> {
         person: u64,
         rows: Vec<Row>,
         total: &mut Total,
-    ) -> Result<Option<Row>, StoreError> {
+    ) -> Result<Option<Row>, TablesError> {
         let place = sighting(day, person);
         let known = self.sightings.get((day, person))?;
         let known = known.map(|value| pack::decode_sealed::<Vec<Row>>(place, value.value())).transpose()?;
@@ -164,9 +164,9 @@ impl Change<'_> {
     }
 
     /// Deletes everything about these persons, and stays of the days on which they were seen.
-    pub fn forget(&mut self, persons: &[u64]) -> Result<u64, StoreError> {
+    pub fn forget(&mut self, persons: &[u64]) -> Result<u64, TablesError> {
         let days: Vec<i32> =
-            self.totals.iter()?.map(|entry| Ok(entry?.0.value())).collect::<Result<_, StoreError>>()?;
+            self.totals.iter()?.map(|entry| Ok(entry?.0.value())).collect::<Result<_, TablesError>>()?;
         let mut rows = 0u64;
         for day in days {
             let mut total = self.total(day)?;
@@ -189,7 +189,7 @@ impl Change<'_> {
     }
 
     /// Deletes what is older than the state says.
-    pub fn expire(&mut self, state: &State) -> Result<(), StoreError> {
+    pub fn expire(&mut self, state: &State) -> Result<(), TablesError> {
         if let Some(from) = state.sightings_from {
             self.sightings.retain_in(..(from, 0), |_, _| false)?;
             self.totals.retain_in(..from, |_, _| false)?;
@@ -202,7 +202,7 @@ impl Change<'_> {
     }
 
     /// Deletes the stays of these days.
-    pub fn unsettle(&mut self, days: RangeInclusive<i32>) -> Result<(), StoreError> {
+    pub fn unsettle(&mut self, days: RangeInclusive<i32>) -> Result<(), TablesError> {
         Ok(self.stays.retain_in((*days.start(), 0)..=(*days.end(), u32::MAX), |_, _| false)?)
     }
 
@@ -215,7 +215,7 @@ impl Change<'_> {
         rules: u64,
         at_ms: i64,
         names: &mut Names,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), TablesError> {
         let mut zones: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
         for filed in stays {
             if filed.pack(zones.entry(names.number(&filed.stay.zone)).or_default()).is_none() {
@@ -236,13 +236,13 @@ impl Change<'_> {
     }
 
     /// Writes down how far the file reflects the log.
-    pub fn set_state(&mut self, state: &State) -> Result<(), StoreError> {
+    pub fn set_state(&mut self, state: &State) -> Result<(), TablesError> {
         let value = pack::encode(STATE_PLACE, state)?;
         self.meta.insert(STATE, value.as_slice())?;
         Ok(())
     }
 
-    fn write_names(&mut self, names: &mut Names) -> Result<(), StoreError> {
+    fn write_names(&mut self, names: &mut Names) -> Result<(), TablesError> {
         for (number, name) in names.take_new() {
             let value = pack::encode(Place(tag::NAMES, number.into(), 0), &&*name)?;
             self.names.insert(number, value.as_slice())?;
@@ -250,12 +250,12 @@ impl Change<'_> {
         Ok(())
     }
 
-    fn total(&self, day: i32) -> Result<Total, StoreError> {
+    fn total(&self, day: i32) -> Result<Total, TablesError> {
         let value = self.totals.get(day)?;
         Ok(value.map(|value| pack::decode(day_of(tag::TOTALS, day), value.value())).transpose()?.unwrap_or_default())
     }
 
-    fn set_total(&mut self, day: i32, total: Total) -> Result<(), StoreError> {
+    fn set_total(&mut self, day: i32, total: Total) -> Result<(), TablesError> {
         if total.values == 0 {
             self.totals.remove(day)?;
             return Ok(());

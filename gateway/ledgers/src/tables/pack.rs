@@ -9,7 +9,10 @@ use minicbor::{Decode, Encode};
 use protocol::{Direction, Instant};
 
 use super::super::{Arrival, Bounds, Evidence, Passage, Stay};
-use super::StoreError;
+use super::error::TablesError;
+
+/// The format of the file that this version writes and reads; every checksum covers it. Any other file is rebuilt.
+pub const FORMAT: u32 = 1;
 
 /// Length of a checksum, in bytes.
 const CHECKSUM_BYTES: usize = 8;
@@ -73,19 +76,19 @@ pub fn seal(place: Place, content: &[u8]) -> Vec<u8> {
 }
 
 /// The checksum of a value that [`seal`] has made, and what it is of.
-pub fn unseal(place: Place, value: &[u8]) -> Result<(u64, &[u8]), StoreError> {
-    let (head, content) = value.split_first_chunk().ok_or(StoreError::Damaged("a value is cut off"))?;
+pub fn unseal(place: Place, value: &[u8]) -> Result<(u64, &[u8]), TablesError> {
+    let (head, content) = value.split_first_chunk().ok_or(TablesError::Damaged("a value is cut off"))?;
     let found = u64::from_le_bytes(*head);
     if found == checksum(place, content) {
         Ok((found, content))
     } else {
-        Err(StoreError::Damaged("a checksum is wrong"))
+        Err(TablesError::Damaged("a checksum is wrong"))
     }
 }
 
 fn checksum(Place(table, day, item): Place, content: &[u8]) -> u64 {
     let mut key = [0; 24];
-    let parts = [&super::FORMAT.to_le_bytes()[..], &[table], &day.to_le_bytes(), &item.to_le_bytes()];
+    let parts = [&FORMAT.to_le_bytes()[..], &[table], &day.to_le_bytes(), &item.to_le_bytes()];
     key.iter_mut().zip(parts.into_iter().flatten()).for_each(|(byte, part)| *byte = *part);
     hash(&[&key, content])
 }
@@ -102,20 +105,20 @@ pub fn hash(parts: &[&[u8]]) -> u64 {
 }
 
 /// A sealed value in CBOR.
-pub fn encode<T: Encode<()>>(place: Place, value: &T) -> Result<Vec<u8>, StoreError> {
-    let content = minicbor::to_vec(value).map_err(|_| StoreError::Damaged("a value cannot be written"))?;
+pub fn encode<T: Encode<()>>(place: Place, value: &T) -> Result<Vec<u8>, TablesError> {
+    let content = minicbor::to_vec(value).map_err(|_| TablesError::Damaged("a value cannot be written"))?;
     Ok(seal(place, &content))
 }
 
 /// Reads what [`encode`] has made.
-pub fn decode<T: for<'b> Decode<'b, ()>>(place: Place, value: &[u8]) -> Result<T, StoreError> {
+pub fn decode<T: for<'b> Decode<'b, ()>>(place: Place, value: &[u8]) -> Result<T, TablesError> {
     decode_sealed(place, value).map(|(_, value)| value)
 }
 
 /// The same, with its checksum.
-pub fn decode_sealed<T: for<'b> Decode<'b, ()>>(place: Place, value: &[u8]) -> Result<(u64, T), StoreError> {
+pub fn decode_sealed<T: for<'b> Decode<'b, ()>>(place: Place, value: &[u8]) -> Result<(u64, T), TablesError> {
     let (checksum, content) = unseal(place, value)?;
-    let value = minicbor::decode(content).map_err(|_| StoreError::Damaged("a value cannot be read"))?;
+    let value = minicbor::decode(content).map_err(|_| TablesError::Damaged("a value cannot be read"))?;
     Ok((checksum, value))
 }
 
@@ -151,7 +154,7 @@ impl Row {
     }
 
     /// The passage, with names for the door and the zone.
-    pub fn passage(&self, day: i32, names: &[Arc<str>]) -> Result<Passage, StoreError> {
+    pub fn passage(&self, day: i32, names: &[Arc<str>]) -> Result<Passage, TablesError> {
         let name = |id| name(names, id);
         Ok(Passage {
             number: self.number,
@@ -166,9 +169,9 @@ impl Row {
 }
 
 /// The name with this number.
-pub fn name(names: &[Arc<str>], id: u32) -> Result<Arc<str>, StoreError> {
+pub fn name(names: &[Arc<str>], id: u32) -> Result<Arc<str>, TablesError> {
     let name = usize::try_from(id).ok().and_then(|id| names.get(id));
-    name.cloned().ok_or(StoreError::Damaged("a name is missing"))
+    name.cloned().ok_or(TablesError::Damaged("a name is missing"))
 }
 
 impl Filed {
@@ -223,10 +226,10 @@ impl PackedStay {
     }
 
     /// The packed stays of a zone's day.
-    pub fn all(day: i32, content: &[u8]) -> Result<impl Iterator<Item = Self>, StoreError> {
+    pub fn all(day: i32, content: &[u8]) -> Result<impl Iterator<Item = Self>, TablesError> {
         let (stays, rest) = content.as_chunks();
         if !rest.is_empty() {
-            return Err(StoreError::Damaged("stays are cut off"));
+            return Err(TablesError::Damaged("stays are cut off"));
         }
         Ok(stays.iter().map(move |stay| Self::unpack(day, stay)))
     }
