@@ -1,4 +1,6 @@
 //! What is said of each operation: what it is for, its parameters, its body, its answers.
+//!
+//! Longer than 400 lines: one table with an entry for each operation.
 
 use protocol::api;
 

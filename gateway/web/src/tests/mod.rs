@@ -9,6 +9,7 @@ mod looks;
 mod page;
 mod people;
 mod policy;
+mod site_says_no;
 mod tls;
 
 use std::net::SocketAddr;
