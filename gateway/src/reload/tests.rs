@@ -39,7 +39,7 @@ impl Bench {
             }
         };
         let reloadable =
-            Reloadable { what: "file".into(), paths: vec![folder.path().to_owned()], reload: Arc::new(reload) };
+            Reloadable { what: "file", paths: vec![folder.path().to_owned()], reload: Arc::new(reload) };
         let (ask, asked) = watch::channel(0);
         let (stop, stopped) = watch::channel(false);
         let refusals = Refusals::default();
@@ -69,7 +69,7 @@ impl Bench {
     }
 
     fn counted(&self, result: &'static str) -> u64 {
-        self.metrics.reloads.get_or_create(&ReloadLabels { what: "file".into(), result }).get()
+        self.metrics.reloads.get_or_create(&ReloadLabels { what: "file", result }).get()
     }
 
     async fn stop(self) {
@@ -181,7 +181,7 @@ async fn a_change_is_taken_over_when_two_looks_find_the_same() {
     let write = |text: &str| std::fs::write(folder.path().join("file"), text).unwrap();
     write("1");
     let paths = vec![folder.path().join("file")];
-    let mut watched = Watched::new(Reloadable { what: "file".into(), paths, reload: Arc::new(|| Ok(())) });
+    let mut watched = Watched::new(Reloadable { what: "file", paths, reload: Arc::new(|| Ok(())) });
     assert!(!watched.is_due().await);
     for half in ["12", "123", "1234"] {
         write(half);
