@@ -38,8 +38,7 @@ impl Bench {
                 Ok(())
             }
         };
-        let reloadable =
-            Reloadable { what: "file", paths: vec![folder.path().to_owned()], reload: Arc::new(reload) };
+        let reloadable = Reloadable { what: "file", paths: vec![folder.path().to_owned()], reload: Arc::new(reload) };
         let (ask, asked) = watch::channel(0);
         let (stop, stopped) = watch::channel(false);
         let refusals = Refusals::default();
