@@ -147,7 +147,6 @@ async fn events_are_found_by_what_is_known_of_them_page_by_page() {
         ("--outcome recorded --door main-in --zone main", "6 events"),
         ("--reason status-red", "1 event"),
         ("--person C-0007 --purpose case", "3 events"),
-        ("--door nowhere", "0 events"),
         (&format!("--from {now}"), "0 events"),
         (&format!("--to {now}"), "9 events"),
         (&format!("--from {} --to {0}", office.days.ago(0)), "9 events"),
@@ -198,6 +197,8 @@ async fn what_does_not_work_says_why_and_what_to_do() {
         ("attendance --from 2026-11-24 --to 2026-11-23", "--to is before --from"),
         ("attendance --person X-1", "404"),
         ("presence --people --zone nowhere", "is no zone"),
+        ("events --door nowhere", "404 Not Found: No such door"),
+        ("events --zone nowhere", "404 Not Found: No such zone"),
         ("privacy erase C-0001 --purpose own", "--yes"),
     ] {
         let said = office.says(&admin, line);
