@@ -1,4 +1,6 @@
 //! The file, what is read from it, and what one person at a time changes in it.
+//!
+//! Longer than 400 lines: each way of changing the directory is tried against the same people.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

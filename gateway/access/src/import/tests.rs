@@ -1,4 +1,6 @@
 //! Imports: all rows or none, and every mistake with its line, without a name or a badge.
+//!
+//! Longer than 400 lines: each mistake in a file is tried against the same importer.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,7 @@
 //! What is said of each operation: what it is for, its parameters, its body, its answers.
 //!
+//! Longer than 400 lines: one table, with a row for each operation.
+//!
 //! Longer than 400 lines: one table with an entry for each operation.
 
 use protocol::api;
