@@ -11,7 +11,9 @@ use protocol::api::AssistRefusal;
 use protocol::{Assist, DoorId, Fault};
 
 use super::level::Level;
-use super::{body, doors, parameters};
+use super::query::parameters;
+use super::reply::aside;
+use super::{body, doors};
 use crate::AssistSubmission;
 use crate::bearer::Bearer;
 use crate::problem::Refusal;
@@ -63,6 +65,6 @@ pub(super) async fn submit(
 /// There is no such door: which there are.
 async fn unknown(service: &Arc<Service>, permit: Permit, door: String) -> Refusal {
     let service = Arc::clone(service);
-    let known = super::aside(permit, move || doors::names(&(service.sources.status)())).await;
+    let known = aside(permit, move || doors::names(&(service.sources.status)())).await;
     known.map_or_else(|refusal| refusal, |known| Refusal::unknown_door(&door, known))
 }

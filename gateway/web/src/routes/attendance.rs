@@ -12,7 +12,9 @@ use jiff::civil::Date;
 use ledgers::Part;
 use protocol::api::{AttendanceFormat, AttendanceQuery, AttendanceRow, AttendanceSummary, SummaryQuery};
 
-use super::{aside, ledger, lines, parameters, query};
+use super::query;
+use super::query::parameters;
+use super::reply::{aside, ledger, lines};
 use crate::problem::Refusal;
 use crate::request_slots::Permit;
 use crate::service::Service;

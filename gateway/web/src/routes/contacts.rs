@@ -9,7 +9,9 @@ use axum::{Extension, Json};
 use ledgers::{ContactQuery, Person};
 use protocol::api::{Contacts, ContactsFormat, ContactsQuery, Generations, Scope};
 
-use super::{aside, document, ledger, parameters, query};
+use super::query;
+use super::query::parameters;
+use super::reply::{aside, document, ledger};
 use crate::ContactsDocument;
 use crate::problem::Refusal;
 use crate::request_slots::Permit;

@@ -11,7 +11,9 @@ use protocol::api::{self, EventPage, EventsQuery, PageFormat};
 use protocol::{DoorId, Outcome};
 
 use super::page;
-use super::{aside, doors, parameters, query};
+use super::query::parameters;
+use super::reply::aside;
+use super::{doors, query};
 use crate::bearer::Bearer;
 use crate::problem::{Refusal, shown};
 use crate::request_slots::Permit;

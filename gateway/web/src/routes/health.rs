@@ -10,9 +10,10 @@ use axum::{Extension, Json};
 use prometheus_client::encoding::text::encode;
 use protocol::api::{Problem, Readiness, ReadinessQuery, Severity};
 
-use super::{aside, parameters};
+use super::query::{parameters, switch};
+use super::reply::aside;
 use crate::openapi;
-use crate::problem::{Refusal, shown};
+use crate::problem::Refusal;
 use crate::request_slots::Permit;
 use crate::service::Service;
 
@@ -74,16 +75,6 @@ pub(super) async fn status(
 pub(super) async fn openapi(uri: Uri) -> Result<Response, Refusal> {
     parameters(&uri, &[])?;
     Ok(([(CONTENT_TYPE, "application/json")], openapi::document()).into_response())
-}
-
-/// A parameter that is given or not: `?verbose`, `?verbose=true`, `?verbose=false`.
-pub(super) fn switch(name: &str, value: Option<&str>) -> Result<Option<bool>, Refusal> {
-    match value {
-        None => Ok(None),
-        Some("false" | "0") => Ok(Some(false)),
-        Some("" | "true" | "1") => Ok(Some(true)),
-        Some(other) => Err(Refusal::bad_query(format!("{name} is {}, allowed are true and false", shown(other)))),
-    }
 }
 
 fn wants_json(headers: &HeaderMap) -> bool {

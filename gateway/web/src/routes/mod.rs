@@ -14,21 +14,18 @@ mod policy;
 mod presence;
 mod privacy;
 mod query;
+mod reply;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Query, Request};
-use axum::http::Uri;
+use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
-use serde::Serialize;
 
-use super::problem::{Refusal, shown};
-use super::request_slots::Permit;
+use super::problem::Refusal;
 use super::service::{self, Service};
-use super::{Answer, Document, LedgerError};
 
 /// The service around every route, and around what is no route. Each route has its rule in `super::route::RULES`.
 pub(super) fn router(service: Arc<Service>) -> Router {
@@ -64,72 +61,4 @@ pub(super) fn router(service: Arc<Service>) -> Router {
 
 async fn asset(content_type: &'static str, text: &'static str) -> Response {
     ([(CONTENT_TYPE, content_type)], text).into_response()
-}
-
-/// Does what may block on a thread for that; it keeps the request's slot until it is done, even if nobody waits.
-async fn aside<T: Send + 'static>(permit: Permit, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
-    let work = move || {
-        let answer = work();
-        drop(permit);
-        answer
-    };
-    tokio::task::spawn_blocking(work).await.map_err(|error| {
-        tracing::error!(%error, "a request was not answered");
-        Refusal::internal()
-    })
-}
-
-/// The values of the `known` query parameters, in that order.
-fn parameters(uri: &Uri, known: &[&str]) -> Result<Vec<Option<String>>, Refusal> {
-    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
-        .map_err(|error| Refusal::bad_query(format!("the query cannot be read: {error}")))?;
-    let mut values = vec![None; known.len()];
-    for (name, value) in pairs {
-        let Some((_, slot)) = known.iter().zip(&mut values).find(|(known, _)| **known == name) else {
-            let offer = if known.is_empty() { "none".into() } else { known.join(", ") };
-            return Err(Refusal::bad_query(format!("{} is no parameter here; known: {offer}", shown(&name))));
-        };
-        if slot.replace(value).is_some() {
-            return Err(Refusal::bad_query(format!("{} is given twice", shown(&name))));
-        }
-    }
-    Ok(values)
-}
-
-/// JSON, a row a line.
-fn lines(rows: &[impl Serialize]) -> Result<Vec<u8>, serde_json::Error> {
-    let mut lines = Vec::new();
-    for row in rows {
-        serde_json::to_writer(&mut lines, row)?;
-        lines.push(b'\n');
-    }
-    Ok(lines)
-}
-
-/// An answer of the ledgers, with how far they were.
-fn ledger(answer: Answer<impl IntoResponse>) -> Response {
-    let headers = [("gapura-through", answer.through.to_string()), ("gapura-behind", answer.behind.to_string())];
-    (headers, answer.value).into_response()
-}
-
-/// A document of the ledgers.
-fn document(answer: Answer<Document>) -> Response {
-    ledger(answer.map(|Document { content_type, bytes }| ([(CONTENT_TYPE, content_type)], bytes)))
-}
-
-impl From<LedgerError> for Refusal {
-    fn from(error: LedgerError) -> Self {
-        match error {
-            LedgerError::Conflict { parameter, reason } => Self::conflict(format!("{parameter} {reason}")),
-            LedgerError::UnknownZone { zone, known } => Self::unknown_zone(&zone, known),
-            LedgerError::UnknownOpd { opd, known } => Self::unknown_opd(&opd, known),
-            LedgerError::UnknownPerson => Self::unknown_person(),
-            LedgerError::StillInside => Self::still_inside(),
-            LedgerError::Rebuilding { through, of } => Self::rebuilding(through, of),
-            LedgerError::Unavailable(error) => {
-                tracing::error!(error, "the ledgers cannot be used for a request");
-                Self::ledgers_unavailable()
-            }
-        }
-    }
 }

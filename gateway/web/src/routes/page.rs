@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Response};
 use protocol::api::PageFormat;
 use serde::Serialize;
 
-use super::lines as written;
+use super::reply::lines as written;
 use crate::problem::Refusal;
 
 /// How a page may be asked for.

@@ -10,7 +10,9 @@ use axum::{Extension, Json};
 use protocol::api::{self, PageFormat, PeoplePage, PeopleQuery, PersonRecord};
 
 use super::level::Level;
-use super::{aside, body, page, parameters, query};
+use super::query::parameters;
+use super::reply::aside;
+use super::{body, page, query};
 use crate::PeopleError;
 use crate::bearer::Bearer;
 use crate::problem::Refusal;

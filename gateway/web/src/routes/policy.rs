@@ -8,7 +8,9 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use protocol::api::ShadowQuery;
 
-use super::{aside, parameters, query};
+use super::query;
+use super::query::parameters;
+use super::reply::aside;
 use crate::bearer::Bearer;
 use crate::problem::Refusal;
 use crate::request_slots::Permit;

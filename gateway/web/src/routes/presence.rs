@@ -9,7 +9,9 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use protocol::api::{PeopleInsideFormat, PeopleInsideQuery};
 
-use super::{aside, ledger, parameters, query};
+use super::query;
+use super::query::parameters;
+use super::reply::{aside, ledger};
 use crate::muster;
 use crate::problem::Refusal;
 use crate::request_slots::Permit;

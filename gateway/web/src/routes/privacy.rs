@@ -14,9 +14,10 @@ use protocol::api::{
 };
 use store::audit::{AuditError, AuditTrail, Filter, StoredRecord};
 
-use super::health::switch;
 use super::level::Level;
-use super::{aside, body, ledger, page, parameters, query};
+use super::query::parameters;
+use super::reply::{aside, ledger};
+use super::{body, page, query};
 use crate::bearer::Bearer;
 use crate::problem::Refusal;
 use crate::request_slots::Permit;
@@ -100,7 +101,7 @@ pub(super) async fn erase(
 ) -> Result<Response, Refusal> {
     let [purpose, force] = parameters(&uri, &["purpose", "force"])?.try_into().unwrap_or_default();
     let purpose = query::purpose_needed(purpose)?;
-    let EraseQuery { force, .. } = EraseQuery { purpose, force: switch("force", force.as_deref())? };
+    let EraseQuery { force, .. } = EraseQuery { purpose, force: query::switch("force", force.as_deref())? };
     known_length(&id)?;
     let erased = aside(permit, move || {
         let erasure = service.sources.ledgers.erase(&id, force.unwrap_or(false))?;

@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use axum::extract::Query;
+use axum::http::Uri;
 use jiff::civil::Date;
 use protocol::Instant;
 use protocol::api::{ATTENDANCE_DAYS_MAX, PERSON_CHARS_MAX, PURPOSE_CHARS_MAX};
@@ -15,6 +17,33 @@ pub(super) const NAME_CHARS_MAX: usize = 128;
 
 /// The largest number behind which a page can begin; what clients count with has no room for more.
 const AFTER_MAX: u64 = i64::MAX as u64;
+
+/// The values of the `known` query parameters, in that order.
+pub(super) fn parameters(uri: &Uri, known: &[&str]) -> Result<Vec<Option<String>>, Refusal> {
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
+        .map_err(|error| Refusal::bad_query(format!("the query cannot be read: {error}")))?;
+    let mut values = vec![None; known.len()];
+    for (name, value) in pairs {
+        let Some((_, slot)) = known.iter().zip(&mut values).find(|(known, _)| **known == name) else {
+            let offer = if known.is_empty() { "none".into() } else { known.join(", ") };
+            return Err(Refusal::bad_query(format!("{} is no parameter here; known: {offer}", shown(&name))));
+        };
+        if slot.replace(value).is_some() {
+            return Err(Refusal::bad_query(format!("{} is given twice", shown(&name))));
+        }
+    }
+    Ok(values)
+}
+
+/// A parameter that is given or not: `?verbose`, `?verbose=true`, `?verbose=false`.
+pub(super) fn switch(name: &str, value: Option<&str>) -> Result<Option<bool>, Refusal> {
+    match value {
+        None => Ok(None),
+        Some("false" | "0") => Ok(Some(false)),
+        Some("" | "true" | "1") => Ok(Some(true)),
+        Some(other) => Err(Refusal::bad_query(format!("{name} is {}, allowed are true and false", shown(other)))),
+    }
+}
 
 /// One of these words, and what it stands for.
 pub(super) fn choice<T: Copy>(name: &str, value: Option<String>, words: &[(&str, T)]) -> Result<Option<T>, Refusal> {
