@@ -115,7 +115,8 @@ async fn the_spine_forgets_and_keeps_a_checkpoint_at_once_and_older_ones_cannot_
     let Subject::Scan(scan) = &event.subject else { panic!() };
     let credentials = vec![scan.credential];
     let inside = |bench: &Bench| bench.status.occupancy().zones().any(|seen| seen == zone);
-    assert!(inside(&bench));
+    // The status is told right behind the doors.
+    wait_until("the person is inside", || inside(&bench));
     assert_eq!(bench.reader.newest_checkpoint().unwrap().map(|(covers, _)| covers), Some(4));
 
     bench.disk.vault.destroy(&[&person]).unwrap();
@@ -137,7 +138,7 @@ async fn the_spine_forgets_and_keeps_a_checkpoint_at_once_and_older_ones_cannot_
     // Whoever comes again is seen again.
     bench.scan(6);
     bench.kept(6);
-    assert!(inside(&bench));
+    wait_until("the person is inside again", || inside(&bench));
 }
 
 #[tokio::test]
