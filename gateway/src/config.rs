@@ -2,6 +2,7 @@
 //!
 //! `GAPURA_{SECTION}__{FIELD}` in the environment outweighs the file: `GAPURA_MQTT__LISTEN=127.0.0.1:0`.
 
+mod error;
 mod privacy;
 mod source;
 
@@ -15,7 +16,6 @@ use std::path::{Path, PathBuf};
 use jiff::tz::TimeZone;
 use protocol::SiteId;
 use serde::Deserialize;
-use thiserror::Error;
 
 use access::passes;
 use base::settings::{Section, SettingError};
@@ -25,6 +25,7 @@ use store::log;
 
 use source::Source;
 
+pub use error::ConfigError;
 pub use privacy::Privacy;
 
 /// The variable that holds the access token of commands that ask a running gateway; no setting.
@@ -105,14 +106,6 @@ const SECTIONS: [(&str, Describe, Check); 13] = [
 
 /// The one section whose absence means something: events are forwarded nowhere.
 const UPSTREAM: &str = "upstream";
-
-/// A configuration that cannot be used.
-#[derive(Debug, Error)]
-#[error("{place}: {reason}")]
-pub struct ConfigError {
-    place: String,
-    reason: String,
-}
 
 impl Config {
     /// Reads `file`, puts `environment` on top, and checks every setting.

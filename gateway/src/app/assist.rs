@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Core, Edge, door_settings};
+use super::edge::Edge;
+use super::spine::{Core, door_settings};
 use crate::config::Config;
 use base::clock::Clock;
 use front::doors::{AssistRoute, AssistSubmitter};

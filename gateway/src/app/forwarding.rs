@@ -9,8 +9,8 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::Core;
 use super::personal::Personal;
+use super::spine::Core;
 use crate::config::Config;
 use crate::inputs::upstream_client;
 use base::clock::Clock;

@@ -1,60 +1,38 @@
 //! Builds the stages, starts them, and stops them in one order: doors, then the way upstream, then the log.
 
 mod assist;
+mod edge;
 mod forwarding;
 mod personal;
 mod policies;
 mod reloads;
 mod sources;
+mod spine;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
-use arc_swap::ArcSwap;
+use anyhow::{Result, anyhow};
 use prometheus_client::registry::Registry;
-use serde::Serialize;
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
-use crate::inputs::{door_tls, http_tls, open_log, open_vault, read_snapshot, tokens};
 use crate::reload::{self, Refusals};
 use crate::status::{self, StatusSources};
-use access::Snapshot;
 use base::clock::Clock;
-use base::tokens::Tokens;
-use front::doors::{DoorSettings, FrontContext};
-use front::monitors::{Broadcaster, Monitors};
-use front::scan::{ScanQueue, Spine, SpineContext, SpineStatus, State};
-use front::{doors, monitors, scan};
+use front::doors::{self, FrontContext};
 use ledgers::Views;
-use store::log::LogReader;
-use store::vault::Vault;
 
+pub use self::edge::Addresses;
+
+use self::edge::Edge;
 use self::forwarding::Forwarding;
 use self::personal::Personal;
+use self::spine::{Core, door_settings};
 
 /// How long the stages may take to stop.
 const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(20);
-
-/// Connections that wait to be accepted; the kernel may allow fewer (`net.core.somaxconn`). When all doors come back at
-/// once, or a flood does, one that finds no room here tries again only after a second.
-const BACKLOG: u32 = 4096;
-
-/// Where the gateway listens, told when it does.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Addresses {
-    /// MQTT over TLS.
-    pub mqtt: SocketAddr,
-    /// MQTT without TLS, for development.
-    pub plaintext: Option<SocketAddr>,
-    /// The status page and API.
-    pub http: SocketAddr,
-}
 
 /// What the world outside tells a running gateway.
 #[derive(Debug)]
@@ -160,115 +138,6 @@ fn status_sources(
     }
 }
 
-/// What a scan needs between its door and the disk.
-struct Core {
-    snapshot: Arc<ArcSwap<Snapshot>>,
-    vault: Vault,
-    reader: LogReader,
-    monitors: Monitors,
-    broadcaster: Broadcaster,
-    figures: SpineStatus,
-    scans: ScanQueue,
-    /// Resolves when the spine has ended.
-    spine_end: oneshot::Receiver<()>,
-}
-
-impl Core {
-    fn start(config: &Config, clock: &Clock, registry: &mut Registry) -> Result<Self> {
-        let snapshot = Arc::new(ArcSwap::from_pointee(read_snapshot(config)?));
-        let vault = open_vault(config)?;
-        let (log, reader) = open_log(config, registry, clock, &vault)?;
-        let state = State::rebuild(&reader, config.access.presence_ms()).context("the log cannot be read")?;
-        let (monitors, broadcaster) = Monitors::new(config.monitors.clone(), monitors::Metrics::new(registry))?;
-        let figures = SpineStatus::new(&state, clock.now());
-        let (scans, work) = ScanQueue::new(config.scans.queue_events_max);
-        let context = SpineContext {
-            site: config.site.name.clone(),
-            log,
-            reader: reader.clone(),
-            state,
-            snapshot: Arc::clone(&snapshot),
-            monitors: monitors.clone(),
-            clock: clock.clone(),
-            status: figures.clone(),
-            metrics: scan::Metrics::new(registry),
-            presence_ms: config.access.presence_ms(),
-            batch_events_max: config.log.batch_events_max,
-            config: config.scans.clone(),
-        };
-        let spine = Spine::new(context, scans.clone())?;
-        let (ended, spine_end) = oneshot::channel();
-        thread::Builder::new().name("spine".into()).spawn(move || {
-            spine.run(work);
-            ended.send(()).ok();
-        })?;
-        Ok(Self { snapshot, vault, reader, monitors, broadcaster, figures, scans, spine_end })
-    }
-}
-
-/// What faces the network.
-struct Edge {
-    door_tls: Arc<ArcSwap<rustls::ServerConfig>>,
-    http_tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
-    tokens: Arc<ArcSwap<Tokens>>,
-    mqtt: Arc<doors::Config>,
-    door_metrics: doors::Metrics,
-    connected: Arc<doors::Registry>,
-    listeners: Listeners,
-}
-
-struct Listeners {
-    mqtt: TcpListener,
-    plaintext: Option<TcpListener>,
-    http: TcpListener,
-    addresses: Addresses,
-}
-
-impl Edge {
-    async fn prepare(config: &Config, clock: &Clock, registry: &mut Registry) -> Result<Self> {
-        let (door_tls, _) = door_tls(&config.folder())?;
-        let http_tls = http_tls(config)?;
-        let mqtt = Arc::new(config.mqtt.clone());
-        let door_metrics = doors::Metrics::new(registry);
-        Ok(Self {
-            door_tls: Arc::new(ArcSwap::new(door_tls)),
-            http_tls: http_tls.map(|tls| Arc::new(ArcSwap::new(tls))),
-            tokens: Arc::new(ArcSwap::from_pointee(tokens(&config.folder())?)),
-            connected: doors::Registry::new(Arc::clone(&mqtt), door_metrics.clone(), clock.clone()),
-            mqtt,
-            door_metrics,
-            listeners: Listeners::bind(config)?,
-        })
-    }
-}
-
-impl Listeners {
-    fn bind(config: &Config) -> Result<Self> {
-        let mqtt = bind("[mqtt] listen", config.mqtt.listen)?;
-        let plaintext = match config.mqtt.plaintext_listen {
-            Some(address) => Some(bind("[mqtt] plaintext_listen", address)?),
-            None => None,
-        };
-        let http = bind("[http] listen", config.http.listen)?;
-        let addresses = Addresses {
-            mqtt: mqtt.local_addr()?,
-            plaintext: plaintext.as_ref().map(TcpListener::local_addr).transpose()?,
-            http: http.local_addr()?,
-        };
-        Ok(Self { mqtt, plaintext, http, addresses })
-    }
-}
-
-/// Doors are registered in the snapshot; what it says of one is asked anew each time.
-fn door_settings(snapshot: Arc<ArcSwap<Snapshot>>, clock: Clock, late_after_ms: u64) -> doors::DoorLookup {
-    Arc::new(move |door| {
-        let snapshot = snapshot.load();
-        let door = snapshot.doors.get(door)?;
-        let mode = snapshot.mode_at(door, clock.now());
-        Some(DoorSettings { mode, zone: door.zone.clone(), late_after_ms })
-    })
-}
-
 /// The stages that run, and how to stop them.
 struct Stages {
     doors: JoinHandle<()>,
@@ -323,17 +192,5 @@ fn http_task(http: JoinHandle<std::result::Result<(), web::HttpError>>) -> JoinH
         if let Ok(Err(error)) = http.await {
             tracing::error!(%error, "the HTTP side has ended");
         }
-    })
-}
-
-fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener> {
-    let listening = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    listening().with_context(|| {
-        format!("{setting}: {address} cannot be used; is another gateway running, or is it not of this machine?")
     })
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use prometheus_client::registry::Registry;
 use tokio::runtime::Handle;
 
-use super::Core;
+use super::spine::Core;
 use crate::config::Config;
 use crate::in_force::InForce;
 use crate::inputs;

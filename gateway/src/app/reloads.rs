@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use arc_swap::ArcSwap;
 
-use super::Edge;
+use super::edge::Edge;
 use crate::config::Config;
 use crate::in_force::InForce;
 use crate::inputs;

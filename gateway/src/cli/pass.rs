@@ -1,6 +1,7 @@
 //! `gapura pass`: signing keys, passes, and a look at passes that somebody else made.
 
 mod judge;
+mod moment;
 mod picture;
 mod qr;
 #[cfg(test)]
@@ -18,7 +19,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use protocol::{HealthStatus, Instant, PersonClass};
 use x509_parser::pem::Pem;
 
-use access::passes::{NewPass, SigningAlgorithm, SigningKey, moment_of};
+use self::moment::time;
+use access::passes::{NewPass, SigningAlgorithm, SigningKey};
 
 /// Characters of a line of PEM text.
 const PEM_LINE_CHARS: usize = 64;
@@ -229,13 +231,6 @@ fn write_new(file: &Path, content: &[u8], mode: u32) -> Result<()> {
     })?;
     let written = opened.write_all(content).and_then(|()| opened.sync_all());
     written.with_context(|| format!("{} cannot be written", file.display()))
-}
-
-/// A moment, or a day, which begins at midnight UTC.
-fn time(text: &str) -> Result<Instant, String> {
-    let day = || moment_of(&format!("{text}T00:00:00Z"));
-    let wrong = || "must be a day like 2026-12-31 or a time like 2026-12-31T17:00:00+08:00".to_owned();
-    moment_of(text).or_else(day).ok_or_else(wrong)
 }
 
 fn hexadecimal(text: &str) -> Result<Hexadecimal, String> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use toml::de::DeTable;
 
-use super::ConfigError;
+use super::error::ConfigError;
 use base::settings::{Section, SettingError};
 
 /// What the name of every variable that is a setting begins with.

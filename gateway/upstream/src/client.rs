@@ -10,7 +10,7 @@ use reqwest::{Client, Response, StatusCode, Url};
 
 use super::batch::Batch;
 use super::config::Config;
-use super::{Failure, ForwardError};
+use super::error::{Failure, ForwardError};
 
 /// What the upstream made of a batch.
 #[derive(Debug)]

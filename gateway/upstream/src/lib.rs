@@ -21,26 +21,27 @@ use std::time::{Duration, Instant as Stopwatch};
 use arc_swap::ArcSwap;
 use protocol::{Event, SiteId};
 use reqwest::{StatusCode, Url};
-use thiserror::Error;
 use tokio::sync::watch;
 
 use self::backoff::Backoff;
 use self::batch::Batch;
 use self::client::Reply;
+use self::error::Failure;
 use self::metrics::{BatchLabels, BatchResult};
 use self::size::BatchSize;
 use base::clock::Clock;
-use base::settings::SettingError;
 use store::log::{CommitError, LogError, Quarantined, UpstreamCursor};
 
 pub use self::attendance::{Attendance, AttendanceParts, ChangedDays, DayRows, DaysOver, KeepSent, Row, SentDays};
 pub use self::client::client;
 pub use self::config::Config;
+pub use self::error::ForwardError;
 pub use self::metrics::{AttendanceMetrics, Metrics};
 pub use self::privacy::{Privacy, Pseudonym, Restricted};
 pub use self::progress::Progress;
 
 mod config;
+mod error;
 mod metrics;
 
 mod privacy;
@@ -100,23 +101,6 @@ pub struct Parts {
     pub metrics: Metrics,
     /// The configuration.
     pub config: Config,
-}
-
-/// Why there is no way upstream.
-#[derive(Debug, Error)]
-pub enum ForwardError {
-    /// The configuration is wrong.
-    #[error("[upstream] {0}")]
-    Config(SettingError),
-    /// Nothing says which upstream to trust.
-    #[error("[upstream] url is https: it needs ca, certificate and key")]
-    TlsMissing,
-    /// TLS cannot be set up.
-    #[error("TLS for the upstream cannot be set up")]
-    Tls(#[source] rustls::Error),
-    /// The client cannot be set up.
-    #[error("the HTTP client for the upstream cannot be set up")]
-    Client(#[source] reqwest::Error),
 }
 
 /// Sends events upstream.
@@ -331,19 +315,6 @@ enum Step {
     Narrowed,
     /// There is nothing to send.
     CaughtUp,
-}
-
-/// A try that failed; it is made again.
-#[derive(Debug)]
-struct Failure {
-    what: String,
-    retry_after: Option<Duration>,
-}
-
-impl Failure {
-    fn new(what: String) -> Self {
-        Self { what, retry_after: None }
-    }
 }
 
 fn stopping(shutdown: &watch::Receiver<bool>) -> bool {

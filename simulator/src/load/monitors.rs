@@ -8,7 +8,6 @@ use anyhow::{Context, Result, bail, ensure};
 use hdrhistogram::Histogram;
 use protocol::{Decision, MISSED_PROPERTY};
 use rumqttc::QoS;
-use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -17,7 +16,7 @@ use tokio_rustls::TlsConnector;
 
 use super::Plan;
 use super::idle::{Stream, dial};
-use super::report::Percentiles;
+use super::report::{MonitorsReport, Percentiles};
 use crate::tls;
 
 /// What monitors are called: `monitor-0001` and so on.
@@ -51,23 +50,6 @@ pub struct Monitors {
     monitors: u16,
     stop: watch::Sender<bool>,
     started: Instant,
-}
-
-/// What monitors have heard.
-#[derive(Clone, Debug, Serialize)]
-pub struct MonitorsReport {
-    /// Monitors that were to listen.
-    pub monitors: u16,
-    /// Those that were still connected at the end.
-    pub connected: u16,
-    /// Decisions that they heard, all together.
-    pub messages: u64,
-    /// Decisions that the gateway says they have missed, all together.
-    pub missed: u64,
-    /// Decisions heard a second, all together.
-    pub per_second: f64,
-    /// From a decision to a monitor, of a sample.
-    pub delay_ms: Percentiles,
 }
 
 /// What one monitor has heard.

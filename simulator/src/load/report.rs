@@ -6,7 +6,6 @@ use std::fmt;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::monitors::MonitorsReport;
 use super::tally::Tally;
 
 /// What a run came to. No badge is in it.
@@ -61,6 +60,23 @@ pub struct Latencies {
     pub ack: Percentiles,
     /// To the decision.
     pub decision: Percentiles,
+}
+
+/// What monitors have heard.
+#[derive(Clone, Debug, Serialize)]
+pub struct MonitorsReport {
+    /// Monitors that were to listen.
+    pub monitors: u16,
+    /// Those that were still connected at the end.
+    pub connected: u16,
+    /// Decisions that they heard, all together.
+    pub messages: u64,
+    /// Decisions that the gateway says they have missed, all together.
+    pub missed: u64,
+    /// Decisions heard a second, all together.
+    pub per_second: f64,
+    /// From a decision to a monitor, of a sample.
+    pub delay_ms: Percentiles,
 }
 
 /// Percentiles of a latency, in milliseconds; all 0 when there was none.

@@ -8,8 +8,8 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 
 use super::error::SiteError;
-use super::files::Lock;
 use super::issued::{self, Row};
+use super::lock::Lock;
 use super::request::requested_key;
 use super::revocation::{self, RevocationLists};
 use super::x509::{

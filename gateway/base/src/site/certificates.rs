@@ -7,8 +7,9 @@ use protocol::{DoorId, Instant};
 
 use super::authority::{Authority, Signed, Validity};
 use super::error::SiteError;
-use super::files::{self, Access, Lock};
+use super::files::{self, Access};
 use super::issued::{self, Row};
+use super::lock::Lock;
 use super::request::requested_key;
 use super::x509::{host_names, new_key};
 use super::{CERTIFICATE_DAYS, Secret, SiteFolder};

@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use super::SiteFolder;
 use super::error::SiteError;
 
 /// Who may read a file.
@@ -15,28 +14,6 @@ pub(super) enum Access {
     Secret,
     /// Everybody who gets into the folder.
     Plain,
-}
-
-/// The right to change a site's folder, held by one command at a time. Given back when dropped, or when its process
-/// ends in whatever way.
-#[derive(Debug)]
-pub(super) struct Lock {
-    _held: File,
-}
-
-impl Lock {
-    /// Waits for the right to change `folder`.
-    pub(super) fn wait(folder: &SiteFolder) -> Result<Self, SiteError> {
-        let path = folder.lock();
-        let missing = folder.ca_certificate();
-        let file =
-            options(Access::Secret).create(true).truncate(false).open(&path).map_err(|source| match source.kind() {
-                io::ErrorKind::NotFound => SiteError::Missing { path: missing },
-                _ => failed("open", &path)(source),
-            })?;
-        file.lock().map_err(failed("lock", &path))?;
-        Ok(Self { _held: file })
-    }
 }
 
 /// Makes a folder that only its owner may enter.
@@ -124,7 +101,7 @@ pub(super) fn failed(action: &'static str, path: &Path) -> impl Fn(io::Error) ->
     move |source| SiteError::Io { action, path: path.clone(), source }
 }
 
-fn options(access: Access) -> OpenOptions {
+pub(super) fn options(access: Access) -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).mode(match access {
         Access::Secret => 0o600,

@@ -7,7 +7,8 @@ use protocol::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::error::SiteError;
-use super::files::{Lock, failed, read_text};
+use super::files::{failed, read_text};
+use super::lock::Lock;
 use super::{SiteFolder, from_hex, hex};
 
 /// What an empty list holds.

@@ -34,6 +34,7 @@ mod error;
 mod files;
 mod init;
 mod issued;
+mod lock;
 mod request;
 mod revocation;
 #[cfg(any(test, feature = "testing"))]

@@ -10,7 +10,8 @@ use x509_parser::revocation_list::RevokedCertificate;
 
 use super::SiteFolder;
 use super::error::SiteError;
-use super::files::{self, Access, Lock};
+use super::files::{self, Access};
+use super::lock::Lock;
 use super::x509::{date, pem};
 use crate::identity::normalized_serial;
 use crate::tls::files::{Authorities, parsed_list, revocation_lists};

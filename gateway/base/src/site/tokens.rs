@@ -8,7 +8,8 @@ use protocol::{DoorId, Instant};
 
 use super::doors::must_be_listed;
 use super::error::SiteError;
-use super::files::{self, Access, Lock};
+use super::files::{self, Access};
+use super::lock::Lock;
 use super::{Secret, SiteFolder, random};
 use crate::tokens::{ADMIN, Token, TokenRole, Tokens};
 

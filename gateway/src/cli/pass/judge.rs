@@ -9,8 +9,9 @@ use clap::Args;
 use protocol::Instant;
 use serde_json::{Map, Value, json};
 
+use super::moment::time;
 use super::picture::Picture;
-use super::{qr, time};
+use super::qr;
 use access::passes::{self, Claims, Fault, HealthRules, PassKind, Passes};
 
 /// Largest file that is read, in bytes.
