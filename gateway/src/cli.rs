@@ -215,9 +215,9 @@ fn read_log(config: &Config, command: LogCommand) -> Result<()> {
     match command {
         LogCommand::Verify => {
             let verified = reader.verify()?;
-            let store::log::Verified { segments, events, seal } = verified;
+            let store::log::Verified { segments, events, link } = verified;
             print_line(format_args!(
-                "{events} events in {segments} segments, all well; the hash of the newest segment is {seal}"
+                "{events} events in {segments} segments, all well; the hash of the newest segment is {link}"
             ))
         }
         LogCommand::Export => {

@@ -12,7 +12,8 @@ use crate::privacy::{LastRun, PersonRights};
 use access::{Directory, Snapshot, names_of};
 use base::spreadsheet::Spreadsheet;
 use ledgers::{
-    self, Attendance, Contact, ContactQuery, DayTable, Part, Present, Restricted, Rules, Traced, Views, ViewsError,
+    self, Attendance, Contact, ContactQuery, DayTable, LedgerStore, LedgerStoreError, Part, Present, Restricted, Rules,
+    Traced,
 };
 use web::{self, Answer, AttendanceRequest, ContactsDocument, Document, LedgerError, PersonFile, SiteCalendar};
 
@@ -35,7 +36,7 @@ struct NamesAndOffices<'d> {
 impl Ledgers {
     fn ask<T>(
         &self,
-        question: impl FnOnce(&Views, Instant) -> Result<T, ViewsError>,
+        question: impl FnOnce(&LedgerStore, Instant) -> Result<T, LedgerStoreError>,
     ) -> Result<Answer<T>, LedgerError> {
         self.rights.questions.ask(question)
     }
@@ -121,7 +122,7 @@ impl Ledgers {
         let answer =
             self.ask(|views, now| views.attendance(day, day, None, Restricted::LeftOut, now)).map_err(failed)?;
         if answer.behind > 0 {
-            return Err(format!("the views are {} events behind the log", answer.behind));
+            return Err(format!("the ledgers are {} events behind the log", answer.behind));
         }
         let snapshot = self.rights.in_force.load();
         let known = self.known(&snapshot, answer.value.iter().map(|row| row.person.as_str())).map_err(failed)?;
@@ -154,14 +155,14 @@ impl web::Ledgers for Ledgers {
     }
 
     fn presence(&self) -> Result<Answer<ZonePresence>, LedgerError> {
-        let answer = self.ask(Views::presence)?;
+        let answer = self.ask(LedgerStore::presence)?;
         Ok(answer.map(|now| ZonePresence { at: now.at, zones: now.zones.into_iter().map(Into::into).collect() }))
     }
 
     fn people(&self, zone: Option<&str>) -> Result<Answer<PeopleInside>, LedgerError> {
         let rules = self.rules();
         let snapshot = self.rights.in_force.load();
-        let answer = self.ask(Views::presence)?;
+        let answer = self.ask(LedgerStore::presence)?;
         if let Some(zone) = zone {
             let of_doors = snapshot.doors.iter().map(|(_, door)| door.zone.as_str());
             let known: BTreeSet<&str> = answer.value.zones.iter().map(|known| &*known.zone).chain(of_doors).collect();

@@ -6,7 +6,7 @@ use protocol::Instant;
 use tokio::runtime::Handle;
 
 use base::clock::Clock;
-use ledgers::{Views, ViewsError};
+use ledgers::{LedgerStore, LedgerStoreError};
 use store::log::LogReader;
 use web::{Answer, LedgerError};
 
@@ -16,7 +16,7 @@ const WAIT: Duration = Duration::from_secs(2);
 /// The ledgers, as questions are put to them. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Questions {
-    pub(crate) views: Views,
+    pub(crate) views: LedgerStore,
     pub(crate) reader: LogReader,
     pub(crate) clock: Clock,
     pub(crate) runtime: Handle,
@@ -29,7 +29,7 @@ impl Questions {
     /// When they cannot answer now, or the question is wrong.
     pub(crate) fn ask<T>(
         &self,
-        question: impl FnOnce(&Views, Instant) -> Result<T, ViewsError>,
+        question: impl FnOnce(&LedgerStore, Instant) -> Result<T, LedgerStoreError>,
     ) -> Result<Answer<T>, LedgerError> {
         let wanted = self.reader.last_event();
         let reached = self.runtime.block_on(self.views.reach(wanted, WAIT));

@@ -55,7 +55,7 @@
 //! | malformed and unknown scans are kept too | `front::doors::publish` submits them, [`access::refuse_malformed`] answers |
 //! | a late scan never opens a door | `access::decide`: `binding` |
 //! | with the upstream away doors notice nothing | [`upstream`] only reads the log; nothing on a scan's path waits for it |
-//! | who an event is about is on disk only encrypted, and destroying a person's keys erases it | [`store::vault`]; `store::log::writer` seals, [`store::log::LogReader`] opens |
+//! | who an event is about is on disk only encrypted, and destroying a person's keys erases it | [`store::vault`]; `store::log::writer` encrypts, [`store::log::LogReader`] opens |
 //! | every queue has a limit | each stage's `Config` |
 //! | no personal data in logs and metrics | `Debug` of scans, keys and payloads is redacted; metrics have no free labels |
 

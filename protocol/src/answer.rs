@@ -2,16 +2,16 @@
 
 use crate::VERSION;
 use crate::decision::Decision;
-use crate::event::{Event, Subject};
+use crate::event::{Event, EventKind};
 
 impl Decision {
     /// The decision that `event` keeps; `None` where a scan could not be told from others, so that no answer could be matched to
     /// it.
     pub fn of(event: &Event) -> Option<Self> {
         let (id, assist) = match &event.subject {
-            Subject::Scan(scan) => (Some(scan.id), None),
-            Subject::Malformed(malformed) => (Some(malformed.id?), None),
-            Subject::Assist(word) => (word.answers.map(|scan| scan.id), word.id.clone()),
+            EventKind::Scan(scan) => (Some(scan.id), None),
+            EventKind::Malformed(malformed) => (Some(malformed.id?), None),
+            EventKind::Assist(word) => (word.answers.map(|scan| scan.id), word.id.clone()),
         };
         let verdict = &event.verdict;
         Some(Self {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, Instant, SiteId, Subject};
+use crate::{Event, EventKind, Instant, SiteId};
 
 /// Content type of a batch.
 pub const CONTENT_TYPE: &str = "application/cloudevents-batch+json";
@@ -61,8 +61,8 @@ impl CloudEvent<Event> {
     /// `event` as the gateway of `site` sends it.
     pub fn new(site: &SiteId, event: Event) -> Self {
         let kind = match event.subject {
-            Subject::Scan(_) | Subject::Malformed(_) => EVENT_TYPE,
-            Subject::Assist(_) => ASSIST_EVENT_TYPE,
+            EventKind::Scan(_) | EventKind::Malformed(_) => EVENT_TYPE,
+            EventKind::Assist(_) => ASSIST_EVENT_TYPE,
         };
         Self {
             specversion: "1.0".into(),

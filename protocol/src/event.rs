@@ -36,7 +36,7 @@ pub struct Event {
     pub decided_at: Instant,
     /// What was received.
     #[n(4)]
-    pub subject: Subject,
+    pub subject: EventKind,
     /// What was decided.
     #[n(5)]
     pub verdict: Verdict,
@@ -51,12 +51,12 @@ pub struct Event {
         serialize_with = "erased",
         deserialize_with = "was_erased"
     )]
-    pub sealed: Option<Sealed>,
+    pub encrypted: Option<Encrypted>,
 }
 
 /// The fields of an event that tell who it was about, encrypted under keys of these people's own.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Sealed {
+pub struct Encrypted {
     /// About whoever stood at the door.
     #[n(0)]
     pub person: Option<SealedPart>,
@@ -81,7 +81,7 @@ pub struct SealedPart {
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum Subject {
+pub enum EventKind {
     /// A scan.
     #[n(0)]
     Scan(#[n(0)] ScanRecord),
@@ -370,20 +370,20 @@ impl Event {
     /// Which scan of its door the event keeps, where that was readable. A helper's word is none, although it may answer one.
     pub fn scan_id(&self) -> Option<ScanId> {
         match &self.subject {
-            Subject::Scan(scan) => Some(scan.id),
-            Subject::Malformed(malformed) => malformed.id,
-            Subject::Assist(_) => None,
+            EventKind::Scan(scan) => Some(scan.id),
+            EventKind::Malformed(malformed) => malformed.id,
+            EventKind::Assist(_) => None,
         }
     }
 
     /// Whether it does not tell any more who stood at the door, because that person's keys were destroyed.
     pub fn is_erased(&self) -> bool {
-        self.sealed.as_ref().is_some_and(|sealed| sealed.person.is_some())
+        self.encrypted.as_ref().is_some_and(|encrypted| encrypted.person.is_some())
     }
 }
 
 impl CredentialHash {
-    /// Stands in an event in place of a credential that is sealed.
+    /// Stands in an event in place of a credential that is encrypted.
     pub const SEALED: Self = Self([0; 16]);
 }
 
@@ -501,14 +501,14 @@ impl<'de> Deserialize<'de> for CredentialHash {
     }
 }
 
-/// Sealed fields mean nothing to anybody else.
-fn erased<S: serde::Serializer>(_: &Option<Sealed>, serializer: S) -> Result<S::Ok, S::Error> {
+/// Encrypted fields mean nothing to anybody else.
+fn erased<S: serde::Serializer>(_: &Option<Encrypted>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_bool(true)
 }
 
-/// What was sealed does not travel: that it was is all that JSON tells.
-fn was_erased<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Sealed>, D::Error> {
+/// What was encrypted does not travel: that it was is all that JSON tells.
+fn was_erased<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Encrypted>, D::Error> {
     let erased = Option::<bool>::deserialize(deserializer)?.unwrap_or_default();
-    let nothing = || Sealed { person: Some(SealedPart { of: 0, bytes: Vec::new() }), helper: None };
+    let nothing = || Encrypted { person: Some(SealedPart { of: 0, bytes: Vec::new() }), helper: None };
     Ok(erased.then(nothing))
 }

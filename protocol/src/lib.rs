@@ -44,8 +44,8 @@ pub use decision::{Decision, HealthStatus, Language, Mode, Outcome, Text};
 pub use document::{DocumentError, Fault};
 pub use door_config::DoorConfig;
 pub use event::{
-    AnsweredScan, AssistRecord, ClockQuality, CredentialHash, CredentialKind, Event, MalformedScan, PassRecord,
-    PersonClass, ScanRecord, Sealed, SealedPart, ShadowVerdict, Subject, Verdict, Via,
+    AnsweredScan, AssistRecord, ClockQuality, CredentialHash, CredentialKind, Encrypted, Event, EventKind,
+    MalformedScan, PassRecord, PersonClass, ScanRecord, SealedPart, ShadowVerdict, Verdict, Via,
 };
 pub use instant::Instant;
 pub use scan::{Direction, Scan, ScanError, ScanId};

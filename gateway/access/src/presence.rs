@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use minicbor::{Decode, Encode};
 use protocol::{
-    AssistRecord, CredentialHash, Direction, DoorId, Event, Instant, Outcome, ScanRecord, Subject, Verdict,
+    AssistRecord, CredentialHash, Direction, DoorId, Event, EventKind, Instant, Outcome, ScanRecord, Verdict,
 };
 
 use base::door_list::Zones;
@@ -130,9 +130,9 @@ impl Presence {
         let verdict = &event.verdict;
         let Some(zone) = verdict.zone.as_ref().filter(|_| !event.is_erased()) else { return };
         let scan = match &event.subject {
-            Subject::Scan(scan) => scan,
-            Subject::Malformed(_) => return,
-            Subject::Assist(word) => return self.remember_word(event, word, zone),
+            EventKind::Scan(scan) => scan,
+            EventKind::Malformed(_) => return,
+            EventKind::Assist(word) => return self.remember_word(event, word, zone),
         };
         let late = verdict.outcome == Outcome::Recorded && !verdict.open;
         let at = if late { scan.scanned_at.min(event.received_at) } else { now };

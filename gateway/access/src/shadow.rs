@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use protocol::api::{ShadowChange, ShadowJudgement, ShadowReport};
-use protocol::{Event, Instant, Outcome, Subject};
+use protocol::{Event, EventKind, Instant, Outcome};
 
 /// Events that are read at once.
 const READ_EVENTS: usize = 4096;
@@ -103,7 +103,7 @@ fn judgement(outcome: Outcome, reason: &str) -> ShadowJudgement {
 fn who(event: &Event) -> String {
     match (&event.verdict.person, &event.subject) {
         (Some(person), _) => person.clone(),
-        (None, Subject::Scan(scan)) => format!("~{}", scan.credential),
+        (None, EventKind::Scan(scan)) => format!("~{}", scan.credential),
         (None, _) => String::new(),
     }
 }

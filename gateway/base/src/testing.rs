@@ -3,7 +3,8 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "only tests have this module")]
 
 use protocol::{
-    ClockQuality, CredentialHash, Direction, Event, Instant, Mode, Outcome, ScanId, ScanRecord, Subject, Text, Verdict,
+    ClockQuality, CredentialHash, Direction, Event, EventKind, Instant, Mode, Outcome, ScanId, ScanRecord, Text,
+    Verdict,
 };
 
 /// Event `number` of a staff member at the main entrance.
@@ -13,7 +14,7 @@ pub fn event(number: u64) -> Event {
         door: "main-in".parse().unwrap(),
         received_at: Instant::from_unix_ms(1_795_390_264_120),
         decided_at: Instant::from_unix_ms(1_795_390_264_121),
-        subject: Subject::Scan(ScanRecord {
+        subject: EventKind::Scan(ScanRecord {
             id: ScanId { epoch: 1, seq: number },
             scanned_at: Instant::from_unix_ms(1_795_390_264_100),
             direction: Direction::In,
@@ -38,6 +39,6 @@ pub fn event(number: u64) -> Event {
             language: None,
             zone: None,
         },
-        sealed: None,
+        encrypted: None,
     }
 }

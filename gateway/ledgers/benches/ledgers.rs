@@ -1,11 +1,11 @@
-//! The views of a regency's year: taking in the log, start, contacts, attendance, presence, and what memory and disk they take.
+//! The ledgers of a regency's year: taking in the log, start, contacts, attendance, presence, and what memory and disk they take.
 //!
 //! Longer than 400 lines: the made-up year and the questions to it belong together.
 //!
 //! `cargo bench -p ledgers --bench ledgers [-- EVENTS]`, ten million where nothing is said. The log is made up as it is read. Taking in
 //! and asking run in processes of their own, so that none is charged with the memory of the other.
 //!
-//! `-- log [EVENTS]` writes events, 300,000 where nothing is said, to a log with a vault, and makes the views anew from these.
+//! `-- log [EVENTS]` writes events, 300,000 where nothing is said, to a log with a vault, and makes the ledgers anew from these.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark may stop at what it did not expect")]
 
@@ -23,12 +23,13 @@ use base::door_list::Zones;
 use jiff::civil::{Date, Weekday, date};
 use jiff::tz::TimeZone;
 use ledgers::{
-    Config, ContactQuery, Generations, Metrics, Parts, People, Person, Restricted, Rules, Scope, Source, Views,
+    Config, ContactQuery, Generations, LedgerContext, LedgerStore, Metrics, People, Person, Restricted, Rules, Scope,
+    Source,
 };
 use prometheus_client::registry::Registry;
 use protocol::{
-    ClockQuality, CredentialHash, Direction, Event, Instant, Mode, Outcome, ScanId, ScanRecord, Sealed, SealedPart,
-    Subject, Text, Verdict,
+    ClockQuality, CredentialHash, Direction, Encrypted, Event, EventKind, Instant, Mode, Outcome, ScanId, ScanRecord,
+    SealedPart, Text, Verdict,
 };
 use store::log::{self, Commit, Log, LogReader};
 use store::vault::Vault;
@@ -66,7 +67,7 @@ fn all(events: u64) {
     }
 }
 
-/// Writes the events to a log as the gateway does, and makes the views from it.
+/// Writes the events to a log as the gateway does, and makes the ledgers from it.
 fn real_log(events: u64) {
     let folder = tempfile::tempdir().unwrap();
     let year = Year::new(events);
@@ -81,7 +82,7 @@ fn real_log(events: u64) {
         let Some(last) = events.last() else { break };
         after = last.number;
         for event in &mut events {
-            let of = event.sealed.take().and_then(|sealed| sealed.person).map(|part| part.of);
+            let of = event.encrypted.take().and_then(|encrypted| encrypted.person).map(|part| part.of);
             event.verdict.person = of.map(id);
         }
         log.commit(&Commit { events: &events, ..Commit::default() }).unwrap();
@@ -97,7 +98,7 @@ fn real_log(events: u64) {
     views.stop();
 }
 
-/// The log as the views follow it.
+/// The log as the ledgers follow it.
 struct RealLog(LogReader);
 
 impl Source for RealLog {
@@ -159,7 +160,7 @@ fn take_in(folder: &Path, events: u64) {
 
 fn ask(folder: &Path, events: u64) {
     let year = Arc::new(Year::new(events));
-    println!("{} MB resident before the views", memory("VmRSS"));
+    println!("{} MB resident before the ledgers", memory("VmRSS"));
     let started = Stopwatch::now();
     let views = start(folder, &year);
     let now = year.at(year.days.len() - 1, 10 * 60);
@@ -245,12 +246,12 @@ fn told(what: &str, times: usize, mut question: impl FnMut(&mut Dice) -> usize) 
     println!("{what}: p50 {:.1} ms, p99 {:.1} ms, at most {:.1} ms; {answers} rows", ms(50), ms(99), ms(100));
 }
 
-fn start(folder: &Path, year: &Arc<Year>) -> Views {
+fn start(folder: &Path, year: &Arc<Year>) -> LedgerStore {
     start_on(folder, Arc::clone(year) as Arc<dyn Source>, Arc::new(Register::new()))
 }
 
-fn start_on(folder: &Path, source: Arc<dyn Source>, people: Arc<dyn People>) -> Views {
-    Views::start(Parts {
+fn start_on(folder: &Path, source: Arc<dyn Source>, people: Arc<dyn People>) -> LedgerStore {
+    LedgerStore::start(LedgerContext {
         path: folder.join("views.redb"),
         config: Config::default(),
         source,
@@ -477,7 +478,7 @@ fn event(number: u64, scan: &Scan) -> Event {
         door: door.parse().unwrap(),
         received_at: Instant::from_unix_ms(scan.received_ms),
         decided_at: Instant::from_unix_ms(scan.received_ms),
-        subject: Subject::Scan(ScanRecord {
+        subject: EventKind::Scan(ScanRecord {
             id: ScanId { epoch: 1, seq: number },
             scanned_at: Instant::from_unix_ms(scan.at_ms),
             direction: scan.direction,
@@ -502,6 +503,6 @@ fn event(number: u64, scan: &Scan) -> Event {
             shadow: None,
             language: None,
         },
-        sealed: Some(Sealed { person: Some(SealedPart { of: scan.person, bytes: Vec::new() }), helper: None }),
+        encrypted: Some(Encrypted { person: Some(SealedPart { of: scan.person, bytes: Vec::new() }), helper: None }),
     }
 }

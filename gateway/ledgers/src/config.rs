@@ -1,4 +1,4 @@
-//! What can be set of the views: sections `[attendance]` and `[contacts]`.
+//! What can be set of the ledgers: sections `[attendance]` and `[contacts]`.
 
 base::settings! {
     /// How the times of people at doors become working days. When people are expected to work stands in `calendar.toml`.

@@ -75,7 +75,7 @@ impl Follower {
     /// Follows until it is told to stop, or nobody is left who could.
     pub fn run(mut self) {
         if let Err(error) = rustix::process::nice(NICE) {
-            tracing::debug!(%error, "the views' thread keeps its priority");
+            tracing::debug!(%error, "the ledgers' thread keeps its priority");
         }
         loop {
             let (reason, may_be_good) = match catch_unwind(AssertUnwindSafe(|| self.follow())) {
@@ -85,7 +85,7 @@ impl Follower {
                 Err(_) => ("an event could not be taken in".to_owned(), false),
             };
             if self.stopping {
-                tracing::warn!(reason, "the views were not made durable; what is missing is taken in again");
+                tracing::warn!(reason, "the ledgers were not made durable; what is missing is taken in again");
                 break;
             }
             if let Next::Stop = self.begin_anew(&reason, may_be_good) {
@@ -104,16 +104,16 @@ impl Follower {
         progress.send_replace(Progress::default());
         lock(rebuilding_since).get_or_insert_with(|| parts.clock.now());
         if may_be_good {
-            tracing::warn!(file = %parts.path.display(), reason, "the views cannot be opened");
+            tracing::warn!(file = %parts.path.display(), reason, "the ledgers cannot be opened");
         } else {
             parts.metrics.rebuilds.inc();
-            tracing::warn!(file = %parts.path.display(), reason, "the views are rebuilt from the log");
+            tracing::warn!(file = %parts.path.display(), reason, "the ledgers are rebuilt from the log");
         }
         if !may_be_good
             && let Err(error) = std::fs::remove_file(&parts.path)
             && parts.path.exists()
         {
-            tracing::error!(file = %parts.path.display(), %error, "the views cannot be deleted; check the folder");
+            tracing::error!(file = %parts.path.display(), %error, "the ledgers cannot be deleted; check the folder");
         }
         // What fails again and again is tried less and less often.
         let lasted = self.failed_at.replace(Monotonic::now()).is_none_or(|before| before.elapsed() > FORGIVEN_AFTER);
@@ -249,7 +249,7 @@ impl Follower {
             }
             Command::GiveUp(tables, reason) => {
                 if tables.ptr_eq(&Arc::downgrade(&upkeep.tables)) {
-                    tracing::warn!(reason, "the views could not be read");
+                    tracing::warn!(reason, "the ledgers could not be read");
                     return Err(TablesError::Damaged("it could not be read"));
                 }
             }

@@ -1,4 +1,4 @@
-//! What the views are fed from: the log's events, and who hides behind a number.
+//! What the ledgers are fed from: the log's events, and who hides behind a number.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use store::log::LogReader;
 
 /// Where events come from. Calls may block as long as the disk takes.
 pub trait Source: Send + Sync {
-    /// Events with a greater number than `after`, in order, sealed as they are on disk: at most `events_max`, and about
+    /// Events with a greater number than `after`, in order, encrypted as they are on disk: at most `events_max`, and about
     /// `bytes_max`, but at least one if there is one.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The views as others use them: questions, how far they reflect the log, and what is to be forgotten.
+//! The ledgers as others use them: questions, how far they reflect the log, and what is to be forgotten.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -17,7 +17,7 @@ use super::calendar::{day_number, day_of_number};
 use super::follower::{Command, Follower};
 use super::history::Histories;
 use super::locks::lock;
-use super::shared::{NotDeleted, Parts, Position, Shared};
+use super::shared::{LedgerContext, NotDeleted, Position, Shared};
 use super::tables::{TablesError, View};
 use super::trace::{FOLLOWED_MAX, Trace};
 use super::{Attendance, Contact, ContactQuery, Person, PresenceNow, Restricted, Stay, present, working_days};
@@ -30,8 +30,8 @@ const DAYS_AT_A_TIME: usize = 7;
 
 /// Why a question is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum ViewsError {
-    /// The views are being rebuilt from the log.
+pub enum LedgerStoreError {
+    /// The ledgers are being rebuilt from the log.
     #[error(
         "attendance, presence and contacts are being rebuilt from the log, event {through} of {last}; try again later"
     )]
@@ -50,38 +50,38 @@ pub enum ViewsError {
         /// How many.
         contacts: usize,
     },
-    /// The views have been stopped.
+    /// The ledgers have been stopped.
     #[error("the gateway is stopping; try again")]
     Stopped,
 }
 
-/// The views. Cheap to clone; calls block the thread for as long as the disk takes, unless they are `async`.
+/// The ledgers. Cheap to clone; calls block the thread for as long as the disk takes, unless they are `async`.
 #[derive(Clone)]
-pub struct Views {
+pub struct LedgerStore {
     shared: Arc<Shared>,
     commands: mpsc::UnboundedSender<Command>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
-impl Views {
+impl LedgerStore {
     /// Starts to follow the log, on a thread of its own.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(parts: Parts) -> std::io::Result<Self> {
+    pub fn start(parts: LedgerContext) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::new(parts));
         let (commands, inbox) = mpsc::unbounded_channel();
         let follower = Follower::new(Arc::clone(&shared), inbox)?;
-        let thread = std::thread::Builder::new().name("views".into()).spawn(move || follower.run())?;
+        let thread = std::thread::Builder::new().name("ledgers".into()).spawn(move || follower.run())?;
         Ok(Self { shared, commands, thread: Arc::new(Mutex::new(Some(thread))) })
     }
 
-    /// How far the views reflect the log.
+    /// How far the ledgers reflect the log.
     pub fn position(&self) -> Position {
         self.shared.position()
     }
 
-    /// Waits until the views reflect the event with this number, but not longer than `within`. Says whether they do.
+    /// Waits until the ledgers reflect the event with this number, but not longer than `within`. Says whether they do.
     pub async fn reach(&self, number: u64, within: Duration) -> bool {
         let mut progress = self.shared.progress.subscribe();
         let reached = progress.wait_for(|progress| progress.complete && progress.through >= number);
@@ -97,8 +97,8 @@ impl Views {
     /// Who is in the site at `now`. Nobody is left out: the list is for an evacuation too.
     ///
     /// # Errors
-    /// While the views are being rebuilt.
-    pub fn presence(&self, now: Instant) -> Result<PresenceNow, ViewsError> {
+    /// While the ledgers are being rebuilt.
+    pub fn presence(&self, now: Instant) -> Result<PresenceNow, LedgerStoreError> {
         self.ask(Restricted::Included, now, |histories, _| {
             let (rules, today) = (histories.rules, day_number(histories.rules.day_of(now)));
             let everybody = histories.of_everybody(today..=today)?;
@@ -110,7 +110,7 @@ impl Views {
     /// The working days from `from` to `to` of one person, or of everybody who is known by more than a credential, by day and person.
     ///
     /// # Errors
-    /// While the views are being rebuilt.
+    /// While the ledgers are being rebuilt.
     pub fn attendance(
         &self,
         from: Date,
@@ -118,7 +118,7 @@ impl Views {
         person: Option<&str>,
         restricted: Restricted,
         now: Instant,
-    ) -> Result<Vec<Attendance>, ViewsError> {
+    ) -> Result<Vec<Attendance>, LedgerStoreError> {
         self.ask(restricted, now, |histories, _| {
             let rules = histories.rules;
             let mut rows = Vec::new();
@@ -152,20 +152,26 @@ impl Views {
     /// The person's contacts. People whose data is restricted have none and are none.
     ///
     /// # Errors
-    /// While the views are being rebuilt; [`ViewsError::TooMany`] where contacts of contacts come to too much.
-    pub fn contacts(&self, query: &ContactQuery, now: Instant) -> Result<Vec<Contact>, ViewsError> {
+    /// While the ledgers are being rebuilt; [`LedgerStoreError::TooMany`] where contacts of contacts come to too much.
+    pub fn contacts(&self, query: &ContactQuery, now: Instant) -> Result<Vec<Contact>, LedgerStoreError> {
         let found = self.ask(Restricted::LeftOut, now, |histories, rules| {
             let Some(number) = histories.people.number(query.person.as_str()) else { return Ok(Ok(Vec::new())) };
             Trace { histories, query, rules, recent: &self.shared.recent }.contacts(number)
         })?;
-        found.map_err(|contacts| ViewsError::TooMany { contacts })
+        found.map_err(|contacts| LedgerStoreError::TooMany { contacts })
     }
 
     /// Where the person was between `from` and `to`, in order; nowhere where their data are restricted.
     ///
     /// # Errors
-    /// While the views are being rebuilt.
-    pub fn stays(&self, person: &Person, from: Instant, to: Instant, now: Instant) -> Result<Vec<Stay>, ViewsError> {
+    /// While the ledgers are being rebuilt.
+    pub fn stays(
+        &self,
+        person: &Person,
+        from: Instant,
+        to: Instant,
+        now: Instant,
+    ) -> Result<Vec<Stay>, LedgerStoreError> {
         self.ask(Restricted::LeftOut, now, |histories, _| {
             let Some(number) = histories.people.number(person.as_str()) else { return Ok(Vec::new()) };
             let day = |at| day_number(histories.rules.day_of(at));
@@ -188,7 +194,7 @@ impl Views {
     /// at most `limit` of those behind `after`. A late scan counts at the time at which it was made.
     ///
     /// # Errors
-    /// While the views are being rebuilt.
+    /// While the ledgers are being rebuilt.
     pub fn events_of(
         &self,
         person: &str,
@@ -196,7 +202,7 @@ impl Views {
         after: u64,
         limit: usize,
         restricted: Restricted,
-    ) -> Result<Vec<u64>, ViewsError> {
+    ) -> Result<Vec<u64>, LedgerStoreError> {
         self.ask(restricted, Instant::from_unix_ms(i64::MAX), |histories, _| {
             let Some(number) = histories.people.number(person) else { return Ok(Vec::new()) };
             if histories.person(number).is_none() {
@@ -218,8 +224,8 @@ impl Views {
     /// Numbers of the first and the last event that was decided on these days; `None` when there is none.
     ///
     /// # Errors
-    /// While the views are being rebuilt.
-    pub fn numbers_of_days(&self, from: Date, to: Date) -> Result<Option<RangeInclusive<u64>>, ViewsError> {
+    /// While the ledgers are being rebuilt.
+    pub fn numbers_of_days(&self, from: Date, to: Date) -> Result<Option<RangeInclusive<u64>>, LedgerStoreError> {
         let days = day_number(from)..=day_number(to);
         self.ask(Restricted::Included, Instant::from_unix_ms(i64::MAX), |histories, _| {
             histories.view.events(days.clone())
@@ -252,7 +258,7 @@ impl Views {
         drop(thread.map(JoinHandle::join));
     }
 
-    /// What is wrong with the views, for the status.
+    /// What is wrong with the ledgers, for the status.
     pub fn problems(&self, now: Instant) -> Vec<Problem> {
         let Position { through, last, rebuilding } = self.position();
         self.shared.parts.metrics.behind.set(last.saturating_sub(through));
@@ -286,11 +292,11 @@ impl Views {
         restricted: Restricted,
         now: Instant,
         question: impl Fn(&Histories<'_>, u64) -> Result<T, TablesError>,
-    ) -> Result<T, ViewsError> {
+    ) -> Result<T, LedgerStoreError> {
         let Position { through, last, rebuilding } = self.position();
-        let unanswered = ViewsError::Rebuilding { through, last };
+        let unanswered = LedgerStoreError::Rebuilding { through, last };
         let Some(tables) = self.shared.tables().filter(|_| !rebuilding) else {
-            return Err(if self.commands.is_closed() { ViewsError::Stopped } else { unanswered });
+            return Err(if self.commands.is_closed() { LedgerStoreError::Stopped } else { unanswered });
         };
         let (rules, fingerprint) = self.shared.rules();
         let people = &*self.shared.parts.people;

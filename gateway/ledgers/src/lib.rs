@@ -13,7 +13,7 @@
 //! # From the log to a question
 //!
 //! ```text
-//!  log ─▶ follower ─▶ upkeep ─▶ views.redb ─▶ Histories ─▶ sessions of those who are asked for ─▶ Views::presence, attendance
+//!  log ─▶ follower ─▶ upkeep ─▶ views.redb ─▶ Histories ─▶ sessions of those who are asked for ─▶ LedgerStore::presence, attendance
 //!         a thread    batches   store          as much as      └─▶ Trace: stays of zones and times that matter ─▶ contacts
 //!                     stays of days that are   it takes
 //!                     over
@@ -85,13 +85,13 @@ pub use contacts::{Stays, contacts};
 pub use export::{Named, Part, attendance_csv, contacts_csv, ndjson};
 pub use hours::WorkingHours;
 pub use inputs::{People, Restricted, Source};
-pub use ledgers::{Views, ViewsError};
+pub use ledgers::{LedgerStore, LedgerStoreError};
 pub use metrics::{Config, Metrics};
 pub use passage::{Passage, Person, Sighting};
 pub use picture::{CONTACTS_MAX, Traced, contacts_svg};
 pub use presence::{Muster, Occupancy, PresenceNow, Present, present};
 pub use protocol::api::{Generations, Grade, Scope};
 pub use rules::Rules;
-pub use shared::{NotDeleted, Parts, Position};
+pub use shared::{LedgerContext, NotDeleted, Position};
 pub use stays::{Arrival, Bounds, Evidence, Session, Stay, sessions};
 pub use working_days::{Row, opd_rows};

@@ -1,4 +1,4 @@
-//! What the views count, and how they are kept.
+//! What the ledgers count, and how they are kept.
 
 use std::sync::atomic::AtomicU64;
 
@@ -17,7 +17,7 @@ base::settings! {
     }
 }
 
-/// Metrics of the views. Cheap to clone.
+/// Metrics of the ledgers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     pub(super) through: Gauge<u64, AtomicU64>,
@@ -42,13 +42,17 @@ impl Metrics {
             failed_reads: Counter::default(),
         };
         let Self { through, behind, rebuilds, batches, sightings, settled_days, failed_reads } = &metrics;
-        registry.register("views_through", "Number of the last event that the views reflect", through.clone());
-        registry.register("views_behind", "Events in the log that the views do not reflect yet", behind.clone());
-        registry.register("views_rebuilds", "Times the views were given up and rebuilt", rebuilds.clone());
-        registry.register("views_batches", "Batches of events that the views have taken in", batches.clone());
-        registry.register("views_sightings", "Sightings in these batches", sightings.clone());
-        registry.register("views_settled_days", "Days whose stays were filed", settled_days.clone());
-        registry.register("views_failed_reads", "Times the log could not be read for the views", failed_reads.clone());
+        registry.register("ledgers_through", "Number of the last event that the ledgers reflect", through.clone());
+        registry.register("ledgers_behind", "Events in the log that the ledgers do not reflect yet", behind.clone());
+        registry.register("ledgers_rebuilds", "Times the ledgers were given up and rebuilt", rebuilds.clone());
+        registry.register("ledgers_batches", "Batches of events that the ledgers have taken in", batches.clone());
+        registry.register("ledgers_sightings", "Sightings in these batches", sightings.clone());
+        registry.register("ledgers_settled_days", "Days whose stays were filed", settled_days.clone());
+        registry.register(
+            "ledgers_failed_reads",
+            "Times the log could not be read for the ledgers",
+            failed_reads.clone(),
+        );
         metrics
     }
 }
@@ -77,7 +81,7 @@ mod tests {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for name in ["through", "behind", "rebuilds", "batches", "sightings", "settled_days", "failed_reads"] {
-            assert!(text.contains(&format!("# HELP gapura_views_{name} ")), "{name}");
+            assert!(text.contains(&format!("# HELP gapura_ledgers_{name} ")), "{name}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use protocol::{ClockQuality, CredentialHash, Direction, Event, Instant, Outcome, Subject};
+use protocol::{ClockQuality, CredentialHash, Direction, Event, EventKind, Instant, Outcome};
 use serde::Serialize;
 
 /// What the keys of people begin with who are known by their credential only.
@@ -36,7 +36,7 @@ pub struct Passage {
 }
 
 /// An event as far as it tells of somebody at a door, whether they passed or not. Who it was is not part of it: see
-/// [`Person::of`], and the number in an event that is sealed.
+/// [`Person::of`], and the number in an event that is encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
     /// Whether the person passed: the door opened, or the scan arrived late.
@@ -63,15 +63,15 @@ impl Person {
         Self(format!("{ANONYMOUS}{credential}").into())
     }
 
-    /// Whom an event is about that is not sealed: the person whom the directory knew, else whoever carried the credential.
+    /// Whom an event is about that is not encrypted: the person whom the directory knew, else whoever carried the credential.
     pub fn of(event: &Event) -> Option<Self> {
         let credential = match &event.subject {
-            Subject::Scan(scan) => Some(scan.credential),
-            Subject::Assist(word) => word.credential,
-            Subject::Malformed(_) => None,
+            EventKind::Scan(scan) => Some(scan.credential),
+            EventKind::Assist(word) => word.credential,
+            EventKind::Malformed(_) => None,
         };
         match (&event.verdict.person, &event.subject) {
-            (_, Subject::Malformed(_)) => None,
+            (_, EventKind::Malformed(_)) => None,
             (Some(id), _) => Some(Self::new(id)),
             (None, _) => credential.map(Self::anonymous),
         }
@@ -95,7 +95,7 @@ impl fmt::Debug for Person {
 }
 
 impl Sighting {
-    /// What the event, sealed or not, tells of somebody at a door; `None` where it was no scan and no helper's word.
+    /// What the event, encrypted or not, tells of somebody at a door; `None` where it was no scan and no helper's word.
     pub fn of(event: &Event) -> Option<Self> {
         let seen = seen(&event.subject)?;
         let verdict = &event.verdict;
@@ -124,17 +124,17 @@ impl Passage {
     }
 }
 
-fn seen(subject: &Subject) -> Option<Seen> {
+fn seen(subject: &EventKind) -> Option<Seen> {
     match subject {
-        Subject::Scan(scan) => Some(Seen { direction: scan.direction, read_at: Some((scan.scanned_at, scan.clock)) }),
-        Subject::Assist(word) => Some(Seen { direction: word.direction, read_at: None }),
-        Subject::Malformed(_) => None,
+        EventKind::Scan(scan) => Some(Seen { direction: scan.direction, read_at: Some((scan.scanned_at, scan.clock)) }),
+        EventKind::Assist(word) => Some(Seen { direction: word.direction, read_at: None }),
+        EventKind::Malformed(_) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use protocol::{Sealed, SealedPart, Verdict};
+    use protocol::{Encrypted, SealedPart, Verdict};
 
     use super::*;
     use base::testing;
@@ -151,7 +151,7 @@ mod tests {
         event(|event| {
             event.verdict.outcome = Outcome::Recorded;
             event.verdict.open = false;
-            let Subject::Scan(scan) = &mut event.subject else { panic!() };
+            let EventKind::Scan(scan) = &mut event.subject else { panic!() };
             scan.scanned_at = scanned_at.parse().unwrap();
             scan.clock = clock;
         })
@@ -202,11 +202,11 @@ mod tests {
     #[test]
     fn a_sealed_event_tells_as_much_of_a_passage() {
         let open = event(|_| ());
-        let sealed = event(|event| {
+        let encrypted = event(|event| {
             event.verdict.person = None;
-            event.sealed = Some(Sealed { person: Some(SealedPart { of: 41, bytes: Vec::new() }), helper: None });
+            event.encrypted = Some(Encrypted { person: Some(SealedPart { of: 41, bytes: Vec::new() }), helper: None });
         });
-        assert_eq!(Sighting::of(&sealed), Sighting::of(&open));
+        assert_eq!(Sighting::of(&encrypted), Sighting::of(&open));
     }
 
     #[test]

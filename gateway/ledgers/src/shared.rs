@@ -16,8 +16,8 @@ use super::tables::Tables;
 use super::{Config, Metrics, People, Rules, Source};
 use base::clock::Clock;
 
-/// What the views are made of.
-pub struct Parts {
+/// What the ledgers are made of.
+pub struct LedgerContext {
     /// `views.redb`; made when there is none.
     pub path: PathBuf,
     /// How it is kept.
@@ -34,7 +34,7 @@ pub struct Parts {
     pub metrics: Metrics,
 }
 
-/// How far the views reflect the log.
+/// How far the ledgers reflect the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     /// Number of the last event that they reflect.
@@ -47,10 +47,10 @@ pub struct Position {
 
 /// Why something was not forgotten or deleted.
 #[derive(Debug, Error)]
-#[error("the views still have what was to be deleted: {0}; try again")]
+#[error("the ledgers still have what was to be deleted: {0}; try again")]
 pub struct NotDeleted(pub(super) String);
 
-/// Up to where the views have got.
+/// Up to where the ledgers have got.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Progress {
     pub through: u64,
@@ -59,7 +59,7 @@ pub(super) struct Progress {
 
 /// What those who ask and the follower share.
 pub(super) struct Shared {
-    pub parts: Parts,
+    pub parts: LedgerContext,
     pub progress: watch::Sender<Progress>,
     /// Nothing is left to do for the follower.
     pub at_rest: AtomicBool,
@@ -79,7 +79,7 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Nothing is known of the log yet.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(parts: LedgerContext) -> Self {
         Self {
             rebuilding_since: Mutex::new(Some(parts.clock.now())),
             parts,

@@ -330,9 +330,9 @@ impl Numbers<'_> {
     /// The number of whom the event is about; `None` where that is nobody, or somebody who was erased.
     fn of(&mut self, event: &Event) -> Option<u64> {
         let people = &self.shared.parts.people;
-        match &event.sealed {
-            Some(sealed) => {
-                let number = sealed.person.as_ref()?.of;
+        match &event.encrypted {
+            Some(encrypted) => {
+                let number = encrypted.person.as_ref()?.of;
                 let present = self.present.entry(number).or_insert_with(|| people.subject(number).is_some());
                 present.then_some(number)
             }

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::inputs::upstream_client;
 use base::clock::Clock;
 use store::log::UPSTREAM;
-use upstream::{self, AttendanceMetrics, AttendanceParts, Forwarder};
+use upstream::{self, AttendanceContext, AttendanceMetrics, Forwarder};
 
 /// Time between two checks of the working days.
 const INTERVAL: Duration = Duration::from_secs(300);
@@ -50,7 +50,7 @@ pub(super) fn start(
     let Core { reader, scans, .. } = core;
     let privacy = personal.subjects.upstream_privacy(config.privacy.pseudonymise_upstream);
     let (read, beyond, keep) = (reader.clone(), reader.clone(), scans.clone());
-    let forwarder = Forwarder::new(upstream::Parts {
+    let forwarder = Forwarder::new(upstream::ForwarderContext {
         site: config.site.name.clone(),
         client: Arc::clone(&client),
         read: Arc::new(move |after, events_max, bytes_max| read.read(after, events_max, bytes_max)),
@@ -91,7 +91,7 @@ fn working_days(
 ) -> Result<upstream::Attendance> {
     let (reader, scans) = (core.reader.clone(), core.scans.clone());
     let (in_force, rows, changed) = (personal.in_force.clone(), personal.ledgers.clone(), personal.views.clone());
-    let attendance = upstream::Attendance::new(AttendanceParts {
+    let attendance = upstream::Attendance::new(AttendanceContext {
         site: personal.ledgers.config.site.name.clone(),
         client: Arc::clone(client),
         days: Arc::new(move |now| in_force.rules().days_over(now, DAYS, GRACE_MINUTES)),

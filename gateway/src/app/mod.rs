@@ -22,7 +22,7 @@ use crate::reload::{self, Refusals};
 use crate::status::{self, StatusSources};
 use base::clock::Clock;
 use front::doors::{self, FrontContext};
-use ledgers::Views;
+use ledgers::LedgerStore;
 
 pub use self::edge::Addresses;
 
@@ -144,7 +144,7 @@ struct Stages {
     stop_doors: watch::Sender<bool>,
     rest: Vec<JoinHandle<()>>,
     forwarding: Option<Forwarding>,
-    views: Views,
+    views: LedgerStore,
     stop_rest: watch::Sender<bool>,
 }
 

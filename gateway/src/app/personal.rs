@@ -14,17 +14,17 @@ use crate::ledger_answers::Ledgers;
 use crate::ledger_questions::Questions;
 use crate::privacy::{AuditKeys, LastRun, PersonRights, RetentionTask, Subjects};
 use base::clock::Clock;
-use ledgers::{self, Views};
+use ledgers::{self, LedgerStore};
 use store::audit::AuditTrail;
 
-/// The file of the views, in the site's data folder.
+/// The file of the ledgers, in the site's data folder.
 const VIEWS: &str = "views.redb";
 
 /// Keys, ledgers, audit trail.
 pub(super) struct Personal {
     pub(super) in_force: InForce,
     pub(super) subjects: Subjects,
-    pub(super) views: Views,
+    pub(super) views: LedgerStore,
     pub(super) looks: AuditTrail,
     pub(super) ledgers: Ledgers,
 }
@@ -38,7 +38,7 @@ impl Personal {
         let folder = config.folder();
         let in_force = InForce::new(config, Arc::clone(&core.snapshot))?;
         let subjects = Subjects::new(core.vault.clone())?;
-        let views = Views::start(ledgers::Parts {
+        let views = LedgerStore::start(ledgers::LedgerContext {
             path: folder.data().join(VIEWS),
             config: config.ledgers.clone(),
             source: Arc::new(core.reader.clone()),

@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::{Result, bail};
 use clap::Args;
 use protocol::api::EventsQuery;
-use protocol::{AssistRecord, DoorId, Event, Outcome, ScanRecord, Subject};
+use protocol::{AssistRecord, DoorId, Event, EventKind, Outcome, ScanRecord};
 
 use super::api::{Api, Request, parse};
 use super::inquiry::Inquiry;
@@ -97,15 +97,15 @@ pub(super) fn perform(inquiry: &mut Inquiry, out: &mut dyn Write, command: &Even
 }
 
 fn row(table: &mut Table, zone: &Zone, event: &Event) {
-    let Event { number, door, decided_at, subject, verdict, sealed, .. } = event;
+    let Event { number, door, decided_at, subject, verdict, encrypted, .. } = event;
     let mut notes = Vec::new();
     let (way, named) = match subject {
-        Subject::Scan(ScanRecord { direction, .. }) => (direction.as_str(), None),
-        Subject::Assist(AssistRecord { action, direction, person, .. }) => {
+        EventKind::Scan(ScanRecord { direction, .. }) => (direction.as_str(), None),
+        EventKind::Assist(AssistRecord { action, direction, person, .. }) => {
             notes.push(format!("assist request: {}", action.as_str()));
             (direction.as_str(), person.as_deref())
         }
-        Subject::Malformed(_) => {
+        EventKind::Malformed(_) => {
             notes.push("was no scan".to_owned());
             ("", None)
         }
@@ -113,7 +113,7 @@ fn row(table: &mut Table, zone: &Zone, event: &Event) {
     if let Some(judged) = verdict.would_be {
         notes.push(format!("by policy {judged}"));
     }
-    let person = if sealed.is_some() { "(erased)" } else { verdict.person.as_deref().or(named).unwrap_or_default() };
+    let person = if encrypted.is_some() { "(erased)" } else { verdict.person.as_deref().or(named).unwrap_or_default() };
     table.row([
         &number.to_string(),
         &zone.second(*decided_at),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail};
 use clap::Subcommand;
-use protocol::{DoorId, HealthStatus, Instant, PersonClass, Scan, ScanId, Subject};
+use protocol::{DoorId, EventKind, HealthStatus, Instant, PersonClass, Scan, ScanId};
 use serde_json::json;
 
 use super::api::{Api, Request};
@@ -182,7 +182,7 @@ fn explain(config: &Config, wanted: &Explain, now: Instant) -> Result<()> {
     if wanted.json {
         let facts: BTreeMap<_, _> = facts.into_iter().collect();
         let next = next.map(|(at, mode)| json!({ "at": at, "mode": mode }));
-        let line = json!({ "at": at, "door": wanted.door, "subject": Subject::Scan(record), "verdict": verdict,
+        let line = json!({ "at": at, "door": wanted.door, "subject": EventKind::Scan(record), "verdict": verdict,
             "facts": facts, "next_mode": next });
         return print_line(format_args!("{line}"));
     }

@@ -15,7 +15,7 @@ use super::subjects::Subjects;
 use crate::config::Privacy;
 use crate::in_force::InForce;
 use base::clock::Clock;
-use ledgers::Views;
+use ledgers::LedgerStore;
 use store::audit::AuditTrail;
 use store::vault::Month;
 
@@ -30,7 +30,7 @@ pub(crate) struct LastRun(Arc<Mutex<Option<RetentionRun>>>);
 pub(crate) struct RetentionTask {
     pub(crate) privacy: Privacy,
     pub(crate) subjects: Subjects,
-    pub(crate) views: Views,
+    pub(crate) views: LedgerStore,
     pub(crate) looks: AuditTrail,
     pub(crate) in_force: InForce,
     pub(crate) clock: Clock,

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use protocol::{CredentialHash, Event, Subject};
+use protocol::{CredentialHash, Event, EventKind};
 
 use super::subjects::{Subjects, of_looks};
 use crate::in_force::InForce;
 use crate::ledger_questions::Questions;
 use access::{Directory, Snapshot, credentials_of, erase_person, read_person};
 use front::scan::{Erased, WeakScanQueue};
-use ledgers::{Attendance, People as _, Person, Restricted, Views};
+use ledgers::{Attendance, LedgerStore, People as _, Person, Restricted};
 use protocol::api::{Erasure, Restriction};
 use store::vault;
 use web::{Answer, LedgerError, PersonFile};
@@ -90,7 +90,7 @@ impl PersonRights {
         let mut numbers = self.numbers_of(&subjects);
 
         let before = self.subjects.vault().destroy(&subjects).map_err(unavailable)?;
-        // From here on the views leave the person out: nobody is told of somebody whom the directory does not know.
+        // From here on the ledgers leave the person out: nobody is told of somebody whom the directory does not know.
         self.subjects.refresh().map_err(unavailable)?;
         let removed = erase_person(&self.directory, id, self.questions.clock.now()).map_err(unavailable)?;
         let read = |old: &Snapshot| {
@@ -126,7 +126,7 @@ impl PersonRights {
 
     fn is_inside(&self, id: &str) -> Result<bool, LedgerError> {
         let person = Person::new(id);
-        let now = self.questions.ask(Views::presence)?.value;
+        let now = self.questions.ask(LedgerStore::presence)?.value;
         Ok(now.people.iter().any(|present| present.person == person))
     }
 
@@ -153,9 +153,9 @@ fn subjects_of(id: &str, credentials: &[CredentialHash]) -> Vec<String> {
 /// Hashes of what the person has shown: credentials and passes.
 fn shown_by(events: &[Event]) -> Vec<CredentialHash> {
     let of_event = |event: &Event| match &event.subject {
-        Subject::Scan(scan) => [Some(scan.credential), scan.pass.map(|pass| pass.id)],
-        Subject::Assist(word) => [word.credential, word.pass.map(|pass| pass.id)],
-        Subject::Malformed(_) => [None, None],
+        EventKind::Scan(scan) => [Some(scan.credential), scan.pass.map(|pass| pass.id)],
+        EventKind::Assist(word) => [word.credential, word.pass.map(|pass| pass.id)],
+        EventKind::Malformed(_) => [None, None],
     };
     events.iter().flat_map(of_event).flatten().collect()
 }

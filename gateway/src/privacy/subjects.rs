@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use protocol::{Event, Instant, Sealed, SealedPart};
+use protocol::{Encrypted, Event, Instant, SealedPart};
 
 use crate::in_force::InForce;
 use ledgers::People;
@@ -75,7 +75,7 @@ impl Subjects {
         if event.decided_at >= told_since && !restricted {
             return event;
         }
-        Event { sealed: Some(Sealed { person: None, helper: None }), ..Vault::without_persons(&event) }
+        Event { encrypted: Some(Encrypted { person: None, helper: None }), ..Vault::without_persons(&event) }
     }
 }
 
@@ -127,17 +127,17 @@ impl AuditCipher for AuditKeys {
         context: u64,
         plain: &[u8],
     ) -> Result<Option<(u64, Vec<u8>)>, String> {
-        let seal = |subject: &str| self.vault.seal_for(subject, Month::of(at), &context.to_be_bytes(), plain);
+        let encrypt = |subject: &str| self.vault.encrypt_for(subject, Month::of(at), &context.to_be_bytes(), plain);
         let failed = |error: VaultError| error.to_string();
         if subject.starts_with(vault::AUDIT) {
-            return seal(subject).map(|part| Some((part.of, part.bytes))).map_err(failed);
+            return encrypt(subject).map(|part| Some((part.of, part.bytes))).map_err(failed);
         }
         // Whoever was erased gets no key again.
         if !self.knows(subject).map_err(failed)? {
             return Ok(None);
         }
         let looks = of_looks(subject);
-        let part = seal(&looks).map_err(failed)?;
+        let part = encrypt(&looks).map_err(failed)?;
         if !self.knows(subject).map_err(failed)? {
             // They were erased meanwhile, and the key may be a new one.
             self.vault.destroy(&[looks]).map_err(failed)?;

@@ -57,7 +57,7 @@ pub struct StatusSources {
     pub refusals: Refusals,
     /// The audit trail.
     pub looks: AuditTrail,
-    /// What is wrong with the views.
+    /// What is wrong with the ledgers.
     pub views: Arc<dyn Fn(Instant) -> Vec<Problem> + Send + Sync>,
 }
 

@@ -1,4 +1,4 @@
-//! What it costs to seal events on their way into the log, to open them again, and to destroy somebody's keys.
+//! What it costs to encrypt events on their way into the log, to open them again, and to destroy somebody's keys.
 //!
 //! `cargo bench -p store --bench vault [-- PEOPLE]`. Keys of 13 months are made, as many as a year's log needs.
 
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant as Monotonic};
 use base::clock::Clock;
 use prometheus_client::registry::Registry;
 use protocol::{
-    ClockQuality, CredentialHash, Direction, Event, Instant, Mode, Outcome, PersonClass, ScanId, ScanRecord, Subject,
+    ClockQuality, CredentialHash, Direction, Event, EventKind, Instant, Mode, Outcome, PersonClass, ScanId, ScanRecord,
     Text, Verdict,
 };
 use store::log::{Commit, Config, Log, Metrics};
@@ -38,7 +38,7 @@ fn main() -> Result<()> {
         for first in (0..people).step_by(BATCH) {
             let batch = people.min(first + BATCH as u64) - first;
             let at = move |number: u64| event(number, first + number % batch, month_ms(month));
-            black_box(vault.seal(&(1..=batch).map(at).collect::<Vec<_>>())?);
+            black_box(vault.encrypt(&(1..=batch).map(at).collect::<Vec<_>>())?);
         }
         month = month.previous();
     }
@@ -48,12 +48,12 @@ fn main() -> Result<()> {
 
     let events: Vec<Event> = (1..=EVENTS).map(|number| event(number, number * 7919 % people, NOW_MS)).collect();
     let vault = Vault::open(&path, CACHE_BYTES)?;
-    let mut sealed = Vec::with_capacity(events.len());
-    for pass in ["seal, keys from the file", "seal"] {
-        sealed.clear();
+    let mut encrypted = Vec::with_capacity(events.len());
+    for pass in ["encrypt, keys from the file", "encrypt"] {
+        encrypted.clear();
         let watch = Monotonic::now();
         for batch in events.chunks(BATCH) {
-            sealed.extend(vault.seal(batch)?);
+            encrypted.extend(vault.encrypt(batch)?);
         }
         tell(pass, watch.elapsed());
     }
@@ -64,16 +64,16 @@ fn main() -> Result<()> {
             .map(|event| minicbor::to_vec(event).map(|bytes| bytes.len()))
             .sum::<std::result::Result<_, _>>()?)
     };
-    let more = (bytes(&sealed)? - bytes(&events)?) as f64 / EVENTS as f64;
+    let more = (bytes(&encrypted)? - bytes(&events)?) as f64 / EVENTS as f64;
     println!("  an event is {more:.0} bytes longer on disk");
     let vault = Vault::open(&path, CACHE_BYTES)?;
     for pass in ["open, keys from the file", "open"] {
-        let mut opened = sealed.clone();
+        let mut opened = encrypted.clone();
         let watch = Monotonic::now();
         opened.iter_mut().try_for_each(|event| vault.open_event(event))?;
         tell(pass, watch.elapsed());
         if opened != events {
-            return Err("what was opened is not what was sealed".into());
+            return Err("what was opened is not what was encrypted".into());
         }
     }
     let (log, config) = (folder.path().join("log.redb"), Config::default());
@@ -128,5 +128,5 @@ fn event(number: u64, person: u64, at_ms: i64) -> Event {
     let door = format!("door-{}", number % 60).parse();
     #[expect(clippy::unwrap_used, reason = "every such name is a door's")]
     let door = door.unwrap();
-    Event { number, door, received_at: at, decided_at: at, subject: Subject::Scan(scan), verdict, sealed: None }
+    Event { number, door, received_at: at, decided_at: at, subject: EventKind::Scan(scan), verdict, encrypted: None }
 }

@@ -53,7 +53,7 @@ pub type KeepSent = Arc<dyn Fn(String, u64) -> BoxFuture<Result<(), CommitError>
 
 /// What sends working days.
 #[derive(Clone)]
-pub struct AttendanceParts {
+pub struct AttendanceContext {
     /// The site, named in every event's `source`.
     pub site: SiteId,
     /// See [`client`](super::client()); replaced when its certificate is renewed.
@@ -82,7 +82,7 @@ pub struct AttendanceParts {
 
 /// Sends working days.
 pub struct Attendance {
-    parts: AttendanceParts,
+    parts: AttendanceContext,
     url: Url,
     /// Days to look at.
     due: BTreeSet<Date>,
@@ -104,7 +104,7 @@ impl Attendance {
     ///
     /// # Errors
     /// When the configuration is wrong.
-    pub fn new(parts: AttendanceParts) -> Result<Self, ForwardError> {
+    pub fn new(parts: AttendanceContext) -> Result<Self, ForwardError> {
         parts.config.validate().map_err(ForwardError::Config)?;
         let url = parts.config.parsed_url().map_err(ForwardError::Config)?;
         // Something may have changed while the gateway was down.

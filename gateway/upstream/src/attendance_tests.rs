@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use store::log::CommitError;
 
 use super::fake::{Act, FakeLog, FakeUpstream, quick, run, until};
-use super::{Attendance, AttendanceMetrics, AttendanceParts, Privacy, Row, client};
+use super::{Attendance, AttendanceContext, AttendanceMetrics, Privacy, Row, client};
 use base::clock::Clock;
 
 const MONDAY: Date = date(2026, 11, 23);
@@ -68,7 +68,7 @@ impl Site {
         let mut registry = Registry::with_prefix("gapura");
         let config = quick(upstream);
         let [days, changed, rows, sent, keep] = [(); 5].map(|()| self.clone());
-        let parts = AttendanceParts {
+        let parts = AttendanceContext {
             site: "regency".parse().unwrap(),
             client: Arc::new(ArcSwap::from_pointee(client(&config, None).unwrap())),
             days: Arc::new(move |_| days.over.lock().unwrap().clone()),
@@ -77,7 +77,7 @@ impl Site {
                 std::mem::take(&mut *changed.changed.lock().unwrap())
             }),
             rows: Arc::new(move |day| match *rows.unreadable.lock().unwrap() {
-                Some(unreadable) if unreadable == day => Err("the views are behind".into()),
+                Some(unreadable) if unreadable == day => Err("the ledgers are behind".into()),
                 _ => Ok(rows.rows(day)),
             }),
             sent: Arc::new(move |prefix| {

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use store::log::{CommitError, LogError, UpstreamCursor};
 
-use super::{Config, Forwarder, Metrics, Parts, Privacy, Progress, client};
+use super::{Config, Forwarder, ForwarderContext, Metrics, Privacy, Progress, client};
 use base::clock::Clock;
 pub(super) use base::testing::event;
 
@@ -245,7 +245,7 @@ pub(super) fn run(log: &FakeLog, config: Config) -> Running {
 pub(super) fn run_with(log: &FakeLog, config: Config, privacy: Privacy) -> Running {
     let mut registry = Registry::with_prefix("gapura");
     let (read, beyond, keep) = (log.clone(), log.clone(), log.clone());
-    let forwarder = Forwarder::new(Parts {
+    let forwarder = Forwarder::new(ForwarderContext {
         site: "regency".parse().unwrap(),
         client: Arc::new(ArcSwap::from_pointee(client(&config, None).unwrap())),
         read: Arc::new(move |after, events_max, _| read.read(after, events_max)),

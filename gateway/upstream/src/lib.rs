@@ -32,7 +32,7 @@ use self::size::BatchSize;
 use base::clock::Clock;
 use store::log::{CommitError, LogError, Quarantined, UpstreamCursor};
 
-pub use self::attendance::{Attendance, AttendanceParts, ChangedDays, DayRows, DaysOver, KeepSent, Row, SentDays};
+pub use self::attendance::{Attendance, AttendanceContext, ChangedDays, DayRows, DaysOver, KeepSent, Row, SentDays};
 pub use self::client::client;
 pub use self::config::Config;
 pub use self::error::ForwardError;
@@ -78,7 +78,7 @@ pub type KeepCursor = Arc<dyn Fn(UpstreamCursor) -> BoxFuture<Result<(), CommitE
 
 /// What a forwarder is made of.
 #[derive(Clone)]
-pub struct Parts {
+pub struct ForwarderContext {
     /// The site, named in every event's `source`.
     pub site: SiteId,
     /// See [`client`]; replaced when its certificate is renewed.
@@ -105,7 +105,7 @@ pub struct Parts {
 
 /// Sends events upstream.
 pub struct Forwarder {
-    parts: Parts,
+    parts: ForwarderContext,
     url: Url,
     progress: Progress,
     cursor: u64,
@@ -119,7 +119,7 @@ impl Forwarder {
     ///
     /// # Errors
     /// When the configuration is wrong.
-    pub fn new(parts: Parts) -> Result<Self, ForwardError> {
+    pub fn new(parts: ForwarderContext) -> Result<Self, ForwardError> {
         parts.config.validate().map_err(ForwardError::Config)?;
         Ok(Self {
             url: parts.config.parsed_url().map_err(ForwardError::Config)?,
@@ -174,7 +174,7 @@ impl Forwarder {
         let Some(batch) = self.next_batch().await? else {
             return Ok(Step::CaughtUp);
         };
-        let Parts { client, metrics, config, .. } = &self.parts;
+        let ForwarderContext { client, metrics, config, .. } = &self.parts;
         let client = client.load_full();
         metrics.events_sent.inc_by(batch.events as u64);
         let started = Stopwatch::now();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use protocol::{AssistRecord, CredentialHash, Event, Subject};
+use protocol::{AssistRecord, CredentialHash, Event, EventKind};
 use serde_json::{Map, Value};
 
 /// A stable name for a subject that tells nothing of it. A subject is a person's id, `~` and the hash of a credential that
@@ -42,10 +42,12 @@ impl Default for Privacy {
 impl Privacy {
     /// Takes out of `event` what does not leave the site.
     pub(super) fn event(&self, event: &mut Event) -> Result<(), String> {
-        // What is sealed still has nothing in its place that could be replaced.
-        let sealed = event.sealed.as_ref();
-        let (person, helper) =
-            (sealed.is_none_or(|sealed| sealed.person.is_none()), sealed.is_none_or(|sealed| sealed.helper.is_none()));
+        // What is encrypted still has nothing in its place that could be replaced.
+        let encrypted = event.encrypted.as_ref();
+        let (person, helper) = (
+            encrypted.is_none_or(|encrypted| encrypted.person.is_none()),
+            encrypted.is_none_or(|encrypted| encrypted.helper.is_none()),
+        );
         if let Some(whose) = whose(event).filter(|_| person) {
             match self.fate(&whose)? {
                 Fate::Sent => {}
@@ -53,7 +55,7 @@ impl Privacy {
                 Fate::Replaced(pseudonym) => replace(event, &pseudonym),
             }
         }
-        let Subject::Assist(word) = &mut event.subject else { return Ok(()) };
+        let EventKind::Assist(word) = &mut event.subject else { return Ok(()) };
         // The helper may have named somebody else than was found.
         if let Some(named) = &word.person {
             match self.fate(named)? {
@@ -106,9 +108,9 @@ impl fmt::Debug for Privacy {
 /// The subject that the event is about: the person, or who carries the credential.
 fn whose(event: &Event) -> Option<String> {
     let (named, credential) = match &event.subject {
-        Subject::Scan(scan) => (None, Some(scan.credential)),
-        Subject::Assist(AssistRecord { person, credential, .. }) => (person.clone(), *credential),
-        Subject::Malformed(_) => (None, None),
+        EventKind::Scan(scan) => (None, Some(scan.credential)),
+        EventKind::Assist(AssistRecord { person, credential, .. }) => (person.clone(), *credential),
+        EventKind::Malformed(_) => (None, None),
     };
     let carrier = credential.map(|credential| format!("~{credential}"));
     event.verdict.person.clone().or(named).or(carrier)
@@ -118,12 +120,12 @@ fn leave_out(event: &mut Event) {
     let verdict = &mut event.verdict;
     (verdict.person, verdict.class, verdict.status, verdict.language) = (None, None, None, None);
     match &mut event.subject {
-        Subject::Scan(scan) => (scan.credential, scan.pass) = (NO_CREDENTIAL, None),
-        Subject::Assist(word) => {
+        EventKind::Scan(scan) => (scan.credential, scan.pass) = (NO_CREDENTIAL, None),
+        EventKind::Assist(word) => {
             (word.person, word.credential, word.pass) = (None, None, None);
             word.reason.clear();
         }
-        Subject::Malformed(_) => {}
+        EventKind::Malformed(_) => {}
     }
 }
 
@@ -132,9 +134,9 @@ fn replace(event: &mut Event, pseudonym: &str) {
         pseudonym.clone_into(person);
     }
     let (credential, pass) = match &mut event.subject {
-        Subject::Scan(scan) => (Some(&mut scan.credential), &mut scan.pass),
-        Subject::Assist(word) => (word.credential.as_mut(), &mut word.pass),
-        Subject::Malformed(_) => return,
+        EventKind::Scan(scan) => (Some(&mut scan.credential), &mut scan.pass),
+        EventKind::Assist(word) => (word.credential.as_mut(), &mut word.pass),
+        EventKind::Malformed(_) => return,
     };
     if let Some(credential) = credential {
         *credential = derived(pseudonym, "credential", *credential);
@@ -159,7 +161,7 @@ fn derived(pseudonym: &str, what: &str, hash: CredentialHash) -> CredentialHash 
 #[cfg(test)]
 mod tests {
     use protocol::{
-        AnsweredScan, AssistAction, Direction, HealthStatus, Language, PassRecord, PersonClass, ScanId, Sealed,
+        AnsweredScan, AssistAction, Direction, Encrypted, HealthStatus, Language, PassRecord, PersonClass, ScanId,
         SealedPart, Via,
     };
 
@@ -181,7 +183,7 @@ mod tests {
         event.verdict.class = Some(PersonClass::Asn);
         event.verdict.status = Some(HealthStatus::Green);
         event.verdict.language = Some(Language::Id);
-        if let Subject::Scan(scan) = &mut event.subject {
+        if let EventKind::Scan(scan) = &mut event.subject {
             scan.pass = Some(PassRecord { id: CredentialHash([8; 16]), one_time_until: None });
         }
         event
@@ -202,7 +204,7 @@ mod tests {
             pass: Some(PassRecord { id: CredentialHash([8; 16]), one_time_until: None }),
         };
         let mut event = scan(Some("P-0002"));
-        event.subject = Subject::Assist(record);
+        event.subject = EventKind::Assist(record);
         event
     }
 
@@ -237,7 +239,7 @@ mod tests {
             json["subject"]["scan"]["credential"].as_str().unwrap().to_owned()
         };
         let mut second = scan(Some("P-0001"));
-        if let Subject::Scan(scan) = &mut second.subject {
+        if let EventKind::Scan(scan) = &mut second.subject {
             scan.credential = CredentialHash([9; 16]);
         }
         let all = [scan(Some("P-0001")), second, scan(Some("P-0002")), scan(None)].map(credential);
@@ -267,7 +269,7 @@ mod tests {
     #[test]
     fn what_is_erased_stays_as_it_is_and_says_so() {
         let mut erased = scan(None);
-        erased.sealed = Some(Sealed { person: Some(SealedPart { of: 4, bytes: vec![1] }), helper: None });
+        erased.encrypted = Some(Encrypted { person: Some(SealedPart { of: 4, bytes: vec![1] }), helper: None });
         let json = sent(&pseudonyms(), erased.clone());
         assert_eq!(json, serde_json::to_string(&erased).unwrap());
         assert!(json.contains("\"erased\":true"));

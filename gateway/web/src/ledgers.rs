@@ -10,12 +10,12 @@ use protocol::api::{
     AttendanceDay, AttendanceRow, Contact, Erasure, PeopleInside, PersonRecord, Restriction, Retention, ZonePresence,
 };
 
-use ::ledgers::{ContactQuery, Part, ViewsError};
+use ::ledgers::{ContactQuery, LedgerStoreError, Part};
 
 /// Days of everybody that are asked for at once.
 const DAYS_AT_ONCE: i64 = 7;
 
-/// The ledgers. The functions may block, and wait a short while for the views to reach the log's end.
+/// The ledgers. The functions may block, and wait a short while for the ledgers to reach the log's end.
 pub trait Ledgers: Send + Sync {
     /// Whose ledgers these are.
     fn site(&self) -> SiteCalendar;
@@ -23,19 +23,19 @@ pub trait Ledgers: Send + Sync {
     /// How full the zones are.
     ///
     /// # Errors
-    /// When the views cannot answer.
+    /// When the ledgers cannot answer.
     fn presence(&self) -> Result<Answer<ZonePresence>, LedgerError>;
 
     /// Who is inside, in `zone` and the zones in it, or everywhere; by zone and person.
     ///
     /// # Errors
-    /// When there is no such zone, or the views cannot answer.
+    /// When there is no such zone, or the ledgers cannot answer.
     fn people(&self, zone: Option<&str>) -> Result<Answer<PeopleInside>, LedgerError>;
 
     /// Working days, by day and person. All of them are in memory: see [`AttendanceRequest::parts`].
     ///
     /// # Errors
-    /// When there is no such person, or the views cannot answer.
+    /// When there is no such person, or the ledgers cannot answer.
     fn attendance(&self, request: &AttendanceRequest) -> Result<Answer<Vec<AttendanceRow>>, LedgerError>;
 
     /// The same as a table in CSV, or a further part of one.
@@ -47,13 +47,13 @@ pub trait Ledgers: Send + Sync {
     /// What each day comes to, from the first to the last.
     ///
     /// # Errors
-    /// When the views cannot answer.
+    /// When the ledgers cannot answer.
     fn summary(&self, from: Date, to: Date) -> Result<Answer<Vec<AttendanceDay>>, LedgerError>;
 
     /// A person's contacts.
     ///
     /// # Errors
-    /// When there is no such person, or the views cannot answer.
+    /// When there is no such person, or the ledgers cannot answer.
     fn contacts(&self, query: &ContactQuery) -> Result<Answer<Vec<Contact>>, LedgerError>;
 
     /// The same as a line list or a picture.
@@ -63,10 +63,10 @@ pub trait Ledgers: Send + Sync {
     fn contacts_document(&self, query: &ContactQuery, form: ContactsDocument) -> Result<Answer<Document>, LedgerError>;
 
     /// Numbers of the events behind `after` in which the person stood at a door, let through or not, in order. Does not wait for the
-    /// views.
+    /// ledgers.
     ///
     /// # Errors
-    /// When the views cannot answer.
+    /// When the ledgers cannot answer.
     fn events_of(&self, person: &str, after: u64) -> Result<Answer<Vec<u64>>, LedgerError>;
 
     /// Everything about one person, but the audit records.
@@ -90,7 +90,7 @@ pub trait Ledgers: Send + Sync {
     /// Erases a person: destroys the keys of everything that tells of them.
     ///
     /// # Errors
-    /// When there is no such person, when they are inside and it is not forced, while the views are rebuilt, or when a file
+    /// When there is no such person, when they are inside and it is not forced, while the ledgers are rebuilt, or when a file
     /// cannot be written.
     fn erase(&self, id: &str, force: bool) -> Result<Erasure, LedgerError>;
 
@@ -101,7 +101,7 @@ pub trait Ledgers: Send + Sync {
     fn retention(&self) -> Result<Retention, LedgerError>;
 }
 
-/// An answer, and how far the views were when it was given.
+/// An answer, and how far the ledgers were when it was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer<T> {
     /// What was asked for.
@@ -140,7 +140,7 @@ pub enum LedgerError {
     UnknownPerson,
     /// The person is inside.
     StillInside,
-    /// The views are being rebuilt from the log.
+    /// The ledgers are being rebuilt from the log.
     Rebuilding {
         /// Number of the last event that they reflect.
         through: u64,
@@ -236,12 +236,12 @@ impl fmt::Debug for Document {
     }
 }
 
-impl From<ViewsError> for LedgerError {
-    fn from(error: ViewsError) -> Self {
+impl From<LedgerStoreError> for LedgerError {
+    fn from(error: LedgerStoreError) -> Self {
         match error {
-            ViewsError::Rebuilding { through, last } => Self::Rebuilding { through, of: last },
-            ViewsError::TooMany { .. } => Self::Conflict { parameter: "generations", reason: error.to_string() },
-            ViewsError::Stopped => Self::Unavailable(error.to_string()),
+            LedgerStoreError::Rebuilding { through, last } => Self::Rebuilding { through, of: last },
+            LedgerStoreError::TooMany { .. } => Self::Conflict { parameter: "generations", reason: error.to_string() },
+            LedgerStoreError::Stopped => Self::Unavailable(error.to_string()),
         }
     }
 }

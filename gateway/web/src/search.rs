@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant as Moment};
 
 use protocol::api::{EventsQuery, PAGE_ROWS};
-use protocol::{Event, Subject};
+use protocol::{Event, EventKind};
 
 use access::shadow::Events;
 
@@ -151,9 +151,9 @@ fn admits(request: &EventsQuery, event: &Event) -> bool {
 
 fn tells_of(event: &Event, person: &str) -> bool {
     let (credential, named) = match &event.subject {
-        Subject::Scan(scan) => (Some(scan.credential), None),
-        Subject::Assist(word) => (word.credential, word.person.as_deref()),
-        Subject::Malformed(_) => (None, None),
+        EventKind::Scan(scan) => (Some(scan.credential), None),
+        EventKind::Assist(word) => (word.credential, word.person.as_deref()),
+        EventKind::Malformed(_) => (None, None),
     };
     match person.strip_prefix('~') {
         Some(hash) => credential.is_some_and(|credential| credential.to_string() == hash),
@@ -193,7 +193,7 @@ mod tests {
         (found.events.iter().map(|event| event.number).collect(), found.last, found.more)
     }
 
-    /// The same with views that reflect the log up to `through`, and how many events were read.
+    /// The same with ledgers that reflect the log up to `through`, and how many events were read.
     fn search_indexed(newest: u64, through: u64, request: &EventsQuery) -> (Vec<u64>, u64, bool, usize) {
         let events_read = Cell::new(0);
         let read = |after: u64, limit: usize| {
@@ -201,7 +201,7 @@ mod tests {
             events_read.set(events_read.get() + events.len());
             Ok(events)
         };
-        // The views may have gone on since they were asked how far they are.
+        // The ledgers may have gone on since they were asked how far they are.
         let index = |person: &str, after: u64| {
             let numbers =
                 (after + 1..=newest).filter(|number| event(*number).verdict.person.as_deref() == Some(person));

@@ -10,7 +10,7 @@ pub(crate) fn sample() -> Event {
         door: "main-in".parse().unwrap(),
         received_at: Instant::from_unix_ms(1_795_390_264_120),
         decided_at: Instant::from_unix_ms(1_795_390_264_121),
-        subject: Subject::Scan(ScanRecord {
+        subject: EventKind::Scan(ScanRecord {
             id: ScanId { epoch: 3, seq: 1042 },
             scanned_at: Instant::from_unix_ms(1_795_390_264_100),
             direction: Direction::In,
@@ -39,21 +39,21 @@ pub(crate) fn sample() -> Event {
             }),
             language: Some(Language::En),
         },
-        sealed: None,
+        encrypted: None,
     }
 }
 
 #[test]
 fn an_event_whose_keys_are_gone_says_so_and_shows_no_sealed_bytes() {
     let part = SealedPart { of: 41, bytes: vec![0xab; 40] };
-    let event = Event { sealed: Some(Sealed { person: Some(part), helper: None }), ..sample() };
+    let event = Event { encrypted: Some(Encrypted { person: Some(part), helper: None }), ..sample() };
     let read: Event = minicbor::decode(&minicbor::to_vec(&event).unwrap()).unwrap();
     assert_eq!(read, event);
     let json = serde_json::to_value(&event).unwrap();
-    assert_eq!((json["erased"].as_bool(), json.get("sealed")), (Some(true), None));
+    assert_eq!((json["erased"].as_bool(), json.get("encrypted")), (Some(true), None));
     assert!(event.is_erased() && !sample().is_erased());
-    let of_helper = Sealed { person: None, helper: event.sealed.clone().unwrap().person };
-    assert!(!Event { sealed: Some(of_helper), ..sample() }.is_erased());
+    let of_helper = Encrypted { person: None, helper: event.encrypted.clone().unwrap().person };
+    assert!(!Event { encrypted: Some(of_helper), ..sample() }.is_erased());
     assert!(serde_json::to_value(sample()).unwrap().get("erased").is_none());
     assert!(!format!("{event:?}").contains("171"));
 }
@@ -63,10 +63,10 @@ fn an_event_of_every_kind_reads_back_from_json() {
     let malformed = |id| MalformedScan { id, payload_bytes: 6, payload_head: Vec::new() };
     let subjects = [
         sample().subject,
-        Subject::Malformed(malformed(Some(ScanId { epoch: 1, seq: u64::MAX }))),
-        Subject::Malformed(malformed(None)),
-        Subject::Assist(word()),
-        Subject::Assist(AssistRecord { answers: None, person: None, id: None, ..word() }),
+        EventKind::Malformed(malformed(Some(ScanId { epoch: 1, seq: u64::MAX }))),
+        EventKind::Malformed(malformed(None)),
+        EventKind::Assist(word()),
+        EventKind::Assist(AssistRecord { answers: None, person: None, id: None, ..word() }),
     ];
     for subject in subjects {
         let event = Event { subject, ..sample() };
@@ -74,7 +74,7 @@ fn an_event_of_every_kind_reads_back_from_json() {
         assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event, "{json}");
     }
     let part = SealedPart { of: 41, bytes: vec![0xab; 40] };
-    let erased = Event { sealed: Some(Sealed { person: Some(part), helper: None }), ..sample() };
+    let erased = Event { encrypted: Some(Encrypted { person: Some(part), helper: None }), ..sample() };
     let json = serde_json::to_value(&erased).unwrap();
     let read: Event = serde_json::from_value(json.clone()).unwrap();
     assert!(read.is_erased());
@@ -104,7 +104,7 @@ fn an_event_with_a_field_of_a_later_version_is_read() {
 #[test]
 fn neither_json_nor_debug_show_a_malformed_payload() {
     let mut event = sample();
-    event.subject = Subject::Malformed(MalformedScan {
+    event.subject = EventKind::Malformed(MalformedScan {
         id: Some(ScanId { epoch: 1, seq: 2 }),
         payload_bytes: 6,
         payload_head: b"SECRET".to_vec(),
@@ -134,7 +134,7 @@ fn word() -> AssistRecord {
 #[test]
 fn a_helpers_word_reads_back_and_is_no_scan() {
     let mut event = sample();
-    event.subject = Subject::Assist(word());
+    event.subject = EventKind::Assist(word());
     assert_eq!(minicbor::decode::<Event>(&minicbor::to_vec(&event).unwrap()).unwrap(), event);
     assert_eq!(event.scan_id(), None);
     let json = serde_json::to_value(&event).unwrap();
@@ -151,7 +151,7 @@ fn an_event_from_before_helpers_had_a_word_is_still_read() {
     let bytes: Vec<u8> = digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect();
     let mut expected = sample();
     (expected.verdict.shadow, expected.verdict.language) = (None, None);
-    if let Subject::Scan(scan) = &mut expected.subject {
+    if let EventKind::Scan(scan) = &mut expected.subject {
         (scan.kind, scan.pass) = (None, None);
     }
     assert_eq!(minicbor::decode::<Event>(&bytes).unwrap(), expected);

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use protocol::{Event, Outcome, ScanId, Subject};
+use protocol::{Event, EventKind, Outcome, ScanId};
 
 use super::{Forwarded, Report};
 use crate::load::ledger::AckedScan;
@@ -47,15 +47,15 @@ impl Audit {
         self.numbers.insert(event.number);
         let door = self.door(event.door.as_str());
         let ScanId { epoch, seq } = match &event.subject {
-            Subject::Scan(scan) => scan.id,
-            Subject::Malformed(malformed) => match malformed.id {
+            EventKind::Scan(scan) => scan.id,
+            EventKind::Malformed(malformed) => match malformed.id {
                 Some(id) => id,
                 None => {
                     *self.unidentified.entry(door).or_default() += 1;
                     return;
                 }
             },
-            Subject::Assist(_) => return,
+            EventKind::Assist(_) => return,
         };
         let stored = Stored { number: event.number, outcome: event.verdict.outcome };
         let first = self.stored.entry((door, epoch, seq)).or_insert(stored).number;
@@ -193,11 +193,11 @@ mod tests {
     use super::super::audit;
     use super::*;
 
-    fn of(number: u64, subject: Subject) -> Event {
+    fn of(number: u64, subject: EventKind) -> Event {
         let at = Instant::from_unix_ms(1_795_390_264_000);
         let verdict = Verdict::own(Outcome::Granted, "staff", Text::default());
         let door = "d1".parse().unwrap();
-        Event { number, door, received_at: at, decided_at: at, subject, verdict, sealed: None }
+        Event { number, door, received_at: at, decided_at: at, subject, verdict, encrypted: None }
     }
 
     fn event(number: u64, seq: u64) -> Event {
@@ -210,11 +210,11 @@ mod tests {
             kind: None,
             pass: None,
         };
-        of(number, Subject::Scan(scan))
+        of(number, EventKind::Scan(scan))
     }
 
     fn garbage(number: u64) -> Event {
-        of(number, Subject::Malformed(MalformedScan { id: None, payload_bytes: 9, payload_head: Vec::new() }))
+        of(number, EventKind::Malformed(MalformedScan { id: None, payload_bytes: 9, payload_head: Vec::new() }))
     }
 
     fn assist(number: u64) -> Event {
@@ -231,7 +231,7 @@ mod tests {
             credential: None,
             pass: None,
         };
-        of(number, Subject::Assist(assist))
+        of(number, EventKind::Assist(assist))
     }
 
     fn acked(seq: u64) -> AckedScan<'static> {

@@ -67,7 +67,7 @@ pub async fn events_of_gateway(gateway: &GatewayApi, audit: &mut Audit) -> Resul
 mod tests {
     use std::io::Write;
 
-    use protocol::{Event, ScanId, Subject};
+    use protocol::{Event, EventKind, ScanId};
 
     use super::super::Forwarded;
     use super::*;
@@ -100,7 +100,9 @@ mod tests {
         let ids: Vec<Option<ScanId>> = events.iter().map(Event::scan_id).collect();
         let id = |epoch, seq| Some(ScanId { epoch, seq });
         assert_eq!(ids, [id(1, 2), id(3, 4), None, None]);
-        assert!(matches!(events[2].subject, Subject::Malformed(_)) && matches!(events[3].subject, Subject::Assist(_)));
+        assert!(
+            matches!(events[2].subject, EventKind::Malformed(_)) && matches!(events[3].subject, EventKind::Assist(_))
+        );
     }
 
     #[test]

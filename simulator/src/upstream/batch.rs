@@ -85,13 +85,13 @@ pub(super) fn posted(body: &[u8], encoding: Encoding, received_at: Instant) -> R
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Received {
-    Event { subject: Subject },
+    Event { subject: EventSubject },
     Day(AttendanceDay<IgnoredAny>),
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Subject {
+enum EventSubject {
     Scan(ScanId),
     Malformed(ScanId),
     /// A helper's word: no scan of its own.
@@ -127,8 +127,8 @@ fn entry(event: CloudEvent<Received>, received_at: Instant) -> Result<Entry, Ref
         return refuse(format!("event {id} has the specversion {:?}, known is 1.0", event.specversion));
     }
     let (expected, scan) = match event.data {
-        Received::Event { subject: Subject::Scan(scan) | Subject::Malformed(scan) } => (EVENT_TYPE, scan),
-        Received::Event { subject: Subject::Assist {} } => (ASSIST_EVENT_TYPE, ScanId { epoch: None, seq: None }),
+        Received::Event { subject: EventSubject::Scan(scan) | EventSubject::Malformed(scan) } => (EVENT_TYPE, scan),
+        Received::Event { subject: EventSubject::Assist {} } => (ASSIST_EVENT_TYPE, ScanId { epoch: None, seq: None }),
         Received::Day(_) => return refuse(format!("event {id} has the data of a working day")),
     };
     if event.kind != expected {

@@ -12,14 +12,14 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use protocol::batch::AttendanceDay;
 use protocol::{
-    ClockQuality, CloudEvent, CredentialHash, Direction, Event, Instant, Mode, Outcome, ScanId, ScanRecord, Subject,
+    ClockQuality, CloudEvent, CredentialHash, Direction, Event, EventKind, Instant, Mode, Outcome, ScanId, ScanRecord,
     Text, Verdict,
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use reqwest::{Client, StatusCode};
 use tempfile::TempDir;
 use tokio::sync::watch;
-use upstream::{Config, Forwarder, Metrics, Parts, Privacy};
+use upstream::{Config, Forwarder, ForwarderContext, Metrics, Privacy};
 
 use super::*;
 use crate::tls as client_tls;
@@ -102,7 +102,7 @@ fn event(number: u64) -> Event {
         door: "main-in".parse().unwrap(),
         received_at: Instant::from_unix_ms(1_795_390_264_120),
         decided_at: Instant::from_unix_ms(1_795_390_264_121),
-        subject: Subject::Scan(ScanRecord {
+        subject: EventKind::Scan(ScanRecord {
             id: ScanId { epoch: 1, seq: number + 100 },
             scanned_at: Instant::from_unix_ms(1_795_390_264_100),
             direction: Direction::In,
@@ -127,7 +127,7 @@ fn event(number: u64) -> Event {
             shadow: None,
             language: None,
         },
-        sealed: None,
+        encrypted: None,
     }
 }
 
@@ -359,7 +359,7 @@ async fn the_gateways_forwarder_loses_nothing_whatever_the_receiver_does() {
     let upstream = start(Options { faults, ..certificates.options() }).await.unwrap();
     let notes: Arc<Mutex<Vec<store::log::UpstreamCursor>>> = Arc::default();
     let kept_notes = Arc::clone(&notes);
-    let forwarder = Forwarder::new(Parts {
+    let forwarder = Forwarder::new(ForwarderContext {
         site: "regency".parse().unwrap(),
         client: Arc::new(arc_swap::ArcSwap::from_pointee(certificates.client(Some("gateway")))),
         read: Arc::new(|after, events_max, _| Ok((after + 1..=1_000).take(events_max).map(event).collect())),

@@ -23,7 +23,7 @@ fn passage(person: &str, zone: &str, direction: Direction, minutes: i64) -> Even
         Event { decided_at: at, received_at: at, door: format!("{zone}-door").parse().unwrap(), ..event(1) };
     event.verdict.person = Some(person.into());
     event.verdict.zone = Some(zone.into());
-    if let Subject::Scan(scan) = &mut event.subject {
+    if let EventKind::Scan(scan) = &mut event.subject {
         scan.id = ScanId { epoch: 1, seq: u64::try_from(minutes).unwrap() };
         scan.direction = direction;
         scan.scanned_at = at;
@@ -34,7 +34,7 @@ fn passage(person: &str, zone: &str, direction: Direction, minutes: i64) -> Even
 fn late(mut event: Event, at_minutes: i64) -> Event {
     event.verdict.outcome = Outcome::Recorded;
     event.verdict.open = false;
-    if let Subject::Scan(scan) = &mut event.subject {
+    if let EventKind::Scan(scan) = &mut event.subject {
         scan.scanned_at = Instant::from_unix_ms(START_MS + at_minutes * MINUTE);
     }
     event
@@ -42,7 +42,7 @@ fn late(mut event: Event, at_minutes: i64) -> Event {
 
 fn with_pass(mut event: Event, one_time: bool) -> Event {
     let until = Instant::from_unix_ms(START_MS + 1_000 * MINUTE);
-    if let Subject::Scan(scan) = &mut event.subject {
+    if let EventKind::Scan(scan) = &mut event.subject {
         scan.pass = Some(PassRecord { id: CredentialHash([9; 16]), one_time_until: one_time.then_some(until) });
     }
     event
@@ -160,7 +160,7 @@ fn an_event_whose_keys_were_destroyed_is_nobodys_passage() {
     let mut erased = with_pass(passage("P-1", "main", Direction::In, 0), true);
     let part = protocol::SealedPart { of: 7, bytes: Vec::new() };
     erased.verdict.person = None;
-    erased.sealed = Some(protocol::Sealed { person: Some(part), helper: None });
+    erased.encrypted = Some(protocol::Encrypted { person: Some(part), helper: None });
     let presence = seen([erased]);
     assert!(presence.people.is_empty() && presence.passes.is_empty());
 }

@@ -21,7 +21,7 @@
 //! helpers/{helper}.pem, .key    for the device of a helper
 //! secrets/badge.key     key of the hashes that badge codes are kept as, 64 hex digits
 //! secrets/admin.token   BLAKE3 hash of the administrator's token, 64 hex digits
-//! data/                 the log and its views
+//! data/                 the log and its ledgers
 //! ```
 //!
 //! The folder and everything secret in it belong to one user alone. Files are replaced whole, never changed in place,
@@ -148,7 +148,7 @@ impl SiteFolder {
         self.root.join("trust")
     }
 
-    /// The folder of the log and its views.
+    /// The folder of the log and its ledgers.
     pub fn data(&self) -> PathBuf {
         self.root.join("data")
     }

@@ -5,8 +5,8 @@ use std::collections::{HashMap, VecDeque};
 
 use minicbor::{Decode, Encode};
 use protocol::{
-    AnsweredScan, AssistAction, AssistRecord, CredentialHash, Direction, DoorId, Event, HealthStatus, Instant,
-    Language, Outcome, PassRecord, PersonClass, ScanId, ScanRecord, Subject, Text, Verdict, Via,
+    AnsweredScan, AssistAction, AssistRecord, CredentialHash, Direction, DoorId, Event, EventKind, HealthStatus,
+    Instant, Language, Outcome, PassRecord, PersonClass, ScanId, ScanRecord, Text, Verdict, Via,
 };
 
 use super::arrival::AssistRequest;
@@ -131,9 +131,9 @@ impl Assists {
     /// Takes note of an event.
     pub fn remember(&mut self, event: &Event) {
         match &event.subject {
-            Subject::Scan(scan) if event.verdict.outcome == Outcome::Assist => self.wait(event, scan),
-            Subject::Scan(_) | Subject::Malformed(_) => {}
-            Subject::Assist(request) => self.record(event, request),
+            EventKind::Scan(scan) if event.verdict.outcome == Outcome::Assist => self.wait(event, scan),
+            EventKind::Scan(_) | EventKind::Malformed(_) => {}
+            EventKind::Assist(request) => self.record(event, request),
         }
     }
 

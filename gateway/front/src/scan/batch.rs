@@ -1,7 +1,7 @@
 //! What one turn of the spine decides, keeps with one commit, and answers.
 
 use access::Snapshot;
-use protocol::{Event, Instant, Subject};
+use protocol::{Event, EventKind, Instant};
 use store::log::UpstreamCursor;
 use tokio::sync::oneshot;
 
@@ -65,16 +65,16 @@ pub(super) fn decided(
             let shown =
                 access::Shown { door, received_at: *received_at, clock_offset_ms: arrival.clock_offset_ms, scan };
             let (record, verdict) = access::decide(snapshot, state.presence(), &shown, decided_at);
-            (Subject::Scan(record), verdict)
+            (EventKind::Scan(record), verdict)
         }
         Payload::Malformed(malformed) => {
-            (Subject::Malformed(malformed.clone()), access::refuse_malformed(snapshot, door, decided_at))
+            (EventKind::Malformed(malformed.clone()), access::refuse_malformed(snapshot, door, decided_at))
         }
         Payload::Assist(request) => {
             let case = AssistCase { door, received_at: *received_at, request };
             let (record, verdict) = state.assists().judge(snapshot, &case, assist_within_ms, decided_at);
-            (Subject::Assist(record), verdict)
+            (EventKind::Assist(record), verdict)
         }
     };
-    Event { number, door: door.clone(), received_at: *received_at, decided_at, subject, verdict, sealed: None }
+    Event { number, door: door.clone(), received_at: *received_at, decided_at, subject, verdict, encrypted: None }
 }

@@ -9,7 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use protocol::{CredentialKind, Event, Outcome, Subject};
+use protocol::{CredentialKind, Event, EventKind, Outcome};
 
 /// The spine's metrics.
 #[derive(Clone, Debug)]
@@ -93,7 +93,7 @@ impl Metrics {
     /// Counts what a commit has kept.
     pub fn count(&self, event: &Event, latency: Duration) {
         self.kept.get_or_create(&OutcomeLabel { outcome: event.verdict.outcome.as_str() }).inc();
-        if matches!(event.subject, Subject::Malformed(_)) {
+        if matches!(event.subject, EventKind::Malformed(_)) {
             self.malformed.inc();
         }
         if let Some(label) = FaultLabel::of(event) {
@@ -110,7 +110,7 @@ impl FaultLabel {
     /// The label of an event that keeps a scan of a pass that does not count. A policy may give reasons of its own to passes
     /// that do: those are none.
     fn of(event: &Event) -> Option<Self> {
-        let Subject::Scan(scan) = &event.subject else { return None };
+        let EventKind::Scan(scan) = &event.subject else { return None };
         if !matches!(scan.kind, Some(CredentialKind::Pass | CredentialKind::HealthCertificate)) {
             return None;
         }
@@ -122,7 +122,7 @@ impl FaultLabel {
 impl AssistLabels {
     /// The labels of an event that keeps an assist request.
     pub(super) fn of(event: &Event) -> Option<Self> {
-        let Subject::Assist(word) = &event.subject else { return None };
+        let EventKind::Assist(word) = &event.subject else { return None };
         Some(Self { action: word.action.as_str(), result: event.verdict.reason.clone() })
     }
 }

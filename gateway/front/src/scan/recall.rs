@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::thread;
 
 use bytes::Bytes;
-use protocol::{Decision, Event, Instant, Subject};
+use protocol::{Decision, Event, EventKind, Instant};
 use tokio::sync::mpsc;
 
 use super::arrival::{Answer, ReplyTo};
@@ -94,12 +94,12 @@ pub fn committed_answer(
     let decision = Decision::of(event);
     let payload = decision.as_ref().map(|decision| Bytes::from(decision.to_json()));
     let answer = match (&event.subject, decision) {
-        (Subject::Assist(_), Some(decision)) => {
+        (EventKind::Assist(_), Some(decision)) => {
             let for_door = is_for_the_door(event, assist_within_ms, now);
             Answer::Assisted { ticket, door: event.door.clone(), decision: Box::new(decision), for_door }
         }
         (subject, _) => {
-            let malformed = matches!(subject, Subject::Malformed(_));
+            let malformed = matches!(subject, EventKind::Malformed(_));
             Answer::Committed { ticket, decision: payload.clone(), malformed }
         }
     };

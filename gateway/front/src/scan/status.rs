@@ -7,7 +7,7 @@ use std::time::Duration;
 use access::Occupancy;
 use hdrhistogram::Histogram as Latencies;
 use protocol::api::{Percentiles, ScanStatus};
-use protocol::{DoorId, Event, Instant, Subject};
+use protocol::{DoorId, Event, EventKind, Instant};
 
 use super::state::State;
 
@@ -78,7 +78,7 @@ impl SpineStatus {
     pub fn committed<'a>(&self, events: impl Iterator<Item = (&'a Event, Duration)>, state: &State, now: Instant) {
         self.with(|inner| {
             // An assist request is no scan.
-            for (event, latency) in events.filter(|(event, _)| !matches!(event.subject, Subject::Assist(_))) {
+            for (event, latency) in events.filter(|(event, _)| !matches!(event.subject, EventKind::Assist(_))) {
                 inner.count(now);
                 inner.latency(latency);
                 let door = match inner.doors.get_mut(&event.door) {

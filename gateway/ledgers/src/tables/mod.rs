@@ -1,4 +1,4 @@
-//! `views.redb`: what the views know of the log, by day and person, in numbers.
+//! `views.redb`: what the ledgers know of the log, by day and person, in numbers.
 //!
 //! # What is on disk
 //!
@@ -74,7 +74,7 @@ mod tag {
     pub const META: u8 = 6;
 }
 
-const STATE_PLACE: pack::Place = pack::Place(tag::META, 0, 0);
+const STATE_PLACE: pack::RowKey = pack::RowKey(tag::META, 0, 0);
 
 /// How far the file reflects the log, and what it was made by.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]

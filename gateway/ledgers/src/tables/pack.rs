@@ -23,7 +23,7 @@ const DAY_MS: i64 = 86_400_000;
 
 /// What a value is sealed for: its table and its key.
 #[derive(Clone, Copy)]
-pub struct Place(pub u8, pub i64, pub u64);
+pub struct RowKey(pub u8, pub i64, pub u64);
 
 /// Somebody at a door, of a known day and person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -68,15 +68,15 @@ const RULE: u8 = 2;
 const INSIDE: u8 = 3;
 
 /// The value with its checksum.
-pub fn seal(place: Place, content: &[u8]) -> Vec<u8> {
+pub fn with_checksum(place: RowKey, content: &[u8]) -> Vec<u8> {
     let mut value = Vec::with_capacity(CHECKSUM_BYTES + content.len());
     value.extend_from_slice(&checksum(place, content).to_le_bytes());
     value.extend_from_slice(content);
     value
 }
 
-/// The checksum of a value that [`seal`] has made, and what it is of.
-pub fn unseal(place: Place, value: &[u8]) -> Result<(u64, &[u8]), TablesError> {
+/// The checksum of a value that [`with_checksum`] has made, and what it is of.
+pub fn checked(place: RowKey, value: &[u8]) -> Result<(u64, &[u8]), TablesError> {
     let (head, content) = value.split_first_chunk().ok_or(TablesError::Damaged("a value is cut off"))?;
     let found = u64::from_le_bytes(*head);
     if found == checksum(place, content) {
@@ -86,7 +86,7 @@ pub fn unseal(place: Place, value: &[u8]) -> Result<(u64, &[u8]), TablesError> {
     }
 }
 
-fn checksum(Place(table, day, item): Place, content: &[u8]) -> u64 {
+fn checksum(RowKey(table, day, item): RowKey, content: &[u8]) -> u64 {
     let mut key = [0; 24];
     let parts = [&FORMAT.to_le_bytes()[..], &[table], &day.to_le_bytes(), &item.to_le_bytes()];
     key.iter_mut().zip(parts.into_iter().flatten()).for_each(|(byte, part)| *byte = *part);
@@ -105,24 +105,24 @@ pub fn hash(parts: &[&[u8]]) -> u64 {
 }
 
 /// A sealed value in CBOR.
-pub fn encode<T: Encode<()>>(place: Place, value: &T) -> Result<Vec<u8>, TablesError> {
+pub fn encode<T: Encode<()>>(place: RowKey, value: &T) -> Result<Vec<u8>, TablesError> {
     let content = minicbor::to_vec(value).map_err(|_| TablesError::Damaged("a value cannot be written"))?;
-    Ok(seal(place, &content))
+    Ok(with_checksum(place, &content))
 }
 
 /// Reads what [`encode`] has made.
-pub fn decode<T: for<'b> Decode<'b, ()>>(place: Place, value: &[u8]) -> Result<T, TablesError> {
+pub fn decode<T: for<'b> Decode<'b, ()>>(place: RowKey, value: &[u8]) -> Result<T, TablesError> {
     decode_sealed(place, value).map(|(_, value)| value)
 }
 
 /// The same, with its checksum.
-pub fn decode_sealed<T: for<'b> Decode<'b, ()>>(place: Place, value: &[u8]) -> Result<(u64, T), TablesError> {
-    let (checksum, content) = unseal(place, value)?;
+pub fn decode_sealed<T: for<'b> Decode<'b, ()>>(place: RowKey, value: &[u8]) -> Result<(u64, T), TablesError> {
+    let (checksum, content) = checked(place, value)?;
     let value = minicbor::decode(content).map_err(|_| TablesError::Damaged("a value cannot be read"))?;
     Ok((checksum, value))
 }
 
-/// The checksum of a value that [`seal`] has made just now.
+/// The checksum of a value that [`with_checksum`] has made just now.
 pub fn checksum_of(sealed: &[u8]) -> u64 {
     sealed.first_chunk().copied().map_or(0, u64::from_le_bytes)
 }
@@ -319,8 +319,8 @@ mod tests {
         #[test]
         fn a_packed_sighting_reads_back((day, passage, passed) in row()) {
             let row = Row::new(day, &passage, passed, 0, 1);
-            let value = encode(Place(1, 2, 3), &vec![row]).unwrap();
-            let read: Vec<Row> = decode(Place(1, 2, 3), &value).unwrap();
+            let value = encode(RowKey(1, 2, 3), &vec![row]).unwrap();
+            let read: Vec<Row> = decode(RowKey(1, 2, 3), &value).unwrap();
             prop_assert_eq!(&read, &[row]);
             prop_assert_eq!((read[0].passed(), read[0].passage(day, &["a".into(), "b".into()]).unwrap()), (passed, passage));
         }
@@ -354,14 +354,14 @@ mod tests {
 
         #[test]
         fn a_flipped_bit_or_another_place_is_noticed(content: Vec<u8>, bit: usize) {
-            let mut value = seal(Place(1, -2, 3), &content);
-            prop_assert_eq!(unseal(Place(1, -2, 3), &value).unwrap(), (checksum_of(&value), &content[..]));
-            for other in [Place(2, -2, 3), Place(1, 2, 3), Place(1, -2, 4)] {
-                prop_assert!(unseal(other, &value).is_err());
+            let mut value = with_checksum(RowKey(1, -2, 3), &content);
+            prop_assert_eq!(checked(RowKey(1, -2, 3), &value).unwrap(), (checksum_of(&value), &content[..]));
+            for other in [RowKey(2, -2, 3), RowKey(1, 2, 3), RowKey(1, -2, 4)] {
+                prop_assert!(checked(other, &value).is_err());
             }
             let bit = bit % (value.len() * 8);
             value[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(unseal(Place(1, -2, 3), &value).is_err());
+            prop_assert!(checked(RowKey(1, -2, 3), &value).is_err());
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
 
-use super::pack::{self, Place};
+use super::pack::{self, RowKey};
 use super::{
     EVENTS, HEADER, Header, META, NAMES, PackedStay, Row, SIGHTINGS, STATE, STATE_PLACE, STAYS, State, TOTALS,
     TablesError, Total, tag,
@@ -58,16 +58,16 @@ pub fn rows_of(
     }
 }
 
-pub(super) fn sighting(day: i32, person: u64) -> Place {
-    Place(tag::SIGHTINGS, day.into(), person)
+pub(super) fn sighting(day: i32, person: u64) -> RowKey {
+    RowKey(tag::SIGHTINGS, day.into(), person)
 }
 
-pub(super) fn day_of(table: u8, day: i32) -> Place {
-    Place(table, day.into(), 0)
+pub(super) fn day_of(table: u8, day: i32) -> RowKey {
+    RowKey(table, day.into(), 0)
 }
 
-pub(super) fn stays_of(day: i32, zone: u32) -> Place {
-    Place(tag::STAYS, day.into(), zone.into())
+pub(super) fn stays_of(day: i32, zone: u32) -> RowKey {
+    RowKey(tag::STAYS, day.into(), zone.into())
 }
 
 impl View {
@@ -110,7 +110,7 @@ impl View {
             if usize::try_from(number.value()) != Ok(names.len()) {
                 return Err(TablesError::Damaged("a name is missing"));
             }
-            let name: String = pack::decode(Place(tag::NAMES, number.value().into(), 0), value.value())?;
+            let name: String = pack::decode(RowKey(tag::NAMES, number.value().into(), 0), value.value())?;
             names.push(name.into());
         }
         Ok(names)
@@ -217,7 +217,7 @@ impl DayStays<'_> {
             }
             let missing = TablesError::Damaged("stays of a zone are missing");
             let value = self.view.stays.get((self.day, *zone))?.ok_or(missing)?;
-            let (found, content) = pack::unseal(stays_of(self.day, *zone), value.value())?;
+            let (found, content) = pack::checked(stays_of(self.day, *zone), value.value())?;
             if found != *checksum {
                 return Err(TablesError::Damaged("stays of a zone are old"));
             }

@@ -8,7 +8,7 @@ use protocol::Event;
 use redb::{Durability, ReadableTable, Table, WriteTransaction};
 
 use super::super::{Passage, Rules, Sighting};
-use super::pack::{self, Place};
+use super::pack::{self, RowKey};
 use super::read::{day_of, rows_of, sighting, stays_of};
 use super::{
     EVENTS, Filed, HEADER, Header, META, NAMES, Names, Row, SIGHTINGS, STATE, STATE_PLACE, STAYS, SightingRows, State,
@@ -174,7 +174,7 @@ impl Change<'_> {
             for person in persons {
                 let place = sighting(day, *person);
                 let Some(value) = self.sightings.remove((day, *person))? else { continue };
-                total.remove(pack::unseal(place, value.value())?.0);
+                total.remove(pack::checked(place, value.value())?.0);
                 rows = rows.saturating_add(1);
             }
             if total != before {
@@ -226,7 +226,7 @@ impl Change<'_> {
         self.unsettle(day..=day)?;
         let mut header = Header { rules, at_ms, zones: Vec::new() };
         for (zone, stays) in zones {
-            let value = pack::seal(stays_of(day, zone), &stays);
+            let value = pack::with_checksum(stays_of(day, zone), &stays);
             header.zones.push((zone, pack::checksum_of(&value)));
             self.stays.insert((day, zone), value.as_slice())?;
         }
@@ -244,7 +244,7 @@ impl Change<'_> {
 
     fn write_names(&mut self, names: &mut Names) -> Result<(), TablesError> {
         for (number, name) in names.take_new() {
-            let value = pack::encode(Place(tag::NAMES, number.into(), 0), &&*name)?;
+            let value = pack::encode(RowKey(tag::NAMES, number.into(), 0), &&*name)?;
             self.names.insert(number, value.as_slice())?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Whatever happens to the file, the views agree with the pure core again.
+//! Whatever happens to the file, the ledgers agree with the pure core again.
 
 use std::fs;
 use std::path::Path;

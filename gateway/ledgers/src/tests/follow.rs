@@ -1,4 +1,4 @@
-//! The views agree with the pure core however the log comes to them.
+//! The ledgers agree with the pure core however the log comes to them.
 
 use std::time::Duration;
 
@@ -123,7 +123,7 @@ async fn a_question_may_wait_for_an_event() {
     assert_eq!(house.views.position(), Position { through: 17, last: 17, rebuilding: false });
     assert!(house.views.problems(past.at(0)).is_empty());
     house.views.stop();
-    assert_eq!(house.views.presence(past.at(0)), Err(ViewsError::Stopped));
+    assert_eq!(house.views.presence(past.at(0)), Err(LedgerStoreError::Stopped));
     assert!(house.views.forget(&[17]).unwrap_err().to_string().contains("stopped"));
 }
 
@@ -200,8 +200,8 @@ proptest! {
 
     #[test]
     fn who_is_erased_or_restricted_is_left_out(mut past in past(), ask in question(), again: bool) {
-        // An event that is not sealed would make the subject anew.
-        past.seal(u64::MAX);
+        // An event that is not encrypted would make the subject anew.
+        past.encrypt(u64::MAX);
         let mut house = past.house();
         house.log.append(&past.events);
         house.rest();

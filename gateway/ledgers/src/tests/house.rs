@@ -1,4 +1,4 @@
-//! Views with a log and people in memory, and what the pure core says of the same log.
+//! Ledgers with a log and people in memory, and what the pure core says of the same log.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use jiff::civil::Date;
 use prometheus_client::registry::Registry;
 use proptest::prelude::*;
-use protocol::{ClockQuality, Event, Instant, Outcome, Sealed, SealedPart, Subject};
+use protocol::{ClockQuality, Encrypted, Event, EventKind, Instant, Outcome, SealedPart};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
@@ -104,13 +104,13 @@ impl People for Book {
     }
 }
 
-/// Views of a log, in a folder that is deleted with them.
+/// Ledgers of a log, in a folder that is deleted with them.
 pub struct House {
     pub folder: TempDir,
     pub log: Arc<MemoryLog>,
     pub book: Arc<Book>,
     pub rules: Arc<ArcSwap<Rules>>,
-    pub views: Views,
+    pub views: LedgerStore,
     metrics: Metrics,
 }
 
@@ -124,7 +124,7 @@ impl House {
         Self { folder, log, book, rules, views, metrics }
     }
 
-    /// Stops the views, has something done to the file, and starts them again.
+    /// Stops the ledgers, has something done to the file, and starts them again.
     pub fn restart(&mut self, meanwhile: impl FnOnce(&Path)) {
         self.views.stop();
         let path = self.folder.path().join("views.redb");
@@ -159,8 +159,14 @@ impl Drop for House {
     }
 }
 
-fn start(path: &Path, log: &Arc<MemoryLog>, book: &Arc<Book>, rules: &Arc<ArcSwap<Rules>>, metrics: &Metrics) -> Views {
-    Views::start(Parts {
+fn start(
+    path: &Path,
+    log: &Arc<MemoryLog>,
+    book: &Arc<Book>,
+    rules: &Arc<ArcSwap<Rules>>,
+    metrics: &Metrics,
+) -> LedgerStore {
+    LedgerStore::start(LedgerContext {
         path: path.into(),
         config: Config { cache_bytes: 1 << 20, sync_interval_ms: 100 },
         source: Arc::clone(log) as Arc<dyn Source>,
@@ -185,7 +191,7 @@ pub fn until<T>(mut answer: impl FnMut() -> Option<T>) -> T {
 }
 
 /// The answer, as soon as there is one.
-pub fn answered<T>(question: impl Fn() -> Result<T, ViewsError>) -> T {
+pub fn answered<T>(question: impl Fn() -> Result<T, LedgerStoreError>) -> T {
     until(|| question().ok())
 }
 
@@ -229,7 +235,7 @@ pub fn past() -> impl Strategy<Value = Past> {
         }
         passages.sort_by_key(|(_, passage)| passage.order());
         let mut past = Past { which, events, passages };
-        past.seal(3);
+        past.encrypt(3);
         past
     })
 }
@@ -239,7 +245,7 @@ fn event(passage: &Passage, received_at: Instant) -> Event {
     event.door = passage.door.parse().unwrap();
     (event.received_at, event.decided_at) = (received_at, received_at);
     event.verdict.zone = Some(passage.zone.to_string());
-    let Subject::Scan(scan) = &mut event.subject else { panic!() };
+    let EventKind::Scan(scan) = &mut event.subject else { panic!() };
     (scan.scanned_at, scan.direction) = (passage.at, passage.direction);
     if passage.late {
         (event.verdict.outcome, event.verdict.open) = (Outcome::Recorded, false);
@@ -251,20 +257,20 @@ fn event(passage: &Passage, received_at: Instant) -> Event {
 }
 
 impl Past {
-    /// Says whom the events are about: sealed, or open in every so many.
-    pub fn seal(&mut self, open: u64) {
+    /// Says whom the events are about: encrypted, or open in every so many.
+    pub fn encrypt(&mut self, open: u64) {
         let book = Self::book();
         let mut who = person(0);
         for event in &mut self.events {
             if let Some((person, _)) = self.passages.iter().find(|(_, passage)| passage.number == event.number) {
                 who = person.clone();
             }
-            event.sealed = None;
+            event.encrypted = None;
             if event.number.is_multiple_of(open) {
                 event.verdict.person = Some(who.as_str().into());
             } else {
                 let of = book.number(who.as_str()).unwrap();
-                event.sealed = Some(Sealed { person: Some(SealedPart { of, bytes: Vec::new() }), helper: None });
+                event.encrypted = Some(Encrypted { person: Some(SealedPart { of, bytes: Vec::new() }), helper: None });
             }
         }
     }
@@ -276,7 +282,7 @@ impl Past {
         let events = passages.iter().map(|(_, passage)| event(passage, received(passage))).collect();
         passages.sort_by_key(|(_, passage)| passage.order());
         let mut past = Self { which, events, passages };
-        past.seal(u64::MAX);
+        past.encrypt(u64::MAX);
         past
     }
 
@@ -349,8 +355,8 @@ pub fn question() -> impl Strategy<Value = Question> {
     )
 }
 
-/// Compares whatever the views can be asked with what the pure core makes of the past.
-pub fn compare(views: &Views, past: &Past, rules: &Rules, ask: &Question) -> Result<(), TestCaseError> {
+/// Compares whatever the ledgers can be asked with what the pure core makes of the past.
+pub fn compare(views: &LedgerStore, past: &Past, rules: &Rules, ask: &Question) -> Result<(), TestCaseError> {
     let now = past.at(ask.now);
     let known = |who: &Person| of(who, &past.passages).into_iter().filter(|passage| passage.at <= now).collect();
     let people: Vec<(Person, Vec<Passage>)> = (0..PEOPLE).map(person).map(|who| (who.clone(), known(&who))).collect();

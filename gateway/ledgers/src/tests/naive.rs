@@ -277,10 +277,10 @@ impl<'a> Naive<'a> {
 }
 
 /// Where somebody may be in a minute, and where they are for certain.
-type Place = (BTreeSet<String>, BTreeSet<String>);
+type RowKey = (BTreeSet<String>, BTreeSet<String>);
 
 /// The minutes of a period.
-pub type Places = Vec<Place>;
+pub type Places = Vec<RowKey>;
 
 impl Naive<'_> {
     /// Minute by minute, in innermost zones or in all around them as well.
@@ -298,7 +298,7 @@ impl Naive<'_> {
 
 /// Minutes in common of two people, from `since` on: for each minute of the period whether possible, whether certain.
 pub fn shared(one: &Places, other: &Places, period: &[Instant], since: Instant) -> Vec<(bool, bool)> {
-    let minute = |((minute, one), other): ((&Instant, &Place), &Place)| {
+    let minute = |((minute, one), other): ((&Instant, &RowKey), &RowKey)| {
         (*minute >= since && !one.0.is_disjoint(&other.0), *minute >= since && !one.1.is_disjoint(&other.1))
     };
     period.iter().zip(one).zip(other).map(minute).collect()

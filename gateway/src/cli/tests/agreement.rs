@@ -3,8 +3,8 @@
 use jiff::civil::date;
 use protocol::api;
 use protocol::{
-    AssistAction, AssistRecord, ClockQuality, CredentialHash, Direction, Event, Instant, MalformedScan, Mode, Outcome,
-    ScanId, ScanRecord, Sealed, Subject, Text, Verdict, Via,
+    AssistAction, AssistRecord, ClockQuality, CredentialHash, Direction, Encrypted, Event, EventKind, Instant,
+    MalformedScan, Mode, Outcome, ScanId, ScanRecord, Text, Verdict, Via,
 };
 use serde_json::json;
 
@@ -117,19 +117,19 @@ fn events_of_every_kind_are_read() {
         pass: None,
     };
     let malformed = MalformedScan { id: None, payload_bytes: 3, payload_head: vec![1, 2, 3] };
-    let event = |number, subject, sealed| Event {
+    let event = |number, subject, encrypted| Event {
         number,
         door: "main-in".parse().unwrap(),
         received_at: moment,
         decided_at: moment,
         subject,
         verdict: Verdict { mode: Mode::Observe, ..Verdict::own(Outcome::Recorded, "exit", text()) },
-        sealed,
+        encrypted,
     };
     let events = [
-        event(1, Subject::Scan(scan), Some(Sealed { person: None, helper: None })),
-        event(2, Subject::Malformed(malformed), None),
-        event(3, Subject::Assist(said), None),
+        event(1, EventKind::Scan(scan), Some(Encrypted { person: None, helper: None })),
+        event(2, EventKind::Malformed(malformed), None),
+        event(3, EventKind::Assist(said), None),
     ];
     let lines: String = events.iter().map(|event| serde_json::to_string(event).unwrap() + "\n").collect();
     let gateway = Fake::new([Canned::json(&lines)]);

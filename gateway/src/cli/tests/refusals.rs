@@ -8,7 +8,7 @@ use super::{Canned, Fake, mode};
 #[test]
 fn a_refusal_is_one_line_with_what_to_do() {
     let detail = "the token desk has the role viewer, which may not do this";
-    let rebuilding = "the views are being rebuilt: 1200 of 88121 events are in";
+    let rebuilding = "the ledgers are being rebuilt: 1200 of 88121 events are in";
     for (line, canned, told) in [
         (
             "presence --people",
@@ -26,7 +26,7 @@ fn a_refusal_is_one_line_with_what_to_do() {
         (
             "attendance",
             Canned::problem(503, "Not ready", rebuilding).with("retry-after", "5"),
-            "503 Service Unavailable: Not ready: the views are being rebuilt: 1200 of 88121 events are in; try again in 5 s",
+            "503 Service Unavailable: Not ready: the ledgers are being rebuilt: 1200 of 88121 events are in; try again in 5 s",
         ),
         (
             "privacy retention",

@@ -12,7 +12,7 @@ use super::store::Store;
 use super::{AuditCipher, AuditTrail};
 use crate::log::faulty_disk::Disk;
 
-/// Seals by turning bits around. Everybody has keys but who is named `nobody…`.
+/// Encrypts by turning bits around. Everybody has keys but who is named `nobody…`.
 #[derive(Default)]
 pub struct Keys {
     subjects: Mutex<BTreeMap<u64, String>>,

@@ -6,7 +6,7 @@
 //!
 //! | table | key | value |
 //! | --- | --- | --- |
-//! | `segments` | number of its first event | one commit's events, sealed and chained, see `segment.rs`; what tells who they are about is encrypted, see [`vault`](crate::vault) |
+//! | `segments` | number of its first event | one commit's events, chained, see `segment.rs`; what tells who they are about is encrypted, see [`vault`](crate::vault) |
 //! | `cursors` | a follower's name | number of the last event that it is done with; or what else it must remember |
 //! | `quarantine` | number of its first event | a range that the upstream refused for good, see [`Quarantined`] |
 //! | `checkpoints` | number of the last event that it covers | the bytes, encrypted; the newest two are kept |
@@ -22,7 +22,7 @@
 //! - What [`Log::commit`] has confirmed survives a power cut; it becomes visible to readers as a whole or not at all.
 //! - Events are numbered from 1 without a gap; no number is ever given twice ([`LogError::NotContiguous`],
 //!   [`LogError::EventsLost`]).
-//! - Each segment is sealed with a hash that covers the seal of the one before it: whatever is flipped, cut off,
+//! - Each segment ends with a link, a hash that also covers the link of the segment before it: whatever is flipped, cut off,
 //!   swapped or taken out of the middle is found by [`LogReader::verify`], and by every read that meets it.
 //! - What tells who an event is about is never on disk in the clear. When the keys of a person are destroyed, the segments and
 //!   their seals stay as they are.
@@ -37,14 +37,14 @@ mod writer;
 
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod encrypted_tests;
 #[cfg(any(test, feature = "testing"))]
 pub mod faulty_disk;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod reader_tests;
-#[cfg(test)]
-mod sealed_tests;
 
 use std::sync::atomic::AtomicU64;
 
@@ -57,7 +57,7 @@ use thiserror::Error;
 pub use cursor::{CommitError, UPSTREAM, UpstreamCursor};
 pub use quarantine::Quarantined;
 pub use reader::{LogReader, Verified};
-pub use segment::{Seal, SegmentFault};
+pub use segment::{Link, SegmentFault};
 pub use store::FORMAT;
 pub use writer::{Commit, Log};
 

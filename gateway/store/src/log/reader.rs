@@ -10,7 +10,7 @@ use protocol::{DoorId, Event, Instant, ScanId};
 use redb::{ReadOnlyTable, ReadableTable};
 use tokio::sync::watch;
 
-use super::segment::{Seal, Segment};
+use super::segment::{Link, Segment};
 use super::store::{CHECKPOINTS, CURSORS, QUARANTINE, SEGMENTS, Store, damaged, reading};
 use super::{LogError, Quarantined};
 use protocol::api::{LogStatus, Problem, Severity};
@@ -18,7 +18,7 @@ use protocol::api::{LogStatus, Problem, Severity};
 /// Segments that a long walk looks at in one transaction.
 pub(super) const WALK_SEGMENTS: usize = 64;
 
-/// Newest events among which one is looked for that is sealed: hardly any is not.
+/// Newest events among which one is looked for that is encrypted: hardly any is not.
 const NEWEST_EVENTS: usize = 1000;
 
 /// A reader's end of the log. Cheap to clone; calls that touch the disk block the thread for about as long as the disk
@@ -36,8 +36,8 @@ pub struct Verified {
     pub segments: u64,
     /// Events in them, so also the number of the newest.
     pub events: u64,
-    /// Seal of the newest segment, which stands for everything before it; zeros when there is none.
-    pub seal: Seal,
+    /// Link of the newest segment, which stands for everything before it; zeros when there is none.
+    pub link: Link,
 }
 
 impl LogReader {
@@ -60,7 +60,7 @@ impl LogReader {
     }
 
     /// Events with a greater number than `after`, in order: at most `events_max`, and no more than `bytes_max` as they
-    /// are encoded, but at least one if there is one. An event whose keys were destroyed tells so by [`Event::sealed`].
+    /// are encoded, but at least one if there is one. An event whose keys were destroyed tells so by [`Event::encrypted`].
     ///
     /// # Errors
     /// When the log or the vault cannot be read, the log is damaged there, or is being reopened.
@@ -233,7 +233,7 @@ impl LogReader {
         Ok(ranges)
     }
 
-    /// Checks the whole log: seals, chain, counts, numbers, and that every event can be read.
+    /// Checks the whole log: links, chain, counts, numbers, and that every event can be read.
     ///
     /// # Errors
     /// [`LogError::Damaged`] and [`LogError::Missing`] name the first place where it does not hold.
@@ -254,7 +254,7 @@ impl LogReader {
         }
     }
 
-    /// Whether the vault was lost: it is new, and newest events are sealed with keys that it does not have. That is kept in the
+    /// Whether the vault was lost: it is new, and newest events are encrypted with keys that it does not have. That is kept in the
     /// vault and said in [`LogReader::problems`] from then on.
     ///
     /// # Errors
@@ -263,7 +263,7 @@ impl LogReader {
         let (vault, last) = (&self.store.vault, self.last_event());
         if vault.is_new() && vault.lost_through().is_none() {
             let newest = self.read_sealed(last.saturating_sub(NEWEST_EVENTS as u64), NEWEST_EVENTS, usize::MAX)?;
-            if newest.iter().any(|event| event.sealed.is_some()) {
+            if newest.iter().any(|event| event.encrypted.is_some()) {
                 vault.note_lost(last)?;
             }
         }
@@ -340,13 +340,13 @@ impl Verified {
         if key > expected {
             return Err(LogError::Missing { number: expected });
         }
-        if key < expected || segment.previous != self.seal {
+        if key < expected || segment.previous != self.link {
             return Err(damaged(key)(super::SegmentFault::ChainBroken));
         }
         for event in segment.events_from(0) {
             event.map_err(damaged(key))?;
         }
-        *self = Self { segments: self.segments.saturating_add(1), events: segment.last(), seal: segment.seal };
+        *self = Self { segments: self.segments.saturating_add(1), events: segment.last(), link: segment.link };
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use protocol::{Event, Instant};
 use redb::{Database, ReadableTable};
 
 use super::faulty_disk::{Call, Disk, Fault, clock, event, events, vault};
-use super::segment::{Segment, seal};
+use super::segment::{Segment, link};
 use super::store::{CHECKPOINTS, SEGMENTS};
 use super::{Commit, Config, Log, LogError, LogReader, Metrics, SegmentFault};
 use protocol::api::{Problem, Severity};
@@ -127,8 +127,8 @@ fn a_segment_that_was_replaced_breaks_the_chain() {
     forged[0].verdict.reason = "forged".into();
     tamper(&disk, |transaction| {
         let mut segments = transaction.open_table(SEGMENTS).unwrap();
-        let previous = Segment::read(1, segments.get(1).unwrap().unwrap().value()).unwrap().seal;
-        segments.insert(3, seal(&forged, previous).unwrap().0.as_slice()).unwrap();
+        let previous = Segment::read(1, segments.get(1).unwrap().unwrap().value()).unwrap().link;
+        segments.insert(3, link(&forged, previous).unwrap().0.as_slice()).unwrap();
     });
     let (_log, reader) = disk.open().unwrap();
     let error = reader.verify().unwrap_err();

@@ -1,4 +1,4 @@
-//! One segment: the events of one commit, sealed and chained to the segment before it.
+//! One segment: the events of one commit, chained to the segment before it.
 //!
 //! | bytes | what |
 //! | --- | --- |
@@ -6,9 +6,9 @@
 //! | 2 | version of this format, big-endian: 1 |
 //! | 4 | count of events, big-endian, at least 1 |
 //! | 8 | number of the first event, big-endian |
-//! | 32 | seal of the segment before it; zeros for the first |
+//! | 32 | link of the segment before it; zeros for the first |
 //! | … | the events, CBOR, one after the other ([`protocol::event`]) |
-//! | 32 | seal: BLAKE3 hash of all bytes above |
+//! | 32 | link: BLAKE3 hash of all bytes above |
 
 use std::fmt;
 
@@ -18,26 +18,26 @@ use thiserror::Error;
 
 const MAGIC: [u8; 4] = *b"GPLS";
 const VERSION: u16 = 1;
-const SEAL_BYTES: usize = 32;
-const HEADER_BYTES: usize = 4 + 2 + 4 + 8 + SEAL_BYTES;
+const LINK_BYTES: usize = 32;
+const HEADER_BYTES: usize = 4 + 2 + 4 + 8 + LINK_BYTES;
 
-/// A segment whose seal holds.
+/// A segment whose link holds.
 #[derive(Clone, Debug)]
 pub(super) struct Segment<'b> {
     /// Number of its first event.
     pub first: u64,
     /// How many events it has, at least 1.
     pub count: u32,
-    /// Seal of the segment before it.
-    pub previous: Seal,
+    /// Link of the segment before it.
+    pub previous: Link,
     /// Its own.
-    pub seal: Seal,
+    pub link: Link,
     events: &'b [u8],
 }
 
 /// BLAKE3 hash of a segment, and through it of all segments before.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Seal([u8; SEAL_BYTES]);
+pub struct Link([u8; LINK_BYTES]);
 
 /// Why bytes are not the segment that they should be.
 #[derive(Debug, Error)]
@@ -55,7 +55,7 @@ pub enum SegmentFault {
         found: u16,
     },
     /// Some byte is not as it was written.
-    #[error("its bytes do not match its seal")]
+    #[error("its bytes do not match its link")]
     SealBroken,
     /// It does not follow the segment before it.
     #[error("it does not continue the segment before it")]
@@ -82,14 +82,14 @@ pub enum SegmentFault {
     },
 }
 
-/// Seals `events`, of which there is at least one, in order, behind the segment with the seal `previous`.
+/// Links `events`, of which there is at least one, in order, behind the segment with the link `previous`.
 ///
 /// # Errors
 /// When an event cannot be written as CBOR.
-pub(super) fn seal(events: &[Event], previous: Seal) -> Result<(Vec<u8>, Seal), String> {
+pub(super) fn link(events: &[Event], previous: Link) -> Result<(Vec<u8>, Link), String> {
     let first = events.first().map(|event| event.number).ok_or("a segment needs an event")?;
     let count = u32::try_from(events.len()).map_err(|error| error.to_string())?;
-    let mut bytes = Vec::with_capacity(HEADER_BYTES + events.len() * 256 + SEAL_BYTES);
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + events.len() * 256 + LINK_BYTES);
     bytes.extend_from_slice(&MAGIC);
     bytes.extend_from_slice(&VERSION.to_be_bytes());
     bytes.extend_from_slice(&count.to_be_bytes());
@@ -98,34 +98,34 @@ pub(super) fn seal(events: &[Event], previous: Seal) -> Result<(Vec<u8>, Seal), 
     for event in events {
         minicbor::encode(event, &mut bytes).map_err(|error| error.to_string())?;
     }
-    let seal = Seal::of(&bytes);
-    bytes.extend_from_slice(&seal.0);
-    Ok((bytes, seal))
+    let link = Link::of(&bytes);
+    bytes.extend_from_slice(&link.0);
+    Ok((bytes, link))
 }
 
 impl<'b> Segment<'b> {
-    /// Reads the segment that is stored under `key`, and checks its seal.
+    /// Reads the segment that is stored under `key`, and checks its link.
     ///
     /// # Errors
     /// When it is not what was written there.
     pub fn read(key: u64, bytes: &'b [u8]) -> Result<Self, SegmentFault> {
         let (magic, rest) = bytes.split_first_chunk::<4>().ok_or(SegmentFault::CutOff)?;
         let (version, rest) = rest.split_first_chunk::<2>().ok_or(SegmentFault::CutOff)?;
-        let (sealed, seal) = bytes.split_last_chunk::<SEAL_BYTES>().ok_or(SegmentFault::CutOff)?;
+        let (linked, link) = bytes.split_last_chunk::<LINK_BYTES>().ok_or(SegmentFault::CutOff)?;
         if *magic != MAGIC {
             return Err(SegmentFault::NoSegment);
         }
-        // Before the seal: a later version may seal in another way.
+        // Before the link: a later version may link in another way.
         if u16::from_be_bytes(*version) != VERSION {
             return Err(SegmentFault::OtherVersion { found: u16::from_be_bytes(*version) });
         }
-        if Seal::of(sealed) != Seal(*seal) {
+        if Link::of(linked) != Link(*link) {
             return Err(SegmentFault::SealBroken);
         }
         let (count, rest) = rest.split_first_chunk::<4>().ok_or(SegmentFault::CutOff)?;
         let (first, rest) = rest.split_first_chunk::<8>().ok_or(SegmentFault::CutOff)?;
-        let (previous, rest) = rest.split_first_chunk::<SEAL_BYTES>().ok_or(SegmentFault::CutOff)?;
-        let (events, _) = rest.split_last_chunk::<SEAL_BYTES>().ok_or(SegmentFault::CutOff)?;
+        let (previous, rest) = rest.split_first_chunk::<LINK_BYTES>().ok_or(SegmentFault::CutOff)?;
+        let (events, _) = rest.split_last_chunk::<LINK_BYTES>().ok_or(SegmentFault::CutOff)?;
         let (count, first) = (u32::from_be_bytes(*count), u64::from_be_bytes(*first));
         if first != key {
             return Err(SegmentFault::WrongNumber { expected: key, found: first });
@@ -133,7 +133,7 @@ impl<'b> Segment<'b> {
         if count == 0 {
             return Err(SegmentFault::WrongCount);
         }
-        Ok(Self { first, count, previous: Seal(*previous), seal: Seal(*seal), events })
+        Ok(Self { first, count, previous: Link(*previous), link: Link(*link), events })
     }
 
     /// Number of its last event.
@@ -174,26 +174,26 @@ impl<'b> Segment<'b> {
     }
 }
 
-impl Seal {
-    /// Seals `bytes`.
+impl Link {
+    /// Links `bytes`.
     pub(super) fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
     /// The hash itself.
-    pub fn as_bytes(&self) -> &[u8; SEAL_BYTES] {
+    pub fn as_bytes(&self) -> &[u8; LINK_BYTES] {
         &self.0
     }
 }
 
-impl fmt::Display for Seal {
+impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("b3:")?;
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
-impl fmt::Debug for Seal {
+impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -224,11 +224,11 @@ mod tests {
             .collect()
     }
 
-    /// Seals bytes again that were changed.
+    /// Links bytes again that were changed.
     fn resealed(mut bytes: Vec<u8>) -> Vec<u8> {
-        bytes.truncate(bytes.len() - SEAL_BYTES);
-        let seal = Seal::of(&bytes);
-        bytes.extend_from_slice(&seal.0);
+        bytes.truncate(bytes.len() - LINK_BYTES);
+        let link = Link::of(&bytes);
+        bytes.extend_from_slice(&link.0);
         bytes
     }
 
@@ -238,13 +238,13 @@ mod tests {
         assert_eq!(read_all(7, &bytes).unwrap(), events(7..=8));
         let segment = Segment::read(7, &bytes).unwrap();
         assert_eq!((segment.first, segment.count, segment.last()), (7, 2, 8));
-        assert_eq!(segment.previous, Seal::of(b"the segment before"));
-        assert_eq!(seal(&events(7..=8), segment.previous).unwrap(), (bytes.clone(), segment.seal));
+        assert_eq!(segment.previous, Link::of(b"the segment before"));
+        assert_eq!(link(&events(7..=8), segment.previous).unwrap(), (bytes.clone(), segment.link));
     }
 
     #[test]
     fn every_flipped_byte_and_every_cut_is_noticed() {
-        let (bytes, _) = seal(&events(1..=3), Seal::default()).unwrap();
+        let (bytes, _) = link(&events(1..=3), Link::default()).unwrap();
         for position in 0..bytes.len() {
             let mut flipped = bytes.clone();
             flipped[position] ^= 0x10;
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn each_fault_is_told_apart() {
-        let (bytes, _) = seal(&events(1..=2), Seal::default()).unwrap();
+        let (bytes, _) = link(&events(1..=2), Link::default()).unwrap();
         let changed = |position: usize, value: u8| {
             let mut bytes = bytes.clone();
             bytes[position] = value;
@@ -269,21 +269,21 @@ mod tests {
         assert!(matches!(read_all(1, &resealed(changed(9, 0))), Err(SegmentFault::WrongCount)));
         assert!(matches!(read_all(1, &resealed(changed(9, 1))), Err(SegmentFault::WrongCount)));
         assert!(matches!(read_all(1, &resealed(changed(9, 3))), Err(SegmentFault::Event { number: 3, .. })));
-        let (gap, _) = seal(&[event(1), event(3)], Seal::default()).unwrap();
+        let (gap, _) = link(&[event(1), event(3)], Link::default()).unwrap();
         assert!(matches!(read_all(1, &gap), Err(SegmentFault::WrongNumber { expected: 2, found: 3 })));
     }
 
     #[test]
     fn a_count_beyond_all_bounds_ends_with_the_first_missing_event() {
-        let (mut bytes, _) = seal(&events(1..=2), Seal::default()).unwrap();
+        let (mut bytes, _) = link(&events(1..=2), Link::default()).unwrap();
         bytes[6..10].copy_from_slice(&u32::MAX.to_be_bytes());
         assert!(matches!(read_all(1, &resealed(bytes)), Err(SegmentFault::Event { number: 3, .. })));
     }
 
     #[test]
     fn a_seal_depends_on_the_seal_before() {
-        let first = seal(&[event(1)], Seal::default()).unwrap().1;
-        assert_ne!(seal(&[event(2)], first).unwrap().1, seal(&[event(2)], Seal::default()).unwrap().1);
+        let first = link(&[event(1)], Link::default()).unwrap().1;
+        assert_ne!(link(&[event(2)], first).unwrap().1, link(&[event(2)], Link::default()).unwrap().1);
         assert_eq!(first.to_string().len(), "b3:".len() + 64);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{PoisonError, RwLock};
 use protocol::Instant;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction};
 
-use super::segment::{Seal, Segment};
+use super::segment::{Link, Segment};
 use super::{Config, LogError, Metrics};
 use crate::file::{FileKind, Opener};
 use crate::vault::Vault;
@@ -33,7 +33,7 @@ pub(super) struct Store {
     pub path: PathBuf,
     pub config: Config,
     pub metrics: Metrics,
-    /// Seals and opens what tells who events are about.
+    /// Encrypts and opens what tells who events are about.
     pub vault: Vault,
     pub commit_started: Moment,
     pub last_commit: Moment,
@@ -46,8 +46,8 @@ pub(super) struct Store {
 pub(super) struct Tail {
     /// Number of the newest event; 0 when there is none.
     pub last_event: u64,
-    /// Seal of the newest segment; zeros when there is none.
-    pub seal: Seal,
+    /// Link of the newest segment; zeros when there is none.
+    pub link: Link,
 }
 
 /// A moment that one thread sets and others read; unset is the epoch.
@@ -164,7 +164,7 @@ pub(super) fn prepare(path: &Path, database: &Database) -> Result<Tail, LogError
     let segments = transaction.open_table(SEGMENTS).map_err(foreign)?;
     let Some((key, bytes)) = segments.last().map_err(reading)? else { return Ok(Tail::default()) };
     let segment = Segment::read(key.value(), bytes.value()).map_err(damaged(key.value()))?;
-    Ok(Tail { last_event: segment.last(), seal: segment.seal })
+    Ok(Tail { last_event: segment.last(), link: segment.link })
 }
 
 /// A read's failure. Where the database was taken away or has failed, it is about to be reopened.

@@ -60,7 +60,7 @@ struct Prepared {
 }
 
 impl Log {
-    /// Opens the log in the file at `path`, which is made when there is none. What tells who its events are about is sealed
+    /// Opens the log in the file at `path`, which is made when there is none. What tells who its events are about is encrypted
     /// with keys of `vault`.
     ///
     /// # Errors
@@ -229,10 +229,10 @@ impl Prepared {
     fn new(commit: &Commit<'_>, mut tail: Tail, vault: &Vault) -> Result<Self, LogError> {
         let mut segment = None;
         if let [first, ..] = commit.events {
-            let events = vault.seal(commit.events)?;
-            let (bytes, seal) = segment::seal(&events, tail.seal).map_err(LogError::Encode)?;
+            let events = vault.encrypt(commit.events)?;
+            let (bytes, link) = segment::link(&events, tail.link).map_err(LogError::Encode)?;
             segment = Some((first.number, bytes));
-            tail = Tail { last_event: commit.events.last().unwrap_or(first).number, seal };
+            tail = Tail { last_event: commit.events.last().unwrap_or(first).number, link };
         }
         let checkpoint = commit.checkpoint.map(|bytes| vault.seal_checkpoint(tail.last_event, bytes)).transpose()?;
         let mut quarantined = None;

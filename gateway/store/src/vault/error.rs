@@ -64,9 +64,9 @@ pub enum VaultError {
         reason: String,
     },
     /// The cipher takes no such key or text, because it is too long.
-    #[error("what was to be sealed is too long for the cipher")]
+    #[error("what was to be encrypted is too long for the cipher")]
     Cipher,
-    /// Sealed bytes are not what was sealed.
-    #[error("sealed bytes are not what was sealed; restore their file from a backup")]
+    /// Encrypted bytes are not what was encrypted.
+    #[error("encrypted bytes are not what was encrypted; restore their file from a backup")]
     Tampered,
 }

@@ -1,9 +1,9 @@
-//! Sealing and opening: events for the log, and bytes for whoever else keeps something about a person.
+//! Encrypting and opening: events for the log, and bytes for whoever else keeps something about a person.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
-use protocol::{Event, Sealed, SealedPart};
+use protocol::{Encrypted, Event, SealedPart};
 
 use super::fields::{self, Part, Side};
 use super::key::Key;
@@ -18,38 +18,39 @@ impl Vault {
     /// first, all of them in one durable transaction.
     ///
     /// # Errors
-    /// When keys are missing and cannot be made: nothing is sealed, and it may be tried again.
-    pub fn seal(&self, events: &[Event]) -> Result<Vec<Event>, VaultError> {
+    /// When keys are missing and cannot be made: nothing is encrypted, and it may be tried again.
+    pub fn encrypt(&self, events: &[Event]) -> Result<Vec<Event>, VaultError> {
         let keys = self.keys_for(events)?;
         let mut keys = keys.iter();
         let mut bytes = Vec::new();
-        let mut sealed = Vec::with_capacity(events.len());
+        let mut encrypted = Vec::with_capacity(events.len());
         for event in events {
-            let mut kept = Sealed { person: None, helper: None };
+            let mut kept = Encrypted { person: None, helper: None };
             for part in parts(event) {
                 let key = keys.next().ok_or(VaultError::Cipher)?;
                 bytes.clear();
                 minicbor::encode(&part.fields, &mut bytes).map_err(|error| VaultError::Encode(error.to_string()))?;
                 let place = if part.side == Side::Person { &mut kept.person } else { &mut kept.helper };
-                *place = Some(SealedPart { of: key.of, bytes: key.seal(&context(event.number, part.side), &bytes)? });
+                *place =
+                    Some(SealedPart { of: key.of, bytes: key.encrypt(&context(event.number, part.side), &bytes)? });
             }
             let any = kept.person.is_some() || kept.helper.is_some();
-            sealed.push(if any { Event { sealed: Some(kept), ..fields::bare(event) } } else { event.clone() });
+            encrypted.push(if any { Event { encrypted: Some(kept), ..fields::bare(event) } } else { event.clone() });
         }
-        Ok(sealed)
+        Ok(encrypted)
     }
 
-    /// Puts back what was encrypted. What cannot be read because its key was destroyed, or because it is not what was sealed,
-    /// stays in [`Event::sealed`].
+    /// Puts back what was encrypted. What cannot be read because its key was destroyed, or because it is not what was encrypted,
+    /// stays in [`Event::encrypted`].
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn open_event(&self, event: &mut Event) -> Result<(), VaultError> {
-        let Some(mut sealed) = event.sealed.take() else { return Ok(()) };
-        let person = self.put_back(event, Side::Person, &mut sealed.person);
-        let helper = person.and_then(|()| self.put_back(event, Side::Helper, &mut sealed.helper));
-        if sealed.person.is_some() || sealed.helper.is_some() {
-            event.sealed = Some(sealed);
+        let Some(mut encrypted) = event.encrypted.take() else { return Ok(()) };
+        let person = self.put_back(event, Side::Person, &mut encrypted.person);
+        let helper = person.and_then(|()| self.put_back(event, Side::Helper, &mut encrypted.helper));
+        if encrypted.person.is_some() || encrypted.helper.is_some() {
+            event.encrypted = Some(encrypted);
         }
         helper
     }
@@ -64,7 +65,7 @@ impl Vault {
     ///
     /// # Errors
     /// When the key is missing and cannot be made.
-    pub fn seal_for(
+    pub fn encrypt_for(
         &self,
         subject: &str,
         month: Month,
@@ -75,10 +76,10 @@ impl Vault {
             Some(key) => key,
             None => self.provide(&[(subject.to_owned(), month)])?.pop().ok_or(VaultError::Cipher)?,
         };
-        Ok(SealedPart { of: key.of, bytes: key.seal(&other_context(context), bytes)? })
+        Ok(SealedPart { of: key.of, bytes: key.encrypt(&other_context(context), bytes)? })
     }
 
-    /// Decrypts what [`Vault::seal_for`] has made; [`None`] when the key was destroyed.
+    /// Decrypts what [`Vault::encrypt_for`] has made; [`None`] when the key was destroyed.
     ///
     /// # Errors
     /// [`VaultError::Tampered`] when it was changed, or belongs elsewhere; or the file cannot be read.
@@ -119,9 +120,9 @@ impl Vault {
     }
 
     fn put_back(&self, event: &mut Event, side: Side, part: &mut Option<SealedPart>) -> Result<(), VaultError> {
-        let Some(sealed) = part.as_ref() else { return Ok(()) };
-        let Some(key) = self.key_of(sealed.of, Month::of(event.decided_at))? else { return Ok(()) };
-        let bytes = key.open(&context(event.number, side), &sealed.bytes);
+        let Some(encrypted) = part.as_ref() else { return Ok(()) };
+        let Some(key) = self.key_of(encrypted.of, Month::of(event.decided_at))? else { return Ok(()) };
+        let bytes = key.open(&context(event.number, side), &encrypted.bytes);
         if bytes.is_some_and(|bytes| fields::put_back(event, &bytes)) {
             *part = None;
         }
@@ -166,9 +167,9 @@ impl Vault {
     }
 }
 
-/// The parts of an event that are still to be sealed.
+/// The parts of an event that are still to be encrypted.
 fn parts(event: &Event) -> impl Iterator<Item = Part<'_>> {
-    let open = event.sealed.is_none();
+    let open = event.encrypted.is_none();
     fields::parts(event).filter(move |_| open)
 }
 

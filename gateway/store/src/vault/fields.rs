@@ -1,10 +1,10 @@
-//! Which fields of an event tell who it is about, whose keys they are sealed with, and where they go back.
+//! Which fields of an event tell who it is about, whose keys they are encrypted with, and where they go back.
 
 use std::fmt::Write as _;
 
 use jiff::tz::Offset;
 use minicbor::{Decode, Encode};
-use protocol::{AssistRecord, CredentialHash, Event, Instant, PassRecord, Subject};
+use protocol::{AssistRecord, CredentialHash, Event, EventKind, Instant, PassRecord};
 
 /// What the subjects of credentials that belong to nobody begin with.
 const CARRIER: char = '~';
@@ -36,7 +36,7 @@ pub(super) struct Fields<'b> {
     payload_head: Option<&'b [u8]>,
 }
 
-/// Whose keys a part is sealed with.
+/// Whose keys a part is encrypted with.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Whose<'e> {
     Person(&'e str),
@@ -53,7 +53,7 @@ pub(super) enum Side {
     Helper,
 }
 
-/// What is to be sealed together.
+/// What is to be encrypted together.
 pub(super) struct Part<'e> {
     pub side: Side,
     pub whose: Whose<'e>,
@@ -85,19 +85,19 @@ pub(super) fn parts(event: &Event) -> impl Iterator<Item = Part<'_>> {
     let person = event.verdict.person.as_deref();
     let part = |side, whose, fields| Some(Part { side, whose, fields });
     let (first, second) = match &event.subject {
-        Subject::Scan(scan) => {
+        EventKind::Scan(scan) => {
             let whose = person.map_or(Whose::Carrier(scan.credential), Whose::Person);
             let fields = Fields { person, credential: Some(scan.credential), pass: scan.pass, ..Fields::default() };
             (part(Side::Person, whose, fields), None)
         }
-        Subject::Malformed(malformed) => {
+        EventKind::Malformed(malformed) => {
             let payload_head = Some(malformed.payload_head.as_slice()).filter(|head| !head.is_empty());
             let whose = person.map_or(Whose::Malformed(event.decided_at), Whose::Person);
             let fields = Fields { person, payload_head, ..Fields::default() };
             let any = person.is_some() || payload_head.is_some();
             (part(Side::Person, whose, fields).filter(|_| any), None)
         }
-        Subject::Assist(word) => {
+        EventKind::Assist(word) => {
             // The reason tells of whoever was let through, where that is known.
             let about = Fields {
                 person,
@@ -126,9 +126,9 @@ pub(super) fn bare(event: &Event) -> Event {
     let mut bare = event.clone();
     bare.verdict.person = None;
     match &mut bare.subject {
-        Subject::Scan(scan) => (scan.credential, scan.pass) = (CredentialHash::SEALED, None),
-        Subject::Malformed(malformed) => malformed.payload_head = Vec::new(),
-        Subject::Assist(word) => {
+        EventKind::Scan(scan) => (scan.credential, scan.pass) = (CredentialHash::SEALED, None),
+        EventKind::Malformed(malformed) => malformed.payload_head = Vec::new(),
+        EventKind::Assist(word) => {
             (word.helper, word.reason) = (String::new(), String::new());
             (word.person, word.credential, word.pass) = (None, None, None);
         }
@@ -144,12 +144,12 @@ pub(super) fn put_back(event: &mut Event, bytes: &[u8]) -> bool {
         event.verdict.person = owned(fields.person);
     }
     match &mut event.subject {
-        Subject::Scan(scan) => {
+        EventKind::Scan(scan) => {
             scan.credential = fields.credential.unwrap_or(CredentialHash::SEALED);
             scan.pass = fields.pass;
         }
-        Subject::Malformed(malformed) => malformed.payload_head = fields.payload_head.unwrap_or_default().to_vec(),
-        Subject::Assist(word) => {
+        EventKind::Malformed(malformed) => malformed.payload_head = fields.payload_head.unwrap_or_default().to_vec(),
+        EventKind::Assist(word) => {
             word.helper = owned(fields.helper).unwrap_or_else(|| std::mem::take(&mut word.helper));
             word.reason = owned(fields.reason).unwrap_or_else(|| std::mem::take(&mut word.reason));
             word.person = owned(fields.named).or_else(|| word.person.take());

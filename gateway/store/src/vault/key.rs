@@ -1,4 +1,4 @@
-//! One key: what is sealed with it can neither be read nor changed without it.
+//! One key: what is encrypted with it can neither be read nor changed without it.
 
 use std::fmt;
 
@@ -30,23 +30,23 @@ impl Key {
     ///
     /// An event's number is used again when its commit has failed. So the nonce is a keyed hash of all that goes in: the same
     /// nonce then means the same bytes.
-    pub fn seal(&self, context: &[u8], bytes: &[u8]) -> Result<Vec<u8>, VaultError> {
+    pub fn encrypt(&self, context: &[u8], bytes: &[u8]) -> Result<Vec<u8>, VaultError> {
         let mut hasher = blake3::Hasher::new_keyed(&self.nonces);
         hasher.update(&(context.len() as u64).to_be_bytes()).update(context).update(bytes);
         let mut nonce = [0; NONCE_LEN];
         hasher.finalize_xof().fill(&mut nonce);
-        let mut sealed = Vec::with_capacity(bytes.len() + AES_256_GCM.tag_len() + NONCE_LEN);
-        sealed.extend_from_slice(bytes);
+        let mut encrypted = Vec::with_capacity(bytes.len() + AES_256_GCM.tag_len() + NONCE_LEN);
+        encrypted.extend_from_slice(bytes);
         self.cipher
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut sealed)
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(context), &mut encrypted)
             .map_err(|_| VaultError::Cipher)?;
-        sealed.extend_from_slice(&nonce);
-        Ok(sealed)
+        encrypted.extend_from_slice(&nonce);
+        Ok(encrypted)
     }
 
-    /// Decrypts what [`seal`](Self::seal) has made; [`None`] where it is anything else.
-    pub fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
-        let (body, nonce) = sealed.split_last_chunk::<NONCE_LEN>()?;
+    /// Decrypts what [`encrypt`](Self::encrypt) has made; [`None`] where it is anything else.
+    pub fn open(&self, context: &[u8], encrypted: &[u8]) -> Option<Vec<u8>> {
+        let (body, nonce) = encrypted.split_last_chunk::<NONCE_LEN>()?;
         let mut bytes = body.to_vec();
         let nonce = Nonce::assume_unique_for_key(*nonce);
         let len = self.cipher.open_in_place(nonce, Aad::from(context), &mut bytes).ok()?.len();

@@ -1,4 +1,4 @@
-//! Keys that were used lately, so that sealing and opening seldom touch the file.
+//! Keys that were used lately, so that encrypting and opening seldom touch the file.
 
 use std::collections::HashMap;
 use std::sync::Arc;

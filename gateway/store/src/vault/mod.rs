@@ -18,7 +18,7 @@
 //!
 //! # Invariants
 //!
-//! - A key is durable before anything is sealed with it.
+//! - A key is durable before anything is encrypted with it.
 //! - No number is ever given twice. For the case that the file was lost, or an older copy restored, the next number after a
 //!   start is never behind the clock, in Unix milliseconds.
 //! - After [`Vault::destroy`] the keys are nowhere in the file: it is written anew and takes the place of the old one.
@@ -102,7 +102,7 @@ struct Writing {
 
 struct CheckpointKey {
     key: Arc<Key>,
-    /// Something may have been sealed with it.
+    /// Something may have been encrypted with it.
     used: AtomicBool,
 }
 
@@ -163,7 +163,7 @@ impl Vault {
         self.0.is_new
     }
 
-    /// Keeps that events up to this number are sealed with keys that the vault does not have, because it was lost.
+    /// Keeps that events up to this number are encrypted with keys that the vault does not have, because it was lost.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -174,7 +174,7 @@ impl Vault {
         Ok(())
     }
 
-    /// Number of the last event that may be sealed with keys that were lost, if there is one.
+    /// Number of the last event that may be encrypted with keys that were lost, if there is one.
     pub fn lost_through(&self) -> Option<u64> {
         Some(self.0.lost_through.load(Ordering::Acquire)).filter(|through| *through > 0)
     }
@@ -186,13 +186,13 @@ impl Vault {
     pub fn seal_checkpoint(&self, covers: u64, bytes: &[u8]) -> Result<Vec<u8>, VaultError> {
         let checkpoint = self.0.checkpoint.read().unwrap_or_else(PoisonError::into_inner);
         checkpoint.used.store(true, Ordering::Release);
-        checkpoint.key.seal(&covers.to_be_bytes(), bytes)
+        checkpoint.key.encrypt(&covers.to_be_bytes(), bytes)
     }
 
     /// Decrypts a checkpoint; [`None`] where it is something else, or the key was destroyed.
-    pub fn open_checkpoint(&self, covers: u64, sealed: &[u8]) -> Option<Vec<u8>> {
+    pub fn open_checkpoint(&self, covers: u64, encrypted: &[u8]) -> Option<Vec<u8>> {
         let checkpoint = self.0.checkpoint.read().unwrap_or_else(PoisonError::into_inner);
-        checkpoint.key.open(&covers.to_be_bytes(), sealed)
+        checkpoint.key.open(&covers.to_be_bytes(), encrypted)
     }
 
     /// Opens the file again after a failure of the disk; does nothing where there was none.

@@ -27,7 +27,7 @@ pub(super) const OWN_KEYS: TableDefinition<'static, &str, Secret> = TableDefinit
 pub(super) const CHECKPOINT: &str = "checkpoint";
 /// The number of the next subject, in [`META`]. None is ever given twice.
 pub(super) const NEXT_NUMBER: &str = "next_number";
-/// Number of the last event that may be sealed with keys of a vault that is gone, in [`META`].
+/// Number of the last event that may be encrypted with keys of a vault that is gone, in [`META`].
 pub(super) const LOST_THROUGH: &str = "lost_through";
 
 pub(super) const KIND: FileKind = FileKind {

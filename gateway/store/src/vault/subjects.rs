@@ -20,7 +20,7 @@ const PSEUDONYM: &str = "p-";
 pub const AUDIT: &str = "looks:";
 
 impl Vault {
-    /// The number under which events are sealed that are about this subject, where it has one.
+    /// The number under which events are encrypted that are about this subject, where it has one.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -112,7 +112,7 @@ impl Vault {
 
     /// Destroys all that the vault has of these subjects, and of the malformed scans of every day, because nobody knows whose
     /// data they hold; and the key of the log's checkpoints, which tell of people too. When it returns, the file has none of
-    /// it any more: what was sealed for them is noise. After a crash it has happened as a whole or not at all.
+    /// it any more: what was encrypted for them is noise. After a crash it has happened as a whole or not at all.
     ///
     /// # Errors
     /// When the file cannot be written anew: do it again.

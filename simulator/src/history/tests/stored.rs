@@ -6,11 +6,11 @@ use std::time::{Duration, Instant as Stopwatch};
 
 use arc_swap::ArcSwap;
 use base::clock::Clock;
-use ledgers::{Config, Metrics, Parts, People, Restricted, Source, Views};
+use ledgers::{Config, LedgerContext, LedgerStore, Metrics, People, Restricted, Source};
 use prometheus_client::registry::Registry;
 use protocol::{
-    ClockQuality, CredentialHash, Direction, Event, Instant, Mode, Outcome, ScanId, ScanRecord, Sealed, SealedPart,
-    Subject, Text, Verdict,
+    ClockQuality, CredentialHash, Direction, Encrypted, Event, EventKind, Instant, Mode, Outcome, ScanId, ScanRecord,
+    SealedPart, Text, Verdict,
 };
 
 use super::{compared, now, regency, rules};
@@ -47,7 +47,7 @@ fn late(number: u64, at_ms: i64, person: u32, direction: Direction, zone: &str, 
         door: "door".parse().unwrap(),
         received_at: now(),
         decided_at: now(),
-        subject: Subject::Scan(ScanRecord {
+        subject: EventKind::Scan(ScanRecord {
             id: ScanId { epoch: 1, seq: number },
             scanned_at: Instant::from_unix_ms(at_ms),
             direction,
@@ -61,7 +61,7 @@ fn late(number: u64, at_ms: i64, person: u32, direction: Direction, zone: &str, 
             zone: Some(zone.into()),
             ..Verdict::own(Outcome::Recorded, "late", Text::new("", ""))
         },
-        sealed: Some(Sealed { person: Some(SealedPart { of: person.into(), bytes: Vec::new() }), helper: None }),
+        encrypted: Some(Encrypted { person: Some(SealedPart { of: person.into(), bytes: Vec::new() }), helper: None }),
     }
 }
 
@@ -102,7 +102,7 @@ fn a_month_that_arrives_late_from_all_doors_at_once_is_read_as_if_it_had_come_in
     let mut regency = regency(150, 5, 31);
     regency.slips.bad_clocks = 2;
     let folder = tempfile::tempdir().unwrap();
-    let views = Views::start(Parts {
+    let views = LedgerStore::start(LedgerContext {
         path: folder.path().join("views.redb"),
         config: Config::default(),
         source: Arc::new(Log::of(&regency)),

@@ -53,7 +53,7 @@ async fn said(site: &Site, days: &Days) -> Map<String, Value> {
     said
 }
 
-/// Brings all scans of a reader in order. The gateway is killed so often with some under way, and its views' file is now and
+/// Brings all scans of a reader in order. The gateway is killed so often with some under way, and its ledgers' file is now and
 /// then gone.
 async fn bring_through_kills(site: &Site, door: &str, scans: &[Kept], kills: usize) {
     let mut answered = 0;

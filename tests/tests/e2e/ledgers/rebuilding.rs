@@ -58,7 +58,7 @@ async fn the_ledgers_say_the_same_after_any_damage_to_their_file_and_doors_wait_
         let now = answers(&gateway, &days, &[VISITOR]).await;
         assert_same(&now, &before, harm);
         reader.leave(2, GREEN).await;
-        assert!(gateway.problem_when("views", false).await.is_none(), "{harm}");
+        assert!(gateway.problem_when("ledgers", false).await.is_none(), "{harm}");
     }
     assert!(gateway.terminate().await.success());
     site.must(&["log", "verify"]);

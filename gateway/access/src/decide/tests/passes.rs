@@ -1,6 +1,8 @@
 //! Decisions on passes: what they say counts only while they do, and what is shown twice is noticed.
 
-use protocol::{CredentialKind, Direction, Event, HealthStatus, Instant, Outcome, PersonClass, Scan, ScanId, Subject};
+use protocol::{
+    CredentialKind, Direction, Event, EventKind, HealthStatus, Instant, Outcome, PersonClass, Scan, ScanId,
+};
 
 use super::{people, wita};
 use crate::passes::{HealthRules, NewPass, SigningAlgorithm, SigningKey};
@@ -53,8 +55,15 @@ impl Site {
         let shown = Shown { door: &door, received_at: self.now, clock_offset_ms: Some(0), scan: &scan };
         let (record, verdict) = decide(&self.snapshot, &self.presence, &shown, self.now);
         let (received_at, decided_at) = (self.now, self.now);
-        let event =
-            Event { number: 1, door, received_at, decided_at, subject: Subject::Scan(record), verdict, sealed: None };
+        let event = Event {
+            number: 1,
+            door,
+            received_at,
+            decided_at,
+            subject: EventKind::Scan(record),
+            verdict,
+            encrypted: None,
+        };
         self.presence.remember(&event);
         event
     }
@@ -74,7 +83,7 @@ fn a_genuine_pass_tells_who_it_is_and_how_healthy() {
     let verdict = &event.verdict;
     assert_eq!((verdict.outcome, verdict.person.as_deref()), (Outcome::Granted, Some("S-1")));
     assert_eq!((verdict.class, verdict.status), (Some(PersonClass::Asn), Some(HealthStatus::Green)));
-    let Subject::Scan(record) = &event.subject else { panic!() };
+    let EventKind::Scan(record) = &event.subject else { panic!() };
     assert_eq!((record.kind, record.pass.unwrap().one_time_until), (Some(CredentialKind::Pass), None));
 
     // Of the directory's colour and the pass's, the worse one holds; the directory says which class somebody is.
@@ -140,6 +149,6 @@ fn a_pass_at_two_doors_within_seconds_and_a_one_time_pass_used_again_are_refused
 fn an_id_number_that_a_helper_types_goes_through_the_same_rules() {
     let mut site = Site::new();
     let event = site.shows(0, "door-0", Direction::In, "ID: 1987-01");
-    let Subject::Scan(record) = &event.subject else { panic!() };
+    let EventKind::Scan(record) = &event.subject else { panic!() };
     assert_eq!((record.kind, event.verdict.reason.as_str()), (Some(CredentialKind::IdNumber), "unknown-credential"));
 }

@@ -1,6 +1,6 @@
 //! Decisions one after the other, each remembered as the spine does: room that is taken and freed, badges handed back.
 
-use protocol::{Direction, Event, Instant, Outcome, Scan, ScanId, Subject};
+use protocol::{Direction, Event, EventKind, Instant, Outcome, Scan, ScanId};
 
 use super::{people, wita};
 use crate::testing::snapshot;
@@ -29,9 +29,9 @@ impl Day {
         let shown = Shown { door: &door, received_at: at, clock_offset_ms: Some(0), scan: &scan };
         let (record, verdict) = decide(&self.snapshot, &self.presence, &shown, at);
         let told = (verdict.outcome, verdict.open, verdict.reason.clone());
-        let subject = Subject::Scan(record);
+        let subject = EventKind::Scan(record);
         let event =
-            Event { number: self.number, door, received_at: at, decided_at: at, subject, verdict, sealed: None };
+            Event { number: self.number, door, received_at: at, decided_at: at, subject, verdict, encrypted: None };
         self.presence.remember(&event);
         told
     }

@@ -1,6 +1,6 @@
 //! Assist requests: judged from what is in the log, kept before anybody hears of them, and answered the same for ever.
 
-use protocol::{Assist, AssistAction, Direction, Outcome, PersonClass, Subject, Via};
+use protocol::{Assist, AssistAction, Direction, EventKind, Outcome, PersonClass, Via};
 
 use super::*;
 use crate::scan::AssistRequest;
@@ -98,7 +98,7 @@ fn a_helper_admits_whom_a_scan_has_left_waiting_and_a_resend_is_answered_the_sam
 
     let events = bench.events();
     assert_eq!(events.len(), 2);
-    let Subject::Assist(request) = &events[1].subject else { panic!("the second is a request") };
+    let EventKind::Assist(request) = &events[1].subject else { panic!("the second is a request") };
     let answers = request.answers.unwrap();
     assert_eq!((answers.event, answers.id.seq, request.direction), (Some(asked), 1, Direction::In));
     assert_eq!((request.helper.as_str(), request.device.as_str(), request.via), ("Contoh Satgas", "lobby", Via::Mqtt));
@@ -192,7 +192,7 @@ fn somebody_is_admitted_without_a_scan_once_for_each_id() {
     let events = bench.events();
     assert_eq!(events.len(), 4);
     assert_eq!(events[0].verdict.person.as_deref(), Some("yellow"));
-    let Subject::Assist(request) = &events[3].subject else { panic!("a request") };
+    let EventKind::Assist(request) = &events[3].subject else { panic!("a request") };
     assert_eq!((request.direction, request.answers, events[3].verdict.person.as_deref()), (Direction::Out, None, None));
     // Who was let in is inside, for capacity and passback.
     let state = State::rebuild(&bench.reader, PRESENCE_MS).unwrap();
@@ -284,13 +284,13 @@ async fn a_request_about_somebody_who_was_erased_meanwhile_tells_nothing_of_them
     bench.yellow(1);
     let asked = bench.events().remove(0);
     let person = asked.verdict.person.unwrap();
-    let Subject::Scan(scan) = &asked.subject else { panic!() };
+    let EventKind::Scan(scan) = &asked.subject else { panic!() };
     let credentials = vec![scan.credential];
     bench.disk.vault.destroy(&[&person]).unwrap();
     bench.queue().forget(crate::scan::Erased { person, credentials }).await.unwrap();
     assert_eq!(reason(&bench.request(&admit(1))), ("helper-admitted", true, true));
     let said = bench.events().remove(1);
-    let Subject::Assist(request) = &said.subject else { panic!() };
+    let EventKind::Assist(request) = &said.subject else { panic!() };
     assert_eq!((&said.verdict.person, &request.credential, said.is_erased()), (&None, &None, false));
     assert_eq!(request.helper, "Contoh Satgas");
 }

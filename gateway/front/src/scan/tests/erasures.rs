@@ -1,7 +1,7 @@
 //! Somebody is erased: the spine forgets them, and no checkpoint brings them back.
 
 use proptest::prelude::*;
-use protocol::{AnsweredScan, AssistAction, AssistRecord, CredentialHash, Outcome, PassRecord, Subject, Via};
+use protocol::{AnsweredScan, AssistAction, AssistRecord, CredentialHash, EventKind, Outcome, PassRecord, Via};
 
 use super::*;
 use crate::scan::Erased;
@@ -40,13 +40,13 @@ fn event(number: u64, (person, known, kind, zone, enters, with_pass): (u8, bool,
     };
     (event.verdict.outcome, event.verdict.open) = (outcome, open);
     match &mut event.subject {
-        Subject::Scan(scan) if kind < 5 => {
+        EventKind::Scan(scan) if kind < 5 => {
             (scan.direction, scan.credential, scan.pass) = (direction, badge(person), pass)
         }
         subject => {
             let id = ScanId { epoch: 1, seq: number.saturating_sub(3) };
             event.verdict.reason = if kind == 5 { "helper-admitted" } else { "assist-unknown-person" }.into();
-            *subject = Subject::Assist(AssistRecord {
+            *subject = EventKind::Assist(AssistRecord {
                 action: AssistAction::Admit,
                 helper: "Contoh Satgas".into(),
                 reason: "known by sight".into(),
@@ -112,7 +112,7 @@ async fn the_spine_forgets_and_keeps_a_checkpoint_at_once_and_older_ones_cannot_
     let event = bench.reader.event(1).unwrap().unwrap();
     let person = event.verdict.person.clone().unwrap();
     let zone = event.verdict.zone.clone().unwrap();
-    let Subject::Scan(scan) = &event.subject else { panic!() };
+    let EventKind::Scan(scan) = &event.subject else { panic!() };
     let credentials = vec![scan.credential];
     let inside = |bench: &Bench| bench.status.occupancy().zones().any(|seen| seen == zone);
     // The status is told right behind the doors.

@@ -64,7 +64,7 @@ fn what_was_destroyed_is_nowhere_in_the_folder_and_stays_sealed_also_after_a_res
         malformed(4, "2026-11-23T00:00:00Z"),
         testing::event(5),
     ];
-    let sealed = vault.seal(&events).unwrap();
+    let encrypted = vault.encrypt(&events).unwrap();
     vault.restrict("P-ERASED", &restriction("OBJECTION")).unwrap();
     vault.restrict("P-STAYS", &restriction("DISPUTE")).unwrap();
     let checkpoint = vault.seal_checkpoint(5, b"state").unwrap();
@@ -75,13 +75,13 @@ fn what_was_destroyed_is_nowhere_in_the_folder_and_stays_sealed_also_after_a_res
     assert!(gone.iter().chain(&kept).all(|secret| site.holds(secret)) && site.holds(b"OBJECTION"));
 
     let vault = site.open();
-    assert_eq!(opened(&vault, &sealed), events);
+    assert_eq!(opened(&vault, &encrypted), events);
     assert_eq!(vault.open_checkpoint(5, &checkpoint).as_deref(), Some(b"state".as_slice()));
     assert_eq!(vault.destroy(&["P-ERASED", "P-NEVER-SEEN"]).unwrap(), Destroyed { subjects: 3, keys: 3 });
     let check = |vault: &Vault| {
-        let read = opened(vault, &sealed);
-        assert_eq!(read[0], sealed[0]);
-        assert_eq!((&read[2], &read[3]), (&sealed[2], &sealed[3]), "nobody knows whose they are");
+        let read = opened(vault, &encrypted);
+        assert_eq!(read[0], encrypted[0]);
+        assert_eq!((&read[2], &read[3]), (&encrypted[2], &encrypted[3]), "nobody knows whose they are");
         assert_eq!((&read[1], &read[4]), (&events[1], &events[4]));
         assert!(read[0].is_erased() && !read[1].is_erased());
         assert_eq!((vault.number("P-ERASED").unwrap(), vault.subject(erased).unwrap()), (None, None));
@@ -100,10 +100,10 @@ fn what_was_destroyed_is_nowhere_in_the_folder_and_stays_sealed_also_after_a_res
     let vault = site.open();
     check(&vault);
     // Whoever comes back is somebody new.
-    let back = vault.seal(&[of_person(6, "P-ERASED")]).unwrap();
+    let back = vault.encrypt(&[of_person(6, "P-ERASED")]).unwrap();
     assert!(vault.number("P-ERASED").unwrap().unwrap() > erased);
     assert_eq!(opened(&vault, &back), [of_person(6, "P-ERASED")]);
-    assert!(opened(&vault, &sealed)[0].is_erased());
+    assert!(opened(&vault, &encrypted)[0].is_erased());
 }
 
 #[test]
@@ -117,15 +117,15 @@ fn old_months_expire_and_with_them_who_was_not_seen_since_unless_it_is_restricte
         at(3, "P-COMES", "2026-09-30T23:59:59Z"),
         at(4, "P-COMES", "2026-10-01T00:00:00Z"),
     ];
-    let sealed = vault.seal(&events).unwrap();
+    let encrypted = vault.encrypt(&events).unwrap();
     vault.restrict("P-RESTRICTED", &restriction("DISPUTE")).unwrap();
     let checkpoint = vault.seal_checkpoint(4, b"state").unwrap();
     let october = Month::of("2026-10-05T00:00:00Z".parse().unwrap());
     assert_eq!(vault.expire(october.previous(), october.previous()).unwrap(), Destroyed::default());
-    assert_eq!(opened(&vault, &sealed), events);
+    assert_eq!(opened(&vault, &encrypted), events);
     assert_eq!(vault.expire(october, october).unwrap(), Destroyed { subjects: 1, keys: 3 });
-    assert_eq!(opened(&vault, &sealed)[..3], sealed[..3]);
-    assert_eq!(opened(&vault, &sealed)[3], events[3]);
+    assert_eq!(opened(&vault, &encrypted)[..3], encrypted[..3]);
+    assert_eq!(opened(&vault, &encrypted)[3], events[3]);
     assert!(!site.holds(b"P-LEFT") && site.holds(b"P-RESTRICTED"));
     assert!(vault.restriction("P-RESTRICTED").unwrap().is_some());
     assert_eq!(vault.open_checkpoint(4, &checkpoint).as_deref(), Some(b"state".as_slice()), "nobody was erased");
@@ -144,11 +144,11 @@ fn what_malformed_scans_hold_expires_day_by_day() {
         of_person(3, "malformed"),
         of_person(4, "zebra"),
     ];
-    let sealed = vault.seal(&events).unwrap();
+    let encrypted = vault.encrypt(&events).unwrap();
     let destroyed = vault.expire_malformed("2026-11-21T09:00:00+08:00".parse().unwrap()).unwrap();
     assert_eq!(destroyed, Destroyed { subjects: 1, keys: 1 });
-    assert_eq!(opened(&vault, &sealed)[0], sealed[0]);
-    assert_eq!(opened(&vault, &sealed)[1..], events[1..]);
+    assert_eq!(opened(&vault, &encrypted)[0], encrypted[0]);
+    assert_eq!(opened(&vault, &encrypted)[1..], events[1..]);
 }
 
 #[test]
@@ -158,14 +158,14 @@ fn a_pseudonym_stays_the_same_for_as_long_as_the_person_is_there() {
     let of = |vault: &Vault, person| vault.pseudonym(person).unwrap();
     let (one, other) = (of(&vault, "P-0001"), of(&vault, "P-0002"));
     assert!(one.starts_with("p-") && one.len() == 34 && one != other);
-    let sealed = vault.seal(&[of_person(1, "P-0001")]).unwrap();
+    let encrypted = vault.encrypt(&[of_person(1, "P-0001")]).unwrap();
     drop(vault);
     let vault = site.open();
     assert_eq!((of(&vault, "P-0001"), of(&vault, "P-0002")), (one.clone(), other.clone()));
     vault.destroy(&["P-0001"]).unwrap();
     assert_ne!(of(&vault, "P-0001"), one);
     assert_eq!(of(&vault, "P-0002"), other);
-    assert!(opened(&vault, &sealed)[0].is_erased());
+    assert!(opened(&vault, &encrypted)[0].is_erased());
 }
 
 #[test]
@@ -174,11 +174,11 @@ fn the_key_of_checkpoints_is_changed_only_when_it_was_used() {
     let file_before = Arc::clone(&vault.0.checkpoint.read().unwrap().key);
     vault.rotate_checkpoint_key().unwrap();
     assert!(Arc::ptr_eq(&file_before, &vault.0.checkpoint.read().unwrap().key));
-    let sealed = vault.seal_checkpoint(7, b"state").unwrap();
-    assert_eq!(vault.open_checkpoint(8, &sealed), None, "it covers something else");
-    let events = vault.seal(&[of_person(1, "P-0001")]).unwrap();
+    let encrypted = vault.seal_checkpoint(7, b"state").unwrap();
+    assert_eq!(vault.open_checkpoint(8, &encrypted), None, "it covers something else");
+    let events = vault.encrypt(&[of_person(1, "P-0001")]).unwrap();
     vault.rotate_checkpoint_key().unwrap();
-    assert_eq!(vault.open_checkpoint(7, &sealed), None);
+    assert_eq!(vault.open_checkpoint(7, &encrypted), None);
     assert_eq!(opened(&vault, &events), [of_person(1, "P-0001")]);
 }
 
@@ -186,25 +186,25 @@ fn the_key_of_checkpoints_is_changed_only_when_it_was_used() {
 fn nobody_elses_keys_are_lost_while_some_are_destroyed() {
     let site = Site::new();
     let vault = site.open();
-    let sealed: Vec<(Event, Event)> = std::thread::scope(|threads| {
-        let sealing = ["A", "B"].map(|group| {
+    let encrypted: Vec<(Event, Event)> = std::thread::scope(|threads| {
+        let encrypting = ["A", "B"].map(|group| {
             let vault = vault.clone();
-            let seal = move |number: u64| {
+            let encrypt = move |number: u64| {
                 let event = of_person(number, &format!("{group}-{}", number / 3));
-                (vault.seal(std::slice::from_ref(&event)).unwrap().remove(0), event)
+                (vault.encrypt(std::slice::from_ref(&event)).unwrap().remove(0), event)
             };
-            threads.spawn(move || (1..=60).map(seal).collect::<Vec<_>>())
+            threads.spawn(move || (1..=60).map(encrypt).collect::<Vec<_>>())
         });
         for nth in 0..12 {
             vault.destroy(&[format!("C-{nth}")]).unwrap();
             vault.expire(month(), month()).unwrap();
-            vault.seal(&[of_person(1, &format!("C-{}", nth + 1))]).unwrap();
+            vault.encrypt(&[of_person(1, &format!("C-{}", nth + 1))]).unwrap();
         }
-        sealing.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        encrypting.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     drop(vault);
     let vault = site.open();
-    for (sealed, event) in sealed {
-        assert_eq!(opened(&vault, &[sealed]), [event]);
+    for (encrypted, event) in encrypted {
+        assert_eq!(opened(&vault, &[encrypted]), [event]);
     }
 }

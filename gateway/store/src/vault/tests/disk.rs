@@ -16,7 +16,7 @@ fn a_vault_is_there_when_it_is_opened_again_and_nobody_else_has_it_meanwhile() {
     let site = Site::new();
     let vault = site.open();
     assert!(vault.is_new() && vault.lost_through().is_none());
-    let sealed = vault.seal(&[of_person(1, "P-0001")]).unwrap();
+    let encrypted = vault.encrypt(&[of_person(1, "P-0001")]).unwrap();
     let shown = refusal(&site).to_string();
     assert!(shown.ends_with("vault.redb is in use by another process; is a gateway running on this data folder?"));
     vault.destroy(&["P-0009"]).unwrap();
@@ -29,14 +29,14 @@ fn a_vault_is_there_when_it_is_opened_again_and_nobody_else_has_it_meanwhile() {
     let vault = site.open();
     assert!(!vault.is_new());
     assert_eq!(vault.lost_through(), Some(41));
-    assert_eq!(opened(&vault, &sealed), [of_person(1, "P-0001")]);
+    assert_eq!(opened(&vault, &encrypted), [of_person(1, "P-0001")]);
 }
 
 #[test]
 fn what_an_interrupted_erasure_leaves_is_removed_and_the_vault_is_as_before() {
     let site = Site::new();
     let vault = site.open();
-    let sealed = vault.seal(&[of_person(1, "P-0001")]).unwrap();
+    let encrypted = vault.encrypt(&[of_person(1, "P-0001")]).unwrap();
     drop(vault);
     let leftover = crate::file::beside(&site.path());
     std::fs::copy(site.path(), &leftover).unwrap();
@@ -44,9 +44,9 @@ fn what_an_interrupted_erasure_leaves_is_removed_and_the_vault_is_as_before() {
     assert!(!leftover.exists());
     // Also one that appears while the vault is open, when the disk was full on the first try.
     std::fs::write(&leftover, b"half a file").unwrap();
-    assert_eq!(opened(&vault, &sealed), [of_person(1, "P-0001")]);
+    assert_eq!(opened(&vault, &encrypted), [of_person(1, "P-0001")]);
     vault.destroy(&["P-0001"]).unwrap();
-    assert!(opened(&vault, &sealed)[0].is_erased() && !leftover.exists());
+    assert!(opened(&vault, &encrypted)[0].is_erased() && !leftover.exists());
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn files_of_something_else_are_refused_and_left_alone() {
 fn no_number_is_given_twice_also_when_an_older_copy_is_restored() {
     let site = Site::new();
     let number = |vault: &Vault, person| {
-        vault.seal(&[of_person(1, person)]).unwrap();
+        vault.encrypt(&[of_person(1, person)]).unwrap();
         vault.number(person).unwrap().unwrap()
     };
     let vault = site.open();
@@ -111,13 +111,13 @@ fn a_disk_that_fails_seals_nothing_and_works_again_once_it_is_mended() {
     for passes in 0..3 {
         let disk = Disk::default();
         let vault = disk.open_vault();
-        let first = vault.seal(&[of_person(1, "P-0001")]).unwrap();
+        let first = vault.encrypt(&[of_person(1, "P-0001")]).unwrap();
         disk.fail(Fault { call: Call::Sync, passes, forgets: true });
         let mut failed = 0;
         for number in 2..6 {
             let event = of_person(number, &format!("P-000{number}"));
-            match vault.seal(std::slice::from_ref(&event)) {
-                Ok(sealed) => assert_eq!(opened(&vault, &sealed), [event]),
+            match vault.encrypt(std::slice::from_ref(&event)) {
+                Ok(encrypted) => assert_eq!(opened(&vault, &encrypted), [event]),
                 Err(
                     VaultError::Write { .. }
                     | VaultError::Open(OpenError::Unusable { .. })
@@ -129,8 +129,8 @@ fn a_disk_that_fails_seals_nothing_and_works_again_once_it_is_mended() {
         assert!(failed > 0, "{passes}");
         disk.mend();
         let events: Vec<_> = (2..6).map(|number| of_person(number, &format!("P-000{number}"))).collect();
-        let sealed = vault.seal(&events).unwrap();
-        assert_eq!(opened(&vault, &sealed), events);
+        let encrypted = vault.encrypt(&events).unwrap();
+        assert_eq!(opened(&vault, &encrypted), events);
         assert_eq!(opened(&vault, &first), [of_person(1, "P-0001")]);
     }
 }

@@ -1,11 +1,11 @@
-//! The vault by itself: what is sealed opens again, and nothing else does.
+//! The vault by itself: what is encrypted opens again, and nothing else does.
 
 mod destroy;
 mod disk;
 
 use proptest::prelude::*;
 use protocol::{
-    AssistAction, AssistRecord, CredentialHash, Direction, Event, Instant, MalformedScan, PassRecord, Subject, Via,
+    AssistAction, AssistRecord, CredentialHash, Direction, Event, EventKind, Instant, MalformedScan, PassRecord, Via,
 };
 
 use super::*;
@@ -31,13 +31,13 @@ fn any_event() -> impl Strategy<Value = Event> {
         event.decided_at = Instant::from_unix_ms(event.decided_at.unix_ms() + later_ms);
         event.verdict.person = person;
         match (kind, &mut event.subject) {
-            (0, Subject::Scan(scan)) => {
+            (0, EventKind::Scan(scan)) => {
                 scan.pass = pass;
                 scan.credential = credential.unwrap_or(scan.credential);
             }
-            (1, subject) => *subject = Subject::Malformed(MalformedScan { id: None, payload_bytes: 9, payload_head }),
+            (1, subject) => *subject = EventKind::Malformed(MalformedScan { id: None, payload_bytes: 9, payload_head }),
             (_, subject) => {
-                *subject = Subject::Assist(AssistRecord { person: named, credential, pass, ..word(&helper, &reason) })
+                *subject = EventKind::Assist(AssistRecord { person: named, credential, pass, ..word(&helper, &reason) })
             }
         }
         event
@@ -69,12 +69,13 @@ fn of_person(number: u64, person: &str) -> Event {
 fn malformed(number: u64, at: &str) -> Event {
     let mut event = testing::event(number);
     event.decided_at = at.parse().unwrap();
-    event.subject = Subject::Malformed(MalformedScan { id: None, payload_bytes: 6, payload_head: b"SECRET".to_vec() });
+    event.subject =
+        EventKind::Malformed(MalformedScan { id: None, payload_bytes: 6, payload_head: b"SECRET".to_vec() });
     event
 }
 
-fn opened(vault: &Vault, sealed: &[Event]) -> Vec<Event> {
-    let mut events = sealed.to_vec();
+fn opened(vault: &Vault, encrypted: &[Event]) -> Vec<Event> {
+    let mut events = encrypted.to_vec();
     events.iter_mut().for_each(|event| vault.open_event(event).unwrap());
     events
 }
@@ -85,14 +86,14 @@ proptest! {
         events in proptest::collection::vec(any_event(), 0..12)
     ) {
         let vault = Vault::in_memory().unwrap();
-        let sealed = vault.seal(&events).unwrap();
-        prop_assert_eq!(opened(&vault, &sealed), events.clone());
-        for event in &sealed {
+        let encrypted = vault.encrypt(&events).unwrap();
+        prop_assert_eq!(opened(&vault, &encrypted), events.clone());
+        for event in &encrypted {
             prop_assert_eq!(&event.verdict.person, &None);
             match &event.subject {
-                Subject::Scan(scan) => prop_assert!(scan.credential == CredentialHash::SEALED && scan.pass.is_none()),
-                Subject::Malformed(malformed) => prop_assert!(malformed.payload_head.is_empty()),
-                Subject::Assist(word) => {
+                EventKind::Scan(scan) => prop_assert!(scan.credential == CredentialHash::SEALED && scan.pass.is_none()),
+                EventKind::Malformed(malformed) => prop_assert!(malformed.payload_head.is_empty()),
+                EventKind::Assist(word) => {
                     let texts = [Some(&word.helper), Some(&word.reason), word.person.as_ref()];
                     prop_assert!(texts.into_iter().flatten().all(String::is_empty));
                     prop_assert!(word.credential.is_none() && word.pass.is_none());
@@ -100,7 +101,7 @@ proptest! {
             }
         }
         // Another vault makes nothing of it.
-        prop_assert_eq!(opened(&Vault::in_memory().unwrap(), &sealed), sealed);
+        prop_assert_eq!(opened(&Vault::in_memory().unwrap(), &encrypted), encrypted);
     }
 }
 
@@ -108,22 +109,22 @@ proptest! {
 fn a_flipped_byte_is_refused_wherever_it_is() {
     let vault = Vault::in_memory().unwrap();
     let event = of_person(1, "P-0001");
-    let sealed = vault.seal(std::slice::from_ref(&event)).unwrap().remove(0);
-    let part = |event: &Event| event.sealed.clone().unwrap().person.unwrap();
-    for position in 0..part(&sealed).bytes.len() {
-        let mut changed = sealed.clone();
-        changed.sealed.as_mut().unwrap().person.as_mut().unwrap().bytes[position] ^= 1;
+    let encrypted = vault.encrypt(std::slice::from_ref(&event)).unwrap().remove(0);
+    let part = |event: &Event| event.encrypted.clone().unwrap().person.unwrap();
+    for position in 0..part(&encrypted).bytes.len() {
+        let mut changed = encrypted.clone();
+        changed.encrypted.as_mut().unwrap().person.as_mut().unwrap().bytes[position] ^= 1;
         assert_eq!(opened(&vault, std::slice::from_ref(&changed)), [changed], "byte {position}");
     }
     // Nor does it open in another event, or in another place of its own.
-    let elsewhere = Event { number: 2, ..sealed.clone() };
+    let elsewhere = Event { number: 2, ..encrypted.clone() };
     assert_eq!(opened(&vault, std::slice::from_ref(&elsewhere)), [elsewhere]);
-    let mut moved = sealed.clone();
-    moved.sealed = Some(protocol::Sealed { person: None, helper: Some(part(&sealed)) });
+    let mut moved = encrypted.clone();
+    moved.encrypted = Some(protocol::Encrypted { person: None, helper: Some(part(&encrypted)) });
     assert_eq!(opened(&vault, std::slice::from_ref(&moved)), [moved]);
-    assert_eq!(opened(&vault, &[sealed]), [event]);
+    assert_eq!(opened(&vault, &[encrypted]), [event]);
 
-    let kept = vault.seal_for("P-0001", month(), b"look 7", b"whoever").unwrap();
+    let kept = vault.encrypt_for("P-0001", month(), b"look 7", b"whoever").unwrap();
     assert_eq!(vault.open_part(&kept, month(), b"look 7").unwrap().as_deref(), Some(b"whoever".as_slice()));
     assert!(matches!(vault.open_part(&kept, month(), b"look 8"), Err(VaultError::Tampered)));
     assert_eq!(vault.open_part(&kept, month().previous(), b"look 7").unwrap(), None);
@@ -137,8 +138,8 @@ fn a_flipped_byte_is_refused_wherever_it_is() {
 #[test]
 fn two_events_of_one_person_have_one_number_and_differ() {
     let vault = Vault::in_memory().unwrap();
-    let sealed = vault.seal(&[of_person(1, "P-0001"), of_person(2, "P-0001"), of_person(3, "P-0002")]).unwrap();
-    let parts: Vec<_> = sealed.iter().map(|event| event.sealed.clone().unwrap().person.unwrap()).collect();
+    let encrypted = vault.encrypt(&[of_person(1, "P-0001"), of_person(2, "P-0001"), of_person(3, "P-0002")]).unwrap();
+    let parts: Vec<_> = encrypted.iter().map(|event| event.encrypted.clone().unwrap().person.unwrap()).collect();
     assert_eq!(parts[0].of, parts[1].of);
     assert_ne!(parts[0].of, parts[2].of);
     assert_ne!(parts[0].bytes, parts[1].bytes);
@@ -153,15 +154,15 @@ fn each_kind_of_event_is_under_its_own_subjects() {
     let credential = CredentialHash([0xab; 16]);
     let mut known = testing::event(4);
     known.verdict.person = Some("P-0003".into());
-    known.subject = Subject::Assist(AssistRecord { credential: Some(credential), ..word("Contoh", "forgot") });
+    known.subject = EventKind::Assist(AssistRecord { credential: Some(credential), ..word("Contoh", "forgot") });
     let mut named = testing::event(5);
-    named.subject = Subject::Assist(AssistRecord { person: Some("P-0004".into()), ..word("Contoh", "forgot") });
+    named.subject = EventKind::Assist(AssistRecord { person: Some("P-0004".into()), ..word("Contoh", "forgot") });
     let mut carrier = testing::event(6);
     // No person of the directory has such an id: it must not be taken for a helper's.
     let record = AssistRecord { person: Some("helper:X".into()), credential: Some(credential), ..word("Contoh", "x") };
-    carrier.subject = Subject::Assist(record);
+    carrier.subject = EventKind::Assist(record);
     let mut nobody = testing::event(7);
-    nobody.subject = Subject::Assist(word("Contoh", "the door was stuck"));
+    nobody.subject = EventKind::Assist(word("Contoh", "the door was stuck"));
     let cases = [
         (of_person(1, "P-0001"), Some("P-0001"), None),
         (testing::event(2), Some("~07070707070707070707070707070707"), None),
@@ -172,9 +173,9 @@ fn each_kind_of_event_is_under_its_own_subjects() {
         (nobody, None, Some("helper:Contoh")),
     ];
     for (event, person, helper) in cases {
-        let sealed = vault.seal(std::slice::from_ref(&event)).unwrap().remove(0).sealed.unwrap();
+        let encrypted = vault.encrypt(std::slice::from_ref(&event)).unwrap().remove(0).encrypted.unwrap();
         let subject = |part: Option<protocol::SealedPart>| part.map(|part| vault.subject(part.of).unwrap().unwrap());
-        assert_eq!(subject(sealed.person).as_deref(), person, "event {}", event.number);
-        assert_eq!(subject(sealed.helper).as_deref(), helper, "event {}", event.number);
+        assert_eq!(subject(encrypted.person).as_deref(), person, "event {}", event.number);
+        assert_eq!(subject(encrypted.helper).as_deref(), helper, "event {}", event.number);
     }
 }

@@ -1,9 +1,11 @@
 //! What of the log can be read without keys: nothing that tells of people, and everything that proves that it is whole.
 
-use protocol::{AssistAction, AssistRecord, CredentialHash, Direction, Event, MalformedScan, PassRecord, Subject, Via};
+use protocol::{
+    AssistAction, AssistRecord, CredentialHash, Direction, Event, EventKind, MalformedScan, PassRecord, Via,
+};
 
 use super::faulty_disk::{Call, Disk, Fault, clock, event, vault};
-use super::segment::{Seal, seal};
+use super::segment::{Link, link};
 use super::store::SEGMENTS;
 use super::{Commit, Config, Log, LogError, LogReader, Metrics};
 use crate::vault::{Vault, VaultError};
@@ -28,7 +30,7 @@ const TELLING: [&[u8]; 9] = [
 fn of_person(number: u64, person: &str) -> Event {
     let mut event = event(number);
     event.verdict.person = Some(person.into());
-    if let Subject::Scan(scan) = &mut event.subject {
+    if let EventKind::Scan(scan) = &mut event.subject {
         (scan.credential, scan.pass) = (CREDENTIAL, Some(PassRecord { id: PASS, one_time_until: None }));
     }
     event
@@ -37,7 +39,7 @@ fn of_person(number: u64, person: &str) -> Event {
 fn malformed(number: u64) -> Event {
     let head = b"PAYLOAD-HEAD".to_vec();
     Event {
-        subject: Subject::Malformed(MalformedScan { id: None, payload_bytes: 12, payload_head: head }),
+        subject: EventKind::Malformed(MalformedScan { id: None, payload_bytes: 12, payload_head: head }),
         ..event(number)
     }
 }
@@ -45,7 +47,7 @@ fn malformed(number: u64) -> Event {
 fn word(number: u64, person: &str) -> Event {
     let mut event = event(number);
     event.verdict.person = Some(person.into());
-    event.subject = Subject::Assist(AssistRecord {
+    event.subject = EventKind::Assist(AssistRecord {
         action: AssistAction::Admit,
         helper: "Contoh Satgas".into(),
         reason: "left the badge at home".into(),
@@ -103,12 +105,12 @@ fn nothing_that_tells_of_anybody_stands_in_the_file() {
     );
     assert_eq!(reader.newest_checkpoint().unwrap(), Some((6, b"P-OF-CHECKPOINT".to_vec())));
     // Followers that need no names are told whose events are the same person's.
-    let sealed = reader.read_sealed(0, usize::MAX, usize::MAX).unwrap();
-    let of = |nth: usize| sealed[nth].sealed.as_ref().unwrap().person.as_ref().unwrap().of;
+    let encrypted = reader.read_sealed(0, usize::MAX, usize::MAX).unwrap();
+    let of = |nth: usize| encrypted[nth].encrypted.as_ref().unwrap().person.as_ref().unwrap().of;
     assert_eq!((of(0), Some(of(0))), (of(3), vault.number("P-SECRET").unwrap()));
     assert_ne!(of(0), of(5));
-    assert!(sealed.iter().all(|event| event.verdict.person.is_none()));
-    assert_eq!(reader.read_sealed(4, 1, usize::MAX).unwrap(), sealed[4..5]);
+    assert!(encrypted.iter().all(|event| event.verdict.person.is_none()));
+    assert_eq!(reader.read_sealed(4, 1, usize::MAX).unwrap(), encrypted[4..5]);
 }
 
 #[test]
@@ -124,7 +126,7 @@ fn an_erased_person_is_gone_and_the_log_is_whole_also_when_it_is_opened_again() 
         assert_eq!(erased, [1, 3, 4]);
         assert!(read.iter().all(|event| !event.is_erased() || event.verdict.person.is_none()));
         // The helper's own name is the helper's.
-        let Subject::Assist(said) = &read[3].subject else { panic!() };
+        let EventKind::Assist(said) = &read[3].subject else { panic!() };
         assert_eq!((said.helper.as_str(), said.reason.as_str(), &said.person), ("Contoh Satgas", "", &None));
         assert_eq!((&read[1], &read[4], &read[5]), (&event(2), &word(5, "P-OTHER"), &of_person(6, "P-OTHER")));
         assert_eq!(reader.verify().unwrap(), verified);
@@ -145,7 +147,7 @@ fn segments_from_before_are_read_and_others_follow_them() {
     let plain = [of_person(1, "P-SECRET"), malformed(2)];
     let database = disk.opener()().unwrap();
     let transaction = database.begin_write().unwrap();
-    let segment = seal(&plain, Seal::default()).unwrap().0;
+    let segment = link(&plain, Link::default()).unwrap().0;
     transaction.open_table(SEGMENTS).unwrap().insert(1, segment.as_slice()).unwrap();
     transaction.commit().unwrap();
     drop(database);
@@ -215,7 +217,7 @@ fn a_log_whose_vault_was_lost_works_and_says_so() {
     assert!(!is_said(&reader));
     assert_eq!(reader.look_for_lost_keys().unwrap(), Some(6));
     assert!(is_said(&reader));
-    assert!(read(&reader).iter().all(|event| event.verdict.person.is_none() && event.sealed.is_some()));
+    assert!(read(&reader).iter().all(|event| event.verdict.person.is_none() && event.encrypted.is_some()));
     assert_eq!(reader.verify().unwrap().events, 6);
     commit(&mut log, &[of_person(7, "P-SECRET")]);
     assert_eq!(reader.event(7).unwrap(), Some(of_person(7, "P-SECRET")));
