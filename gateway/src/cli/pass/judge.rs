@@ -18,7 +18,7 @@ use access::passes::{self, Claims, Fault, HealthRules, PassKind, Passes};
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Verify {
+pub(crate) struct Verify {
     /// The folder with the signers' certificates or keys: PEM, DER or JWK sets.
     #[arg(long, value_name = "DIR")]
     trust: PathBuf,
@@ -39,7 +39,7 @@ pub(in crate::cli) struct Verify {
 }
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Inspect {
+pub(crate) struct Inspect {
     /// Print who the holder is too.
     #[arg(long)]
     show_holder: bool,
