@@ -11,11 +11,11 @@
 //!    │                 │                        │ access::decide                    │
 //!    │                 │                        ├── Log::commit (one segment) ─────▶│ fsync
 //!    │                 │                        │◀──────────────── on disk ─────────┤
-//!    │                 │◀──── Answer::Kept ─────┤                                   │
+//!    │                 │◀─ Answer::Committed ───┤                                   │
 //!    │◀─ decision ─────┤                        ├── Monitors::publish               │
 //!    │◀─ PUBACK ───────┤                        │                                   │
-//!                                                          forward ◀── LogReader ───┤
-//!                                                             └──▶ upstream         │
+//!                                                          forwarder ◀ LogReader ───┤
+//!                                                             └──▶ head office      │
 //! ```
 //!
 //! In the code, socket to disk: `front::doors::listener` accepts, `session` reads a frame, `publish` parses the scan and
@@ -42,15 +42,15 @@
 //!
 //! | invariant | kept by |
 //! | --- | --- |
-//! | PUBACK (PUBREC at QoS 2) only after the commit | `front::scan::spine`: `answer` is called with a committed batch only; `front::doors::publish`: acks only on `Answer::Kept` |
-//! | no door opens on a decision that is not on disk | the same: the decision travels in `Answer::Kept`, for a helper's word in `Answer::Said` |
-//! | a helper's word is kept once and answered the same; a late one opens nothing | `front::scan::assists` |
+//! | PUBACK (PUBREC at QoS 2) only after the commit | `front::scan::spine`: `answer` is called with a committed batch only; `front::doors::publish`: acks only on `Answer::Committed` |
+//! | no door opens on a decision that is not on disk | the same: the decision travels in `Answer::Committed`, for an assist request in `Answer::Assisted` |
+//! | an assist request is kept once and answered the same; a late one opens nothing | `front::scan::assists` |
 //! | one event and one decision per (door, epoch, seq), for ever | `front::scan::seen` (exact, three-valued), `front::scan::recall` (asks the log) |
 //! | a failed commit is held, not guessed | `front::scan::spine`: `hold`, `recover`; `store::log::writer`: a failed log takes nothing until it is reopened |
 //! | the log is the only truth | `front::scan::state` is rebuilt from it; [`upstream`] keeps only a cursor, in the log itself |
-//! | a door moves under its own topics only; a helper only speaks on `assist` | `front::doors`: `publish`, `words`, `subscriptions`; [`base::identity`] reads the certificate |
+//! | a door moves under its own topics only; a helper only speaks on `assist` | `front::doors`: `publish`, `assists`, `subscriptions`; [`base::identity`] reads the certificate |
 //! | who may ask what over HTTP | `web::route`, the table of rules; [`base::tokens`] |
-//! | whoever asks for personal data is on the record before the answer | `web::front`, around every route; [`store::audit`] |
+//! | whoever asks for personal data is on the record before the answer | `web::service`, around every route; [`store::audit`] |
 //! | a revoked certificate loses its session within a second | [`reload`] looks five times a second, [`front::doors::Registry::drop_sessions`] |
 //! | malformed and unknown scans are kept too | `front::doors::publish` submits them, [`access::refuse_malformed`] answers |
 //! | a late scan never opens a door | `access::decide`: `binding` |
