@@ -12,8 +12,8 @@ use crate::privacy::{LastRun, PersonRights};
 use access::{Directory, Snapshot, names_of};
 use base::spreadsheet::Spreadsheet;
 use ledgers::{
-    self, Attendance, Contact, ContactQuery, DayTable, LedgerStore, LedgerStoreError, Part, Present, Restricted, Rules,
-    Traced,
+    self, Attendance, Contact, ContactQuery, DayTable, LedgerStore, LedgerStoreError, Present, Restricted, Rules,
+    TablePart, Traced,
 };
 use web::{self, Answer, AttendanceRequest, ContactsDocument, Document, LedgerError, PersonFile, SiteCalendar};
 
@@ -194,11 +194,11 @@ impl web::Ledgers for Ledgers {
         Ok(answer.map(|days| days.into_iter().map(row).collect()))
     }
 
-    fn attendance_csv(&self, request: &AttendanceRequest, part: Part) -> Result<Answer<Document>, LedgerError> {
+    fn attendance_csv(&self, request: &AttendanceRequest, part: TablePart) -> Result<Answer<Document>, LedgerError> {
         let answer = self.days(request)?;
         let snapshot = self.rights.in_force.load();
         let known = self.known(&snapshot, answer.value.iter().map(|row| row.person.as_str()))?;
-        let rows = answer.value.iter().map(|row| ledgers::Named::day(row, |id| known.of(id)));
+        let rows = answer.value.iter().map(|row| ledgers::NamedRow::day(row, |id| known.of(id)));
         let table = ledgers::attendance_csv(rows, part, &self.rules().time_zone).map(csv);
         let table = table.map_err(|error| LedgerError::Unavailable(error.to_string()))?;
         Ok(Answer { value: table, through: answer.through, behind: answer.behind })

@@ -29,7 +29,7 @@ const PASSES_MAX: usize = 200_000;
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Presence {
     #[n(0)]
-    people: HashMap<CredentialHash, Place>,
+    people: HashMap<CredentialHash, LastPassage>,
     #[n(1)]
     passes: HashMap<CredentialHash, PassUse>,
     #[n(2)]
@@ -46,7 +46,7 @@ pub struct Occupancy(HashMap<String, Counts>);
 
 /// Somebody's last passage.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-struct Place {
+struct LastPassage {
     /// The zone that the door leads into.
     #[n(0)]
     zone: String,
@@ -67,7 +67,7 @@ struct PassUse {
     at: Instant,
     /// Zones that a one-time pass has opened, with the door and the time of the first entry.
     #[n(2)]
-    entered: Vec<Place>,
+    entered: Vec<LastPassage>,
     #[n(3)]
     one_time_until: Option<Instant>,
 }
@@ -136,7 +136,7 @@ impl Presence {
         };
         let late = verdict.outcome == Outcome::Recorded && !verdict.open;
         let at = if late { scan.scanned_at.min(event.received_at) } else { now };
-        let place = Place { zone: zone.clone(), door: event.door.clone(), direction: scan.direction, at };
+        let place = LastPassage { zone: zone.clone(), door: event.door.clone(), direction: scan.direction, at };
         if let Some(pass) = &scan.pass {
             self.remember_pass(pass.id, pass.one_time_until, &place, verdict.open);
         }
@@ -206,7 +206,7 @@ impl Presence {
     fn remember_word(&mut self, event: &Event, word: &AssistRecord, zone: &str) {
         let Verdict { open: true, person, .. } = &event.verdict else { return };
         let (zone, door, direction, at) = (zone.to_owned(), event.door.clone(), word.direction, event.decided_at);
-        let place = Place { zone, door, direction, at };
+        let place = LastPassage { zone, door, direction, at };
         if let Some(pass) = &word.pass {
             self.remember_pass(pass.id, pass.one_time_until, &place, true);
         }
@@ -216,7 +216,7 @@ impl Presence {
         }
     }
 
-    fn remember_pass(&mut self, id: CredentialHash, one_time_until: Option<Instant>, place: &Place, open: bool) {
+    fn remember_pass(&mut self, id: CredentialHash, one_time_until: Option<Instant>, place: &LastPassage, open: bool) {
         let used = self.passes.entry(id).or_insert_with(|| PassUse {
             door: place.door.clone(),
             at: place.at,
@@ -232,7 +232,7 @@ impl Presence {
         }
     }
 
-    fn move_to(&mut self, who: CredentialHash, place: Place) {
+    fn move_to(&mut self, who: CredentialHash, place: LastPassage) {
         if let Some(before) = self.people.get(&who) {
             // A late scan tells of the past: what is known since outweighs it.
             if before.at > place.at {
@@ -284,7 +284,7 @@ impl Occupancy {
     }
 
     /// Counts somebody in or out of where they were last seen.
-    fn count(&mut self, place: &Place, by: i32) {
+    fn count(&mut self, place: &LastPassage, by: i32) {
         let here = match self.0.get_mut(&place.zone) {
             Some(here) => here,
             None => self.0.entry(place.zone.clone()).or_default(),

@@ -60,7 +60,7 @@ const LINES: [&str; 19] = [
 
 /// Which part of a table it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum TablePart {
     /// It begins with the heading.
     First,
     /// Its rows follow those of the part before.
@@ -69,7 +69,7 @@ pub enum Part {
 
 /// Something about a person, with who that is.
 #[derive(Debug, Serialize)]
-pub struct Named<'a, T> {
+pub struct NamedRow<'a, T> {
     /// What it is: a working day, or a contact.
     #[serde(flatten)]
     pub about: &'a T,
@@ -81,21 +81,21 @@ pub struct Named<'a, T> {
     pub opd: Option<&'a str>,
 }
 
-impl<'a> Named<'a, Attendance> {
+impl<'a> NamedRow<'a, Attendance> {
     /// The working day, and what `known` says of its person: name and office, which may be empty.
     pub fn day<'k: 'a>(about: &'a Attendance, known: impl Fn(&str) -> Option<(&'k str, &'k str)>) -> Self {
         Self::of(about, known(about.person.as_str()))
     }
 }
 
-impl<'a> Named<'a, Contact> {
+impl<'a> NamedRow<'a, Contact> {
     /// The contact, and what `known` says of the person who it is: name and office, which may be empty.
     pub fn contact<'k: 'a>(about: &'a Contact, known: impl Fn(&str) -> Option<(&'k str, &'k str)>) -> Self {
         Self::of(about, known(about.person.as_str()))
     }
 }
 
-impl<'a, T> Named<'a, T> {
+impl<'a, T> NamedRow<'a, T> {
     fn of(about: &'a T, known: Option<(&'a str, &'a str)>) -> Self {
         let some = |text: &'a str| Some(text).filter(|text| !text.is_empty());
         let (name, opd) = known.unwrap_or_default();
@@ -111,12 +111,12 @@ impl<'a, T> Named<'a, T> {
 /// # Errors
 /// Never, as it is written to memory.
 pub fn attendance_csv<'a>(
-    rows: impl IntoIterator<Item = Named<'a, Attendance>>,
-    part: Part,
+    rows: impl IntoIterator<Item = NamedRow<'a, Attendance>>,
+    part: TablePart,
     time_zone: &TimeZone,
 ) -> Result<Vec<u8>, csv::Error> {
     let time = |at: Option<Instant>| local(at, "%Y-%m-%d %H:%M", time_zone);
-    sheet(&ATTENDANCE, part, rows, |Named { about: day, name, opd }| {
+    sheet(&ATTENDANCE, part, rows, |NamedRow { about: day, name, opd }| {
         let sessions: Vec<String> = day.sessions.iter().map(|session| from_until(session, time_zone)).collect();
         [
             day.person.as_str().to_owned(),
@@ -153,7 +153,7 @@ pub fn contacts_csv<'a>(
 ) -> Result<Vec<u8>, csv::Error> {
     let time = |at: Option<Instant>| local(at, "%Y-%m-%d %H:%M", time_zone);
     let of = |person: &str| known(person).unwrap_or_default();
-    sheet(&LINES, Part::First, contacts.iter().flat_map(Contact::lines), |line: Line<'_>| {
+    sheet(&LINES, TablePart::First, contacts.iter().flat_map(Contact::lines), |line: Line<'_>| {
         let (name, opd) = of(line.person.as_str());
         [
             line.generation.to_string(),
@@ -193,13 +193,13 @@ pub fn ndjson(rows: impl IntoIterator<Item = impl Serialize>, mut out: impl Writ
 
 fn sheet<T, const N: usize>(
     columns: &[&str; N],
-    part: Part,
+    part: TablePart,
     rows: impl IntoIterator<Item = T>,
     cells: impl Fn(T) -> [String; N],
 ) -> Result<Vec<u8>, csv::Error> {
     let mut table = match part {
-        Part::First => Spreadsheet::new(columns.iter().copied())?,
-        Part::Further => Spreadsheet::continued(),
+        TablePart::First => Spreadsheet::new(columns.iter().copied())?,
+        TablePart::Further => Spreadsheet::continued(),
     };
     for row in rows {
         table.row(cells(row))?;
@@ -287,10 +287,10 @@ mod tests {
     fn a_working_day_is_a_row_that_a_spreadsheet_reads() {
         let days = [day("P-1"), day("P-2"), day("@P-3")];
         let table = |days: &[Attendance], part| {
-            attendance_csv(days.iter().map(|day| Named::day(day, known)), part, &makassar()).unwrap()
+            attendance_csv(days.iter().map(|day| NamedRow::day(day, known)), part, &makassar()).unwrap()
         };
-        let out = table(&days, Part::First);
-        assert_eq!([table(&days[..1], Part::First), table(&days[1..], Part::Further)].concat(), out);
+        let out = table(&days, TablePart::First);
+        assert_eq!([table(&days[..1], TablePart::First), table(&days[1..], TablePart::Further)].concat(), out);
         let rows = rows(&out);
         let first = "P-1|Contoh \"Satu\", S.E.|dinkes|2026-11-23|2026-11-23 07:30|2026-11-23 16:00|2026-11-23 07:31||8:05|\
                      485|490|1||true|false|false|true|false|07:31-12:02 13:00?-16:00?";
@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn a_working_day_is_json_with_who_it_is_about() {
         let (days, mut out) = ([day("P-1"), day("P-3")], Vec::new());
-        ndjson(days.iter().map(|day| Named::day(day, known)), &mut out).unwrap();
+        ndjson(days.iter().map(|day| NamedRow::day(day, known)), &mut out).unwrap();
         let lines: Vec<serde_json::Value> =
             out.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
         assert_eq!((&lines[0]["name"], &lines[0]["opd"]), (&"Contoh \"Satu\", S.E.".into(), &"dinkes".into()));
@@ -344,7 +344,7 @@ mod tests {
                      2026-11-23 09:00|2026-11-23 10:00|2026-11-23 09:00|2026-11-23 10:00|exit|next_door|false|true";
         assert_eq!(rows[0].join("|"), first);
         assert_eq!((rows.len(), &rows[1][13..15]), (2, &[String::new(), String::new()][..]));
-        let json = serde_json::to_value(Named::contact(&contact, known)).unwrap();
+        let json = serde_json::to_value(NamedRow::contact(&contact, known)).unwrap();
         assert_eq!(
             (&json["opd"], &json["person"], &json["grade"]),
             (&"dinkes".into(), &"P-1".into(), &"certain".into())

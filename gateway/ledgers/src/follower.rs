@@ -52,9 +52,9 @@ pub(super) struct Follower {
 
 /// A file that is never closed, unless it is taken out: to close one that is damaged can end the process. It costs a handle and
 /// the memory of its pages each time a file is given up.
-struct KeptOpen(Option<Arc<Tables>>);
+struct NeverClosed(Option<Arc<Tables>>);
 
-impl Drop for KeptOpen {
+impl Drop for NeverClosed {
     fn drop(&mut self) {
         self.0.take().into_iter().for_each(std::mem::forget);
     }
@@ -150,7 +150,7 @@ impl Follower {
     fn follow(&mut self) -> Result<(), TablesError> {
         let shared = Arc::clone(&self.shared);
         let mut upkeep = Upkeep::open(&shared)?;
-        let mut kept_open = KeptOpen(Some(Arc::clone(&upkeep.tables)));
+        let mut kept_open = NeverClosed(Some(Arc::clone(&upkeep.tables)));
         self.follow_with(&shared, &mut upkeep)?;
         kept_open.0 = None;
         Ok(())

@@ -82,7 +82,7 @@ pub use attendance::{Attendance, AttendanceFlags, AttendanceSession, DayTable, O
 pub use config::{AttendanceConfig, ContactsConfig};
 pub use contact::{Contact, ContactQuery, Encounter, Line};
 pub use contacts::{Stays, contacts};
-pub use export::{Named, Part, attendance_csv, contacts_csv, ndjson};
+pub use export::{NamedRow, TablePart, attendance_csv, contacts_csv, ndjson};
 pub use hours::WorkingHours;
 pub use inputs::{People, Restricted, Source};
 pub use ledgers::{LedgerStore, LedgerStoreError};

@@ -45,7 +45,7 @@ pub struct RecentStays {
 }
 
 /// What is remembered and holds for one state of the file.
-pub struct Known {
+pub struct RememberedStays {
     /// Of which days.
     pub key: Key,
     people: HashMap<u64, Arc<RecentStays>>,
@@ -55,7 +55,7 @@ pub struct Known {
 impl Recent {
     /// What holds for the state of the file that reflects the events through `through`: of the days of `wanted` and maybe more,
     /// or else nothing yet.
-    pub fn known(&self, wanted: Key, through: u64) -> Known {
+    pub fn known(&self, wanted: Key, through: u64) -> RememberedStays {
         let state = lock(&self.0);
         let covers = |key: &&Key| {
             let (has, wants) = (&key.days, &wanted.days);
@@ -63,18 +63,18 @@ impl Recent {
         };
         let forgotten = state.forgotten;
         let Some(key) = state.key.as_ref().filter(covers).cloned() else {
-            return Known { key: wanted, people: HashMap::new(), forgotten };
+            return RememberedStays { key: wanted, people: HashMap::new(), forgotten };
         };
         let holds = |(person, stays): &(&u64, &Arc<RecentStays>)| {
             let changed = state.changed.get(person).copied().unwrap_or(0);
             changed <= through && changed <= stays.through
         };
         let people = state.people.iter().filter(holds).map(|(person, stays)| (*person, Arc::clone(stays))).collect();
-        Known { key, people, forgotten }
+        RememberedStays { key, people, forgotten }
     }
 
     /// Remembers what was found out meanwhile, where it still holds.
-    pub fn remember(&self, known: Known, new: Vec<(u64, RecentStays)>) {
+    pub fn remember(&self, known: RememberedStays, new: Vec<(u64, RecentStays)>) {
         let mut state = lock(&self.0);
         if state.forgotten != known.forgotten || new.is_empty() {
             return;
@@ -108,7 +108,7 @@ impl Recent {
     }
 }
 
-impl Known {
+impl RememberedStays {
     /// The person's stays, if they are known as they are at `now`.
     pub fn of(&self, person: u64, now: Instant) -> Option<&RecentStays> {
         let stays = self.people.get(&person)?;

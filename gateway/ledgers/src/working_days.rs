@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Attendance, Named};
+use super::{Attendance, NamedRow};
 
 /// A person's working day as JSON.
 pub type Row = Map<String, Value>;
@@ -19,7 +19,7 @@ pub fn opd_rows<'k>(
 ) -> Result<Vec<(String, Vec<Row>)>, String> {
     let mut opds: BTreeMap<String, Vec<Row>> = BTreeMap::new();
     for row in day {
-        let named = Named::day(row, &known);
+        let named = NamedRow::day(row, &known);
         let opd = named.opd.unwrap_or_default().to_owned();
         match serde_json::to_value(&named).map_err(|error| error.to_string())? {
             Value::Object(fields) => opds.entry(opd).or_default().push(fields),

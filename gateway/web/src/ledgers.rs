@@ -10,7 +10,7 @@ use protocol::api::{
     AttendanceDay, AttendanceRow, Contact, Erasure, PeopleInside, PersonRecord, Restriction, Retention, ZonePresence,
 };
 
-use ::ledgers::{ContactQuery, LedgerStoreError, Part};
+use ::ledgers::{ContactQuery, LedgerStoreError, TablePart};
 
 /// Days of everybody that are asked for at once.
 const DAYS_AT_ONCE: i64 = 7;
@@ -42,7 +42,7 @@ pub trait Ledgers: Send + Sync {
     ///
     /// # Errors
     /// As [`Self::attendance`].
-    fn attendance_csv(&self, request: &AttendanceRequest, part: Part) -> Result<Answer<Document>, LedgerError>;
+    fn attendance_csv(&self, request: &AttendanceRequest, part: TablePart) -> Result<Answer<Document>, LedgerError>;
 
     /// What each day comes to, from the first to the last.
     ///

@@ -4,9 +4,9 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 use jiff::Timestamp;
 
+use super::fault_rates::FaultRates;
 use super::month::{Month, MonthName};
 use super::regency::Regency;
-use super::slips::Slips;
 use crate::chance::Chance;
 
 /// Arguments of `history`.
@@ -85,7 +85,7 @@ impl HistoryArgs {
             zones: self.zones,
             scans_per_day,
             month: Month::new(self.month, days)?,
-            slips: Slips {
+            slips: FaultRates {
                 missed_exit_percent: self.missed_exits,
                 missed_entry_percent: self.missed_entries,
                 double_percent: self.double_scans,

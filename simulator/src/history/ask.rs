@@ -118,7 +118,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::history::slips::Slips;
+    use crate::history::fault_rates::FaultRates;
     use crate::history::testing::regency;
 
     type Asked = HashMap<String, String>;
@@ -208,7 +208,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn everything_is_asked_once_the_ledgers_are_up_to_date() {
-        let regency = Regency { slips: Slips::NONE, ..regency(60, 5, 3) };
+        let regency = Regency { slips: FaultRates::NONE, ..regency(60, 5, 3) };
         let (looks, asked) = (AtomicU32::new(0), Mutex::default());
         let ledgers = Arc::new(Ledgers { regency: regency.clone(), looks, asked });
         let api = serve(ledgers.clone()).await;

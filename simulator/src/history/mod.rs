@@ -9,11 +9,11 @@
 
 pub mod args;
 
+pub mod fault_rates;
 pub mod month;
 pub mod movement;
 pub mod passages;
 pub mod regency;
-pub mod slips;
 
 pub mod ask;
 pub mod compare;

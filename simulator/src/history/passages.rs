@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use protocol::Direction;
 
+use super::fault_rates::CLOCK_OFF_MS;
 use super::movement::{Step, steps};
 use super::regency::Regency;
-use super::slips::CLOCK_OFF_MS;
 use crate::chance::Purpose;
-use crate::load::backlog::{Backlog, Kept};
+use crate::load::backlog::{Backlog, ReaderScans};
 
 /// A step, and what the reader made of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,8 +80,8 @@ pub fn clocks(regency: &Regency) -> Vec<i64> {
 /// What the readers of all doors have kept.
 pub fn backlog(regency: &Regency) -> Backlog {
     let directions = [Direction::In, Direction::Out].into_iter().cycle();
-    let kept = |(clock_ahead_ms, direction)| Kept { direction, clock_ahead_ms, scans: Vec::new() };
-    let mut readers: Vec<Kept> = clocks(regency).into_iter().zip(directions).map(kept).collect();
+    let kept = |(clock_ahead_ms, direction)| ReaderScans { direction, clock_ahead_ms, scans: Vec::new() };
+    let mut readers: Vec<ReaderScans> = clocks(regency).into_iter().zip(directions).map(kept).collect();
     for person in 0..regency.staff {
         for passage in passages(regency, person).into_iter().filter(|passage| passage.seen) {
             if let Some(reader) = readers.get_mut(passage.step.door) {
@@ -97,13 +97,13 @@ pub fn backlog(regency: &Regency) -> Backlog {
 
 #[cfg(test)]
 mod tests {
-    use super::super::slips::Slips;
+    use super::super::fault_rates::FaultRates;
     use super::super::testing::regency;
     use super::*;
 
     #[test]
     fn without_slips_the_scans_are_the_true_steps() {
-        let regency = Regency { slips: Slips::NONE, ..regency(80, 5, 10) };
+        let regency = Regency { slips: FaultRates::NONE, ..regency(80, 5, 10) };
         let backlog = backlog(&regency);
         let mut scans: Vec<(i64, u32, usize)> = Vec::new();
         for (door, reader) in backlog.readers.iter().enumerate() {

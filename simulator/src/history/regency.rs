@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use anyhow::{Result, ensure};
 use protocol::{Direction, DoorId};
 
+use super::fault_rates::FaultRates;
 use super::month::{Month, TIME_ZONE};
-use super::slips::Slips;
 use crate::chance::{Chance, Purpose};
 use crate::load::mix::Badges;
 
@@ -25,7 +25,7 @@ pub struct Regency {
     /// Which days.
     pub month: Month,
     /// What goes wrong at the doors.
-    pub slips: Slips,
+    pub slips: FaultRates,
     /// Where the rest comes from.
     pub chance: Chance,
 }

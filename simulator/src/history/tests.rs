@@ -14,10 +14,10 @@ use protocol::{Direction, Instant};
 
 use super::compare::attendance::{AttendanceCheck, TrueAttendance};
 use super::compare::contacts::{ContactsCheck, questions, truth};
+use super::fault_rates::FaultRates;
 use super::month::TIME_ZONE;
 use super::passages::{backlog, clocks};
 use super::regency::Regency;
-use super::slips::Slips;
 use super::testing::regency;
 
 fn rules(regency: &Regency) -> Rules {
@@ -109,7 +109,7 @@ fn as_answered<T: serde::de::DeserializeOwned>(row: &impl serde::Serialize) -> T
 
 #[test]
 fn without_slips_the_ledgers_are_the_truth() {
-    let regency = Regency { slips: Slips::NONE, ..regency(150, 5, 31) };
+    let regency = Regency { slips: FaultRates::NONE, ..regency(150, 5, 31) };
     let (attendance, contacts) = checked(&regency, 20);
     assert_eq!(attendance.mismatches, [].into());
     assert_eq!((attendance.missing_exit.said, attendance.missing_entry.said), (0, 0));

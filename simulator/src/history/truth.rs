@@ -134,15 +134,15 @@ pub fn most_in_24_hours(intervals: &[Interval]) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fault_rates::FaultRates;
     use super::super::passages::passages;
     use super::super::regency::Regency;
-    use super::super::slips::Slips;
     use super::super::testing::regency;
     use super::*;
 
     #[test]
     fn stays_follow_each_other_from_coming_to_leaving() {
-        let regency = Regency { slips: Slips::NONE, ..regency(60, 5, 20) };
+        let regency = Regency { slips: FaultRates::NONE, ..regency(60, 5, 20) };
         for person in 0..60 {
             let passages = passages(&regency, person);
             let stays = stays(&passages);

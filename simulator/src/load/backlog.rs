@@ -8,14 +8,14 @@ use super::mix::Badges;
 #[derive(Clone, Debug)]
 pub struct Backlog {
     /// Of each reader, in the order of the fleet's doors.
-    pub readers: Vec<Kept>,
+    pub readers: Vec<ReaderScans>,
     /// The badges that were shown.
     pub badges: Badges,
 }
 
 /// The scans of one reader.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct ReaderScans {
     /// Which way its door leads.
     pub direction: Direction,
     /// How far its clock is ahead, in milliseconds; negative when it is behind.
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn a_kept_scan_is_sent_as_it_was_made() {
         let scans = vec![(1_000, 1), (2_000, 0)];
-        let kept = Kept { direction: Direction::Out, clock_ahead_ms: 7, scans };
+        let kept = ReaderScans { direction: Direction::Out, clock_ahead_ms: 7, scans };
         let backlog = Backlog { readers: vec![kept], badges: Badges::invented(2) };
         let id = ScanId { epoch: 4, seq: 1 };
         let scan = Scan::from_json(&backlog.payload(0, id)).unwrap();

@@ -10,12 +10,12 @@ pub mod backlog;
 pub mod mix;
 
 mod connection;
-mod hand;
 mod reader;
+mod reader_session;
 mod shared;
 
-pub mod book;
 pub mod packets;
+pub mod recent_scans;
 
 pub mod idle;
 pub mod monitors;
@@ -44,10 +44,10 @@ use crate::chance::Chance;
 use crate::tls;
 use backlog::Backlog;
 use connection::Topics;
-use hand::Hand;
 use ledger::AckedLedger;
 use mix::{Badges, Mix};
 use reader::Phase;
+use reader_session::ReaderSession;
 pub use report::Report;
 use schedule::{Profile, Schedule};
 use shared::{Pace, Shared};
@@ -145,7 +145,7 @@ impl Fleet {
             let topics = Topics::new(&plan.site, door, plan.relay);
             let address = (plan.address.0.as_str(), plan.address.1);
             let (client, link) = connection::client(address, door, &topics, tls, plan.in_flight);
-            let hand = Hand::new(shared.clone(), reader, door.clone(), topics, client);
+            let hand = ReaderSession::new(shared.clone(), reader, door.clone(), topics, client);
             readers.spawn(reader::play(shared.clone(), hand, link, phase.subscribe(), gate.clone()));
         }
         let fleet = Self { shared, phase, readers };

@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::connection::error_kind;
-use super::hand::Hand;
+use super::reader_session::ReaderSession;
 use super::shared::Shared;
 
 /// Where a fleet is.
@@ -35,7 +35,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// Plays one reader until the fleet leaves. Only so many connect at a time as `gate` lets through.
 pub(super) async fn play(
     shared: Arc<Shared>,
-    mut hand: Hand,
+    mut hand: ReaderSession,
     mut link: EventLoop,
     mut phase: watch::Receiver<Phase>,
     gate: Arc<Semaphore>,
@@ -86,7 +86,7 @@ pub(super) async fn play(
 /// cancel-safe, a packet that waits for room on the socket would be lost.
 async fn next(
     shared: &Shared,
-    hand: &mut Hand,
+    hand: &mut ReaderSession,
     link: &mut EventLoop,
     phase: &mut watch::Receiver<Phase>,
     mut timer: Pin<&mut Sleep>,
@@ -117,7 +117,7 @@ async fn next(
 }
 
 /// Hands over what the client had to tell before it lost its connection: it would tell it after the next one.
-fn settle_events(hand: &mut Hand, link: &mut EventLoop) {
+fn settle_events(hand: &mut ReaderSession, link: &mut EventLoop) {
     for event in link.state.events.drain(..) {
         hand.event(&event);
     }

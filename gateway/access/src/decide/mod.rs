@@ -82,7 +82,7 @@ pub fn explain(
     };
     let (record, verdict) = decide_of(snapshot, presence, shown, holder, (at, late), now);
     let facts = snapshot.doors.get(shown.door).map(|door| {
-        let asked = Asked { snapshot, presence, shown, door, holder, record: &record, at };
+        let asked = IdentifiedScan { snapshot, presence, shown, door, holder, record: &record, at };
         asked.question().facts()
     });
     Some(Explained { facts: facts.unwrap_or_default(), record, verdict })
@@ -120,7 +120,7 @@ fn decide_of(
         return (record, refused("unknown-door", own_text(snapshot, "unknown-door", shown.door)));
     };
     let mode = snapshot.mode_at(door, now);
-    let asked = Asked { snapshot, presence, shown, door, holder, record: &record, at };
+    let asked = IdentifiedScan { snapshot, presence, shown, door, holder, record: &record, at };
     let verdict = match mode {
         Mode::Off => asked.unasked(late),
         mode => asked.judged(mode, late),
@@ -129,7 +129,7 @@ fn decide_of(
 }
 
 /// A scan with what is known of it.
-struct Asked<'a> {
+struct IdentifiedScan<'a> {
     snapshot: &'a Snapshot,
     presence: &'a Presence,
     shown: &'a Shown<'a>,
@@ -140,7 +140,7 @@ struct Asked<'a> {
     at: Instant,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> IdentifiedScan<'a> {
     /// The verdict of a door that judges nobody.
     fn unasked(&self, late: bool) -> Verdict {
         let (reason, text) = if late { self.late_scan() } else { ("off".into(), self.welcome()) };

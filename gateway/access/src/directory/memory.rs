@@ -26,7 +26,7 @@ pub struct Directory {
     people: Vec<Row>,
     /// Sorted by hash; the number is a place in `people`.
     credentials: Vec<(CredentialHash, u32)>,
-    places: Vec<Place>,
+    places: Vec<Affiliation>,
     synced_at: Option<Instant>,
 }
 
@@ -58,7 +58,7 @@ pub struct Person<'a> {
 }
 
 /// What many people have in common.
-struct Place {
+struct Affiliation {
     opd: Box<str>,
     groups: Box<[Box<str>]>,
 }
@@ -116,7 +116,7 @@ impl Directory {
 
     /// Everybody who is in one of `groups`: the id, and the first of them that the person is in.
     pub fn members<'a>(&'a self, groups: &'a [&'a str]) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let first_of = |place: &Place| {
+        let first_of = |place: &Affiliation| {
             let is_in = |group: &&str| place.groups.iter().any(|of| **of == **group);
             groups.iter().copied().find(is_in)
         };
@@ -249,7 +249,7 @@ impl Builder {
         }
         let place = u32::try_from(self.directory.places.len()).map_err(|_| "too large".to_owned())?;
         let groups = self.key.get(..groups_end).unwrap_or_default().split_terminator('\0');
-        self.directory.places.push(Place { opd: entry.opd.into(), groups: groups.map(Into::into).collect() });
+        self.directory.places.push(Affiliation { opd: entry.opd.into(), groups: groups.map(Into::into).collect() });
         self.places.insert(self.key.as_str().into(), place);
         Ok(place)
     }

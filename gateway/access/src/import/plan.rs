@@ -42,7 +42,7 @@ struct Given {
 }
 
 /// Looks people up in the order of their ids.
-struct Known<'a> {
+struct PeopleLookup<'a> {
     path: &'a Path,
     tables: &'a Tables<'a>,
     /// Everybody from the next one on, where so many are asked for that walking is faster than searching.
@@ -75,7 +75,7 @@ impl Plan {
         let mut fates = Vec::with_capacity(rows.good.len());
         let mut given = Vec::new();
         let absent = absent(&rows);
-        let mut known = Known::of(path, tables, rows.good.len())?;
+        let mut known = PeopleLookup::of(path, tables, rows.good.len())?;
         for (at, row) in rows.good.iter_mut().enumerate() {
             let mut record = directory::decode(path, &row.record)?;
             let before = known.record(&row.id)?;
@@ -246,7 +246,7 @@ impl Plan {
     }
 }
 
-impl<'a> Known<'a> {
+impl<'a> PeopleLookup<'a> {
     fn of(path: &'a Path, tables: &'a Tables<'a>, rows: usize) -> Result<Self, FileError> {
         let failed = |error: redb::StorageError| directory::unreadable(path, &error.into());
         let many = tables.people.len().map_err(failed)? / 8 < rows as u64;

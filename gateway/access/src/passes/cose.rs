@@ -32,7 +32,7 @@ pub(super) struct Sign1 {
 }
 
 /// The parts of a message, in their order.
-struct Parts<'a> {
+struct MessageParts<'a> {
     protected: &'a [u8],
     unprotected: &'a Value<'a>,
     payload: &'a [u8],
@@ -84,7 +84,11 @@ impl Sign1 {
         Self::new(&parts, either(ALGORITHM), either(KEY_ID))
     }
 
-    fn new(parts: &Parts<'_>, algorithm: Option<&Value<'_>>, key_id: Option<&Value<'_>>) -> Result<Self, Refusal> {
+    fn new(
+        parts: &MessageParts<'_>,
+        algorithm: Option<&Value<'_>>,
+        key_id: Option<&Value<'_>>,
+    ) -> Result<Self, Refusal> {
         let algorithm = match algorithm {
             Some(Value::Int(label)) => Algorithm::of_label(*label),
             _ => None,
@@ -133,13 +137,13 @@ impl Sign1 {
     }
 }
 
-fn parts<'a>(message: &'a Value<'a>) -> Result<Parts<'a>, Refusal> {
+fn parts<'a>(message: &'a Value<'a>) -> Result<MessageParts<'a>, Refusal> {
     match message.array() {
         Some([protected, unprotected @ Value::Map(_), payload, signature]) => {
             let bytes =
                 |value: &'a Value<'a>| value.bytes().ok_or_else(|| Refusal::malformed("no COSE_Sign1 structure"));
             let (protected, payload, signature) = (bytes(protected)?, bytes(payload)?, bytes(signature)?);
-            Ok(Parts { protected, unprotected, payload, signature })
+            Ok(MessageParts { protected, unprotected, payload, signature })
         }
         _ => Err(Refusal::malformed("no COSE_Sign1 structure")),
     }

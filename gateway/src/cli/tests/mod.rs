@@ -27,7 +27,7 @@ use base::site::{self, InitOptions};
 /// A gateway that gives these answers, one after the other, and remembers what it was asked.
 struct Fake {
     url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<ReceivedRequest>>>,
     site: TempDir,
     _runtime: Runtime,
 }
@@ -41,7 +41,7 @@ struct Canned {
 
 /// One request.
 #[derive(Debug)]
-struct Asked {
+struct ReceivedRequest {
     method: Method,
     uri: String,
     body: String,
@@ -108,7 +108,8 @@ impl Fake {
     /// What was asked: method, path and query, and the body if any.
     fn asked(&self) -> Vec<String> {
         let asked = std::mem::take(&mut *self.asked.lock().unwrap());
-        let line = |asked: Asked| format!("{} {} {}", asked.method, asked.uri, asked.body).trim_end().to_owned();
+        let line =
+            |asked: ReceivedRequest| format!("{} {} {}", asked.method, asked.uri, asked.body).trim_end().to_owned();
         asked.into_iter().map(line).collect()
     }
 }
@@ -150,16 +151,16 @@ impl Told {
     }
 }
 
-fn router(asked: Arc<Mutex<Vec<Asked>>>, answers: Mutex<std::collections::VecDeque<Canned>>) -> Router {
+fn router(asked: Arc<Mutex<Vec<ReceivedRequest>>>, answers: Mutex<std::collections::VecDeque<Canned>>) -> Router {
     let answers = Arc::new(answers);
     Router::new().fallback(move |method: Method, uri: Uri, headers: axum::http::HeaderMap, body: Bytes| {
         assert_eq!(headers[AUTHORIZATION], "Bearer a-token");
         let body = String::from_utf8(body.to_vec()).unwrap();
-        asked.lock().unwrap().push(Asked { method, uri: uri.to_string(), body });
+        asked.lock().unwrap().push(ReceivedRequest { method, uri: uri.to_string(), body });
         let answer = answers.lock().unwrap().pop_front();
         async {
             let Canned { status, headers, body } =
-                answer.unwrap_or_else(|| Canned::problem(500, "Asked too often", ""));
+                answer.unwrap_or_else(|| Canned::problem(500, "ReceivedRequest too often", ""));
             let mut response = axum::response::Response::new(axum::body::Body::from(body));
             *response.status_mut() = status;
             for (name, value) in headers {

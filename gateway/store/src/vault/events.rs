@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use protocol::{Encrypted, Event, SealedPart};
 
-use super::fields::{self, Part, Side};
+use super::fields::{self, FieldGroup, Side};
 use super::key::Key;
 use super::month::Month;
 use super::{Vault, VaultError};
@@ -168,7 +168,7 @@ impl Vault {
 }
 
 /// The parts of an event that are still to be encrypted.
-fn parts(event: &Event) -> impl Iterator<Item = Part<'_>> {
+fn parts(event: &Event) -> impl Iterator<Item = FieldGroup<'_>> {
     let open = event.encrypted.is_none();
     fields::parts(event).filter(move |_| open)
 }

@@ -54,7 +54,7 @@ pub(super) enum Side {
 }
 
 /// What is to be encrypted together.
-pub(super) struct Part<'e> {
+pub(super) struct FieldGroup<'e> {
     pub side: Side,
     pub whose: Whose<'e>,
     pub fields: Fields<'e>,
@@ -81,9 +81,9 @@ pub(super) fn day(at: Instant) -> jiff::civil::Date {
 }
 
 /// The parts of an event, at most one of each side.
-pub(super) fn parts(event: &Event) -> impl Iterator<Item = Part<'_>> {
+pub(super) fn parts(event: &Event) -> impl Iterator<Item = FieldGroup<'_>> {
     let person = event.verdict.person.as_deref();
-    let part = |side, whose, fields| Some(Part { side, whose, fields });
+    let part = |side, whose, fields| Some(FieldGroup { side, whose, fields });
     let (first, second) = match &event.subject {
         EventKind::Scan(scan) => {
             let whose = person.map_or(Whose::Carrier(scan.credential), Whose::Person);

@@ -141,7 +141,7 @@ impl Vault {
         let database = storage.open()?;
         let is_new = storage::prepare(&path, &database, &checkpoint)? || is_new;
         storage.clear_leftover()?;
-        let known = Known::read(&database).map_err(|error| reading(&storage, error))?;
+        let known = StoredState::read(&database).map_err(|error| reading(&storage, error))?;
         let vault = Inner {
             database: RwLock::new(Some(database)),
             writing: Mutex::new(Writing { next_number: known.next_number.max(clock_ms()) }),
@@ -247,13 +247,13 @@ impl Vault {
 }
 
 /// What is read once, when the file is opened.
-struct Known {
+struct StoredState {
     next_number: u64,
     lost_through: u64,
     checkpoint: key::Secret,
 }
 
-impl Known {
+impl StoredState {
     fn read(database: &Database) -> Result<Self, redb::Error> {
         let transaction = database.begin_read()?;
         let (meta, own) = (transaction.open_table(META)?, transaction.open_table(OWN_KEYS)?);

@@ -9,7 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use jiff::civil::Date;
-use ledgers::Part;
+use ledgers::TablePart;
 use protocol::api::{AttendanceFormat, AttendanceQuery, AttendanceRow, AttendanceSummary, SummaryQuery};
 
 use super::query;
@@ -113,7 +113,7 @@ impl Sheets {
         let is_first = std::mem::replace(&mut self.is_new, false);
         let (content_type, answer) = match self.format {
             AttendanceFormat::Csv => {
-                let part = if is_first { Part::First } else { Part::Further };
+                let part = if is_first { TablePart::First } else { TablePart::Further };
                 return ledgers.attendance_csv(&request, part);
             }
             AttendanceFormat::Ndjson => {

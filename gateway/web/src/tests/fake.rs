@@ -3,7 +3,7 @@
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use ::ledgers::{ContactQuery, Part};
+use ::ledgers::{ContactQuery, TablePart};
 use protocol::api::{
     AttendanceDay, AttendanceFlags, AttendanceRow, Bounds, Contact, Encounter, Erasure, Evidence, Generations, Grade,
     OpdSummary, PeopleInside, PersonInside, PersonRecord, Restriction, Retention, RetentionPurpose, Scope,
@@ -105,7 +105,7 @@ impl Ledgers for Fake {
         told(vec![day(request)])
     }
 
-    fn attendance_csv(&self, request: &AttendanceRequest, part: Part) -> Result<Answer<Document>, LedgerError> {
+    fn attendance_csv(&self, request: &AttendanceRequest, part: TablePart) -> Result<Answer<Document>, LedgerError> {
         self.works()?;
         let bytes = format!("{part:?} {} {}\r\n", request.from, request.to).into();
         told(Document { content_type: "text/csv; charset=utf-8", bytes })

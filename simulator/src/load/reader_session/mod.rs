@@ -10,23 +10,23 @@ use std::sync::atomic::Ordering;
 use protocol::{DoorId, DoorState, DoorStatus, Instant, ScanId};
 use rumqttc::{AsyncClient, QoS};
 
-use super::book::Book;
 use super::connection::{PACKETS_PER_SCAN, Topics};
 use super::mix::{Kind, payload};
 use super::packets::Packets;
+use super::recent_scans::RecentScans;
 use super::schedule::share;
 use super::shared::{Pace, Shared};
 use crate::chance::Purpose;
 
 /// One reader, without its connection. Times are in microseconds since the run's start.
-pub(super) struct Hand {
+pub(super) struct ReaderSession {
     shared: Arc<Shared>,
     reader: usize,
     door: DoorId,
     topics: Topics,
     client: AsyncClient,
     packets: Packets<Message>,
-    book: Book,
+    book: RecentScans,
     connected: bool,
     subscribed: bool,
     /// Scans of its share that are still to be made; `None` while time is the only limit.
@@ -77,7 +77,7 @@ const RETRY_US: u64 = 200_000;
 /// Attempts that still lengthen that pause.
 const RETRIES_COUNTED: u32 = 10;
 
-impl Hand {
+impl ReaderSession {
     pub(super) fn new(shared: Arc<Shared>, reader: usize, door: DoorId, topics: Topics, client: AsyncClient) -> Self {
         let readers = shared.readers as u64;
         let left = match &shared.backlog {
@@ -91,7 +91,7 @@ impl Hand {
             topics,
             client,
             packets: Packets::default(),
-            book: Book::default(),
+            book: RecentScans::default(),
             connected: false,
             subscribed: false,
             left,

@@ -11,7 +11,7 @@ use super::mix::Kind;
 
 /// A reader's latest scans. A page is turned once it is settled and [`PAGES_KEPT`] later ones are there.
 #[derive(Debug)]
-pub struct Book {
+pub struct RecentScans {
     first_seq: u64,
     pages: VecDeque<Page>,
     unsettled: usize,
@@ -35,12 +35,12 @@ pub struct Page {
     /// Whether the gateway has acknowledged it.
     pub acked: bool,
     /// What it was answered for good.
-    pub answer: Option<Kept>,
+    pub answer: Option<RememberedAnswer>,
 }
 
 /// What a book remembers of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct RememberedAnswer {
     /// What was decided; absent where a plain broker relayed the scan.
     pub outcome: Option<Outcome>,
     /// The event that keeps it.
@@ -90,13 +90,13 @@ pub const PAGES_KEPT: usize = 64;
 /// Most pages there are: past that, a reader scans nothing new until its oldest scan is settled.
 pub const PAGES_MAX: usize = 8 * PAGES_KEPT;
 
-impl Default for Book {
+impl Default for RecentScans {
     fn default() -> Self {
         Self { first_seq: 1, pages: VecDeque::new(), unsettled: 0 }
     }
 }
 
-impl Book {
+impl RecentScans {
     /// Scans that still wait for their acknowledgement or their answer.
     pub fn unsettled(&self) -> usize {
         self.unsettled
@@ -202,10 +202,10 @@ impl Page {
 }
 
 impl Answer<'_> {
-    fn kept(&self) -> Kept {
+    fn kept(&self) -> RememberedAnswer {
         let mut hasher = DefaultHasher::new();
         (self.outcome, self.open, &self.reason, self.event).hash(&mut hasher);
-        Kept { outcome: self.outcome, event: self.event, fingerprint: hasher.finish() }
+        RememberedAnswer { outcome: self.outcome, event: self.event, fingerprint: hasher.finish() }
     }
 }
 
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_scan_is_settled_once_acknowledged_and_answered_in_any_order() {
-        let mut book = Book::default();
+        let mut book = RecentScans::default();
         book.enter(Kind::Good, 0, 0);
         book.enter(Kind::Good, 0, 0);
         assert_eq!(book.answer(&answer(1, Outcome::Granted, 1)), Answered::First);
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn an_unidentified_scan_is_settled_without_an_answer() {
-        let mut book = Book::default();
+        let mut book = RecentScans::default();
         book.enter(Kind::Unidentified, 0, 0);
         assert!(book.acknowledge(1).unwrap().is_settled());
         assert_eq!((book.unsettled(), book.settled(0)), (0, None));
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_contradicts_an_earlier_one_is_noticed() {
-        let mut book = Book::default();
+        let mut book = RecentScans::default();
         book.enter(Kind::Good, 0, 0);
         assert_eq!(book.answer(&answer(1, Outcome::Granted, 1)), Answered::First);
         assert_eq!(book.answer(&answer(1, Outcome::Granted, 1)), Answered::Same);
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_book_stays_small_and_is_full_when_its_oldest_scan_is_never_settled() {
-        let mut book = Book::default();
+        let mut book = RecentScans::default();
         for seq in 1..=1_000 {
             book.enter(Kind::Unidentified, 0, 0);
             book.acknowledge(seq);

@@ -2,7 +2,7 @@
 
 /// How much goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Slips {
+pub struct FaultRates {
     /// Of a hundred ways out, so many are not scanned.
     pub missed_exit_percent: f64,
     /// Of a hundred ways in, so many are not scanned.
@@ -17,7 +17,7 @@ pub struct Slips {
 /// take from door to door.
 pub const CLOCK_OFF_MS: (i64, i64) = (6_000, 20_000);
 
-impl Slips {
+impl FaultRates {
     /// Nothing goes wrong.
     pub const NONE: Self =
         Self { missed_exit_percent: 0.0, missed_entry_percent: 0.0, double_percent: 0.0, bad_clocks: 0 };

@@ -6,13 +6,13 @@ use std::sync::atomic::Ordering;
 use protocol::{DoorState, Outcome};
 use rumqttc::{Event, Incoming, Outgoing, Publish, QoS, SubscribeFilter, SubscribeReasonCode};
 
-use super::{Hand, Message, RETRIES_COUNTED, RETRY_US, Why};
-use crate::load::book::{Answer, Answered, Page};
+use super::{Message, RETRIES_COUNTED, RETRY_US, ReaderSession, Why};
 use crate::load::ledger::AckedScan;
 use crate::load::mix::Kind;
 use crate::load::packets::Written;
+use crate::load::recent_scans::{Answer, Answered, Page};
 
-impl Hand {
+impl ReaderSession {
     /// What `rumqttc` tells. True when it has forgotten the messages that waited to be written.
     pub(in crate::load) fn event(&mut self, event: &Event) -> bool {
         match event {
