@@ -71,7 +71,7 @@ impl Answer<'_> {
     }
 }
 
-/// What an answer is to the book.
+/// What an answer is to the scans that are remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answered {
     /// The scan's first.
