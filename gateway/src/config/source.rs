@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use toml::de::DeTable;
 
 use super::error::ConfigError;
+use base::file_error;
 use base::settings::{Section, SettingError};
 
 /// What the name of every variable that is a setting begins with.
@@ -36,10 +37,7 @@ impl Source {
             place: name.clone(),
             reason: format!("cannot be read ({cause}); `gapura init` makes one"),
         })?;
-        let line_of = |at: usize| {
-            let line = text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
-            format!("{name}:{line}")
-        };
+        let line_of = |at: usize| format!("{name}:{}", file_error::line_of(&text, at));
         let at_line = |cause: toml::de::Error| ConfigError {
             place: line_of(cause.span().map_or(0, |span| span.start)),
             reason: format!("{}; {REMEDY}", cause.message().trim()),
