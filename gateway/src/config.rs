@@ -14,7 +14,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
-use protocol::SiteId;
+use protocol::{Instant, SiteId};
 use serde::Deserialize;
 
 use access::passes;
@@ -74,8 +74,11 @@ base::settings! {
         pub name: SiteId => "name", must "1 to 32 of `a-z`, `0-9` and `-`", example "{site}";
         /// Where the site is: decides what a working day and working hours are.
         pub time_zone: String => "IANA time zone", must "a zone that is known", example "{time_zone}";
+        /// The first day on which a reader of the site can have made a scan; `gapura init` sets it a month back. A reader's clock
+        /// that says an earlier day is not believed: its scan gets the time at which it arrived.
+        pub since: Option<String> => "date", must "a day like 2026-11-01", example "{since}", default "2020-01-01";
     }
-    also has_a_known_time_zone;
+    also has_a_known_time_zone, has_a_first_day;
 }
 
 /// What can be set in one section.
@@ -103,6 +106,9 @@ const SECTIONS: [(&str, Describe, Check); 13] = [
     }),
     ("http", web::Config::section, |config| config.http.validate()),
 ];
+
+/// The first day of a site that does not say it.
+const SINCE: &str = "2020-01-01";
 
 /// The one section whose absence means something: events are forwarded nowhere.
 const UPSTREAM: &str = "upstream";
@@ -146,6 +152,14 @@ impl Config {
         self.site.time_zone()
     }
 
+    /// When the first day began on which a reader of the site can have made a scan.
+    ///
+    /// # Errors
+    /// When it is no day.
+    pub fn since(&self) -> Result<Instant, SettingError> {
+        self.site.since()
+    }
+
     fn resolve_paths(&mut self) {
         let folder = &self.folder;
         let resolve = |path: &mut PathBuf| {
@@ -172,5 +186,17 @@ impl Site {
 
     fn has_a_known_time_zone(&self) -> Result<(), SettingError> {
         self.time_zone().map(drop)
+    }
+
+    fn since(&self) -> Result<Instant, SettingError> {
+        let text = self.since.as_deref().unwrap_or(SINCE);
+        let wrong = |_| SettingError::new("since", format!("is {text:?}, which is no day like 2026-11-01"));
+        let day: jiff::civil::Date = text.parse().map_err(wrong)?;
+        let midnight = self.time_zone()?.to_timestamp(day.at(0, 0, 0, 0)).map_err(wrong)?;
+        Ok(midnight.into())
+    }
+
+    fn has_a_first_day(&self) -> Result<(), SettingError> {
+        self.since().map(drop)
     }
 }

@@ -47,6 +47,7 @@ pub fn read_snapshot(config: &Config) -> Result<Snapshot> {
             &config.access,
             config.scans.late_after_ms,
             config.scans.clock_tolerance_ms,
+            config.since()?,
         ),
     })
 }

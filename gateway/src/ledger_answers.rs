@@ -265,6 +265,13 @@ impl web::Ledgers for Ledgers {
         Ok(Answer { value, through: position.through, behind: position.last.saturating_sub(position.through) })
     }
 
+    fn last_event_until(&self, to: Instant) -> Result<Answer<u64>, LedgerError> {
+        let views = &self.rights.questions.views;
+        let position = views.position();
+        let value = views.last_number_until(to)?;
+        Ok(Answer { value, through: position.through, behind: position.last.saturating_sub(position.through) })
+    }
+
     fn person(&self, id: &str) -> Result<Answer<PersonFile>, LedgerError> {
         self.rights.file_of(id)
     }

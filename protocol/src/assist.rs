@@ -5,7 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::{self, DocumentError};
 use crate::scan::SEQ_MAX;
+use crate::spelling::{maybe_whole, whole};
 use crate::{Direction, ScanId, VERSION};
+
+/// Largest assist request, in bytes: every character of its texts may be spelled as two escapes of six bytes.
+pub const ASSIST_BYTES_MAX: usize = 12 * 1024;
 
 /// Longest text in an assist request, in characters.
 pub const ASSIST_TEXT_CHARS_MAX: usize = 256;
@@ -42,6 +46,10 @@ pub struct Assist {
     #[cfg_attr(feature = "openapi", schema(maximum = 9_007_199_254_740_991_i64))]
     #[serde(default, deserialize_with = "maybe_whole", skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
+    /// Number of the event that keeps that scan, as its decision says; absent: the newest scan that waits under these numbers.
+    #[cfg_attr(feature = "openapi", schema(maximum = 9_007_199_254_740_991_i64))]
+    #[serde(default, deserialize_with = "maybe_whole", skip_serializing_if = "Option::is_none")]
+    pub event: Option<u64>,
     /// Which way the person goes; absent: as the scan says, and in where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
@@ -86,6 +94,7 @@ impl Assist {
             person,
             epoch: scan.map(|id| id.epoch),
             seq: scan.map(|id| id.seq),
+            event: None,
             direction: None,
             id: None,
         }
@@ -97,7 +106,7 @@ impl Assist {
     /// # Errors
     /// When the payload is no helper's word of this version.
     pub fn from_json(payload: &[u8]) -> Result<Self, DocumentError> {
-        document::read(payload).and_then(Self::check)
+        document::read(payload, ASSIST_BYTES_MAX).and_then(Self::check)
     }
 
     /// The helper's word as an MQTT payload.
@@ -167,46 +176,6 @@ fn maybe_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Strin
     #[derive(Deserialize)]
     struct Text(#[serde(deserialize_with = "text")] String);
     Ok(Option::<Text>::deserialize(deserializer)?.map(|Text(text)| text))
-}
-
-/// A number that JSON writes with or without a decimal point: to JSON, and so to the API's schema, 7.0 is the whole number 7.
-struct Whole<T>(T);
-
-impl<'de, T: TryFrom<u64>> Deserialize<'de> for Whole<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct WholeVisitor;
-
-        impl de::Visitor<'_> for WholeVisitor {
-            type Value = u64;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a whole number within its limits")
-            }
-
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<u64, E> {
-                Ok(number)
-            }
-
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
-            fn visit_f64<E: de::Error>(self, number: f64) -> Result<u64, E> {
-                // Beyond 2^53 not every whole number has a form of its own.
-                let is_whole = number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&number);
-                if is_whole { Ok(number as u64) } else { Err(E::invalid_type(de::Unexpected::Float(number), &self)) }
-            }
-        }
-
-        let number = deserializer.deserialize_u64(WholeVisitor)?;
-        let within = T::try_from(number).map(Self);
-        within.map_err(|_| de::Error::invalid_value(de::Unexpected::Unsigned(number), &WholeVisitor))
-    }
-}
-
-fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    Whole::deserialize(deserializer).map(|Whole(number)| number)
-}
-
-fn maybe_whole<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    Ok(Option::<Whole<T>>::deserialize(deserializer)?.map(|Whole(number)| number))
 }
 
 fn maybe_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {

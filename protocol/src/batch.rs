@@ -31,7 +31,7 @@ pub struct CloudEvent<T> {
     pub kind: String,
     /// The door; for a working day `{day}/{opd}`.
     pub subject: String,
-    /// When the gateway decided; for a working day when it was reckoned: of several of one subject the newest holds.
+    /// When it happened, see [`Event::when`]; for a working day when it was reckoned: of several of one subject the newest holds.
     pub time: Instant,
     /// Always `application/json`.
     pub datacontenttype: String,
@@ -70,7 +70,7 @@ impl CloudEvent<Event> {
             source: source(site),
             kind: kind.into(),
             subject: event.door.as_str().into(),
-            time: event.decided_at,
+            time: event.when(),
             datacontenttype: "application/json".into(),
             data: event,
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{self, DocumentError};
-use crate::{Instant, ScanId, VERSION};
+use crate::{Instant, PAYLOAD_BYTES_MAX, ScanId, VERSION};
 
 /// What the gateway publishes on a door's `decision` topic, or on the response topic that the scan named.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,7 +172,7 @@ impl Decision {
     /// # Errors
     /// When the payload is no decision of this version.
     pub fn from_json(payload: &[u8]) -> Result<Self, DocumentError> {
-        let decision: Self = document::read(payload)?;
+        let decision: Self = document::read(payload, PAYLOAD_BYTES_MAX)?;
         document::check_version(decision.v)?;
         Ok(decision)
     }

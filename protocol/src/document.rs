@@ -4,12 +4,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::{PAYLOAD_BYTES_MAX, VERSION};
+use crate::VERSION;
+use crate::spelling::{Whole, tidied};
 
 /// Why a payload is no document of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// Longer than [`PAYLOAD_BYTES_MAX`].
+    /// Longer than a document of its kind may be.
     TooLarge,
     /// Not one JSON object in UTF-8.
     NotJson,
@@ -47,15 +48,22 @@ impl DocumentError {
     }
 }
 
-/// Reads `payload` as a document `T` of this version.
-pub(crate) fn read<T: DeserializeOwned>(payload: &[u8]) -> Result<T, DocumentError> {
-    if payload.len() > PAYLOAD_BYTES_MAX {
-        return Err(DocumentError {
-            fault: Fault::TooLarge,
-            message: format!("the payload has {} bytes, at most {PAYLOAD_BYTES_MAX} are allowed", payload.len()),
-        });
+/// Reads `payload` as a document `T` of this version, of at most `bytes_max` bytes.
+pub(crate) fn read<T: DeserializeOwned>(payload: &[u8], bytes_max: usize) -> Result<T, DocumentError> {
+    if payload.len() > bytes_max {
+        return Err(too_large(payload.len(), bytes_max));
     }
-    serde_json::from_slice(payload).map_err(|error| explain(payload, &error))
+    // Hardly any payload needs to be tidied: it is tried as it is.
+    serde_json::from_slice(payload).or_else(|_| {
+        let tidy = tidied(payload);
+        serde_json::from_slice(&tidy).map_err(|error| explain(&tidy, &error))
+    })
+}
+
+/// The error of a payload with more bytes than are allowed.
+pub(crate) fn too_large(bytes: usize, bytes_max: usize) -> DocumentError {
+    let message = format!("the payload has {bytes} bytes, at most {bytes_max} are allowed");
+    DocumentError { fault: Fault::TooLarge, message }
 }
 
 /// Checks the version that a document has named.
@@ -74,7 +82,7 @@ pub(crate) fn check_version(v: u64) -> Result<(), DocumentError> {
 fn explain(payload: &[u8], error: &serde_json::Error) -> DocumentError {
     #[derive(Deserialize)]
     struct Version {
-        v: Option<u64>,
+        v: Option<Whole<u64>>,
     }
 
     let at = format!("line {} column {}", error.line(), error.column());
@@ -82,7 +90,7 @@ fn explain(payload: &[u8], error: &serde_json::Error) -> DocumentError {
         return DocumentError { fault: Fault::NotJson, message: format!("not one JSON object in UTF-8, see {at}") };
     }
     match serde_json::from_slice::<Version>(payload) {
-        Ok(Version { v: Some(v) }) => match check_version(v) {
+        Ok(Version { v: Some(Whole(v)) }) => match check_version(v) {
             Ok(()) => DocumentError::field(format!("a field is missing, of the wrong type or out of range, see {at}")),
             Err(unsupported) => unsupported,
         },

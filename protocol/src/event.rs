@@ -13,7 +13,7 @@ use std::fmt;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{AssistAction, Direction, DoorId, HealthStatus, Instant, Language, Mode, Outcome, ScanId, Text};
+use crate::{AssistAction, Direction, DoorId, HealthStatus, Instant, Language, Mode, Outcome, ScanError, ScanId, Text};
 
 /// Longest piece of a malformed payload that is kept, in bytes.
 pub const MALFORMED_BYTES_KEPT: usize = 512;
@@ -52,6 +52,36 @@ pub struct Event {
         deserialize_with = "was_erased"
     )]
     pub encrypted: Option<Encrypted>,
+    /// When it happened, by the gateway's clock: when it arrived, or for a scan that arrived late the reader's time, corrected.
+    /// What decisions, ledgers, search and the upstream go by; absent in events of earlier versions: see [`Event::when`].
+    #[n(7)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub happened_at: Option<Instant>,
+    /// What is remarkable about it, whatever was decided.
+    #[n(8)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Mark>, required = false))]
+    #[serde(default, skip_serializing_if = "Marks::is_empty")]
+    pub marks: Marks,
+}
+
+/// What is remarkable about an event; mostly nothing, which then takes no room on disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Marks(pub Vec<Mark>);
+
+/// What is remarkable about an event, whatever was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "kebab-case")]
+#[cbor(index_only)]
+pub enum Mark {
+    /// Its epoch and sequence number were used before by another scan of the door, which is kept as well.
+    #[n(0)]
+    NumberReused,
+    /// It may be a scan that was sent before: what was kept under its number cannot be read any more, so nobody can tell.
+    /// It opens nothing.
+    #[n(1)]
+    ResendUnverified,
 }
 
 /// The fields of an event that tell who it was about, encrypted under keys of these people's own.
@@ -137,7 +167,7 @@ pub struct PassRecord {
 }
 
 /// A payload that is no scan, kept so that its sender can be mended.
-#[derive(Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MalformedScan {
     /// Which scan it would have been, where that much was readable.
@@ -153,6 +183,27 @@ pub struct MalformedScan {
     #[cfg_attr(feature = "openapi", schema(ignore))]
     #[serde(skip)]
     pub payload_head: Vec<u8>,
+    /// What is wrong with it, for people; repeats nothing of the credential.
+    #[n(3)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+    /// Which way the person wanted to go, where that was readable.
+    #[n(4)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
+    /// The reader's clock when it saw the credential, where that was readable.
+    #[n(5)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scanned_at: Option<Instant>,
+    /// How far the reader's clock can be trusted, where its time was readable.
+    #[n(6)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<ClockQuality>,
+    /// Keyed hash of the payload, by which it is recognised when it is sent again. Not in JSON.
+    #[n(7)]
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    #[serde(skip)]
+    pub payload_hash: Option<CredentialHash>,
 }
 
 /// A helper's word: who lets whom through, or not, and why.
@@ -364,6 +415,9 @@ pub enum ClockQuality {
     /// The reader has not told its time since it connected.
     #[n(3)]
     Unknown,
+    /// The time that it told is none that a reader of this site can have: the time of arrival stands in its place.
+    #[n(4)]
+    Doubtful,
 }
 
 impl Event {
@@ -376,9 +430,81 @@ impl Event {
         }
     }
 
+    /// When it happened, by the gateway's clock: see [`Event::happened_at`].
+    pub fn when(&self) -> Instant {
+        self.happened_at.unwrap_or_else(|| match &self.subject {
+            EventKind::Scan(scan) if self.verdict.outcome == Outcome::Recorded && !self.verdict.open => {
+                scan.scanned_at.min(self.received_at)
+            }
+            _ => self.decided_at,
+        })
+    }
+
+    /// Whether it is marked as `mark`.
+    pub fn is_marked(&self, mark: Mark) -> bool {
+        self.marks.0.contains(&mark)
+    }
+
     /// Whether it does not tell any more who stood at the door, because that person's keys were destroyed.
     pub fn is_erased(&self) -> bool {
         self.encrypted.as_ref().is_some_and(|encrypted| encrypted.person.is_some())
+    }
+}
+
+impl Marks {
+    /// Whether there is nothing remarkable.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<C> Encode<C> for Marks {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut minicbor::Encoder<W>,
+        context: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        self.0.encode(e, context)
+    }
+
+    fn is_nil(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Marks {
+    fn decode(d: &mut minicbor::Decoder<'b>, context: &mut C) -> Result<Self, minicbor::decode::Error> {
+        Vec::decode(d, context).map(Self)
+    }
+
+    fn nil() -> Option<Self> {
+        Some(Self::default())
+    }
+}
+
+impl MalformedScan {
+    /// What is kept of a payload of `bytes` bytes that begins with `head` and is no scan, as `error` says.
+    pub fn new(error: ScanError, bytes: usize, head: &[u8]) -> Self {
+        Self {
+            id: error.id,
+            payload_bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+            payload_head: head.iter().take(MALFORMED_BYTES_KEPT).copied().collect(),
+            fault: Some(error.error.message),
+            direction: error.direction,
+            scanned_at: error.scanned_at,
+            clock: None,
+            payload_hash: None,
+        }
+    }
+}
+
+impl Mark {
+    /// The mark as it stands in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NumberReused => "number-reused",
+            Self::ResendUnverified => "resend-unverified",
+        }
     }
 }
 
@@ -406,6 +532,14 @@ impl Verdict {
             shadow: None,
             language: None,
         }
+    }
+
+    /// The same verdict, which only records and opens nothing, for this reason.
+    #[must_use]
+    pub fn recorded_only(self, reason: &str) -> Self {
+        let would_be = (self.outcome != Outcome::Recorded).then_some(self.outcome).or(self.would_be);
+        let text = Text::new("Hanya dicatat, silakan pindai lagi", "Recorded only, please scan again");
+        Self { outcome: Outcome::Recorded, open: false, reason: reason.into(), text, would_be, ..self }
     }
 
     /// What the policy said: the outcome, unless the door's mode or the scan's age made something else of it.
@@ -467,6 +601,7 @@ impl fmt::Debug for MalformedScan {
         f.debug_struct("MalformedScan")
             .field("id", &self.id)
             .field("payload_bytes", &self.payload_bytes)
+            .field("fault", &self.fault)
             .finish_non_exhaustive()
     }
 }

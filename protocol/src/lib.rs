@@ -37,6 +37,7 @@ pub mod api;
 mod answer;
 mod document;
 mod instant;
+mod spelling;
 
 pub use assist::{Assist, AssistAction};
 pub use batch::{BatchAnswer, CloudEvent};
@@ -45,10 +46,11 @@ pub use document::{DocumentError, Fault};
 pub use door_config::DoorConfig;
 pub use event::{
     AnsweredScan, AssistRecord, ClockQuality, CredentialHash, CredentialKind, Encrypted, Event, EventKind,
-    MalformedScan, PassRecord, PersonClass, ScanRecord, SealedPart, ShadowVerdict, Verdict, Via,
+    MalformedScan, Mark, PassRecord, PersonClass, ScanRecord, SealedPart, ShadowVerdict, Verdict, Via,
 };
 pub use instant::Instant;
 pub use scan::{Direction, Scan, ScanError, ScanId};
+pub use spelling::normal_code;
 pub use status::{DoorState, DoorStatus};
 pub use topic::{Channel, DoorId, DoorTopic, NameError, SiteId, TopicError};
 
@@ -59,5 +61,5 @@ pub const VERSION: u8 = 1;
 /// decimal. The log has them: ask it for the events after the last decision's `event`; subscribe again for doors' status.
 pub const MISSED_PROPERTY: &str = "missed";
 
-/// Largest payload of any MQTT message of the contract, in bytes.
+/// Largest payload of an MQTT message of the contract, in bytes, a [`Scan`]'s aside: see [`scan::SCAN_BYTES_MAX`].
 pub const PAYLOAD_BYTES_MAX: usize = 4096;

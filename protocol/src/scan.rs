@@ -5,11 +5,19 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::document::{self, DocumentError};
+use crate::document::{self, DocumentError, Fault};
+use crate::spelling::{normal_code, whole};
 use crate::{Instant, VERSION};
+
+mod readable;
+
+use readable::Readable;
 
 /// Longest credential, in bytes: what the largest QR code of byte mode holds.
 pub const CREDENTIAL_BYTES_MAX: usize = 2953;
+
+/// Largest scan, in bytes: every byte of the longest credential may be spelled as an escape of six.
+pub const SCAN_BYTES_MAX: usize = 20 * 1024;
 
 /// Largest sequence number: the largest integer that every JSON reader keeps exactly.
 pub const SEQ_MAX: u64 = (1 << 53) - 1;
@@ -19,16 +27,19 @@ pub const SEQ_MAX: u64 = (1 << 53) - 1;
 /// Its `Debug` form leaves the credential out.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scan {
+    #[serde(deserialize_with = "whole")]
     v: u64,
     /// Rises when the reader has lost its counter.
+    #[serde(deserialize_with = "whole")]
     pub epoch: u32,
     /// Rises by one with every scan of an epoch; at most [`SEQ_MAX`].
+    #[serde(deserialize_with = "whole")]
     pub seq: u64,
     /// The reader's clock when it saw the credential.
     pub scanned_at: Instant,
     /// Which way the person wants to go.
     pub direction: Direction,
-    /// What was shown: 1 to [`CREDENTIAL_BYTES_MAX`] bytes, no control characters.
+    /// What was shown, as [`normal_code`] has it: 1 to [`CREDENTIAL_BYTES_MAX`] bytes, no control characters.
     pub credential: String,
 }
 
@@ -60,12 +71,16 @@ pub enum Direction {
     Out,
 }
 
-/// A payload on a `scan` topic that is no scan.
+/// A payload on a `scan` topic that is no scan, and what of one was readable in it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{error}")]
 pub struct ScanError {
-    /// Which scan it would have been, where that much was readable: it can be answered and recognised when resent.
+    /// Which scan it would have been: it can be answered and recognised when resent.
     pub id: Option<ScanId>,
+    /// The reader's clock, as it stands there.
+    pub scanned_at: Option<Instant>,
+    /// Which way the person wants to go.
+    pub direction: Option<Direction>,
     /// What is wrong with it.
     pub error: DocumentError,
 }
@@ -90,7 +105,7 @@ impl Scan {
     /// # Errors
     /// When the payload is no scan of this version; the error repeats nothing of the credential.
     pub fn from_json(payload: &[u8]) -> Result<Self, ScanError> {
-        document::read(payload).and_then(Self::checked).map_err(|error| ScanError { id: readable_id(payload), error })
+        document::read(payload, SCAN_BYTES_MAX).and_then(Self::checked).map_err(|error| ScanError::of(payload, error))
     }
 
     /// Which scan of its door this is.
@@ -103,21 +118,50 @@ impl Scan {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    fn checked(self) -> Result<Self, DocumentError> {
+    fn checked(mut self) -> Result<Self, DocumentError> {
         document::check_version(self.v)?;
-        if !(1..=CREDENTIAL_BYTES_MAX).contains(&self.credential.len()) {
-            return Err(DocumentError::field(format!(
-                "\"credential\" has {} bytes, allowed are 1 to {CREDENTIAL_BYTES_MAX}",
-                self.credential.len()
-            )));
-        }
-        if self.credential.chars().any(char::is_control) {
-            return Err(DocumentError::field("\"credential\" has a control character"));
-        }
+        self.credential = checked_credential(&self.credential)?;
         if self.seq > SEQ_MAX {
             return Err(DocumentError::field(format!("\"seq\" is larger than {SEQ_MAX}")));
         }
         Ok(self)
+    }
+}
+
+impl ScanError {
+    /// The error of a payload of `bytes` bytes, which are more than a scan may have.
+    pub fn too_large(bytes: usize) -> Self {
+        let error = document::too_large(bytes, SCAN_BYTES_MAX);
+        Self { id: None, scanned_at: None, direction: None, error }
+    }
+
+    /// What is wrong with a payload, `error` at first sight, and what can be read of it all the same.
+    fn of(payload: &[u8], error: DocumentError) -> Self {
+        let readable = Readable::of(payload);
+        let is_twice = readable.is_none() && error.fault == Fault::BadField;
+        let twice = is_twice.then(|| "a field stands there twice".to_owned());
+        let Readable { id, scanned_at, direction, fault } = readable.unwrap_or_default();
+        let named = fault.or(twice).filter(|_| error.fault != Fault::UnsupportedVersion).map(DocumentError::field);
+        Self { id, scanned_at, direction, error: named.unwrap_or(error) }
+    }
+}
+
+/// A credential's normal form, within its limits.
+fn checked_credential(credential: &str) -> Result<String, DocumentError> {
+    let code = normal_code(credential);
+    if code.is_empty() {
+        return Err(DocumentError::field("\"credential\" is empty"));
+    }
+    if code.len() > CREDENTIAL_BYTES_MAX {
+        let message = format!("\"credential\" has {} bytes, allowed are 1 to {CREDENTIAL_BYTES_MAX}", code.len());
+        return Err(DocumentError::field(message));
+    }
+    match code.chars().find(|char| char.is_control()) {
+        Some(char) => {
+            let message = format!("\"credential\" has a control character, U+{:04X}, within", u32::from(char));
+            Err(DocumentError::field(message))
+        }
+        None => Ok(code.to_owned()),
     }
 }
 
@@ -146,18 +190,6 @@ impl Direction {
             Self::Out => "out",
         }
     }
-}
-
-fn readable_id(payload: &[u8]) -> Option<ScanId> {
-    #[derive(Deserialize)]
-    struct Identity {
-        epoch: u32,
-        seq: u64,
-    }
-
-    let head = payload.get(..payload.len().min(crate::PAYLOAD_BYTES_MAX))?;
-    let Identity { epoch, seq } = serde_json::from_slice(head).ok()?;
-    (seq <= SEQ_MAX).then_some(ScanId { epoch, seq })
 }
 
 #[cfg(test)]
@@ -198,7 +230,45 @@ mod tests {
         assert_eq!(fault(&GOOD.replace("1042", "9007199254740992")), (Fault::BadField, None));
         assert_eq!(fault(&GOOD.replace("1042", "-1")), (Fault::BadField, None));
         assert_eq!(fault("nonsense"), (Fault::NotJson, None));
-        assert_eq!(fault(&"x".repeat(5000)), (Fault::TooLarge, None));
+        assert_eq!(fault(&"x".repeat(SCAN_BYTES_MAX + 1)), (Fault::TooLarge, None));
+    }
+
+    /// What the error of a payload says, and the direction that was readable.
+    fn told(payload: &str) -> (String, Option<Direction>) {
+        let error = Scan::from_json(payload.as_bytes()).unwrap_err();
+        (error.error.message, error.direction)
+    }
+
+    #[test]
+    fn the_faulty_field_is_named_and_hides_no_other() {
+        for (from, to, named) in [
+            ("\"in\"", "\"up\"", "\"direction\" must be"),
+            ("\"in\"", "7", "\"direction\" must be"),
+            ("2026-11", "2026-13", "\"scanned_at\" must be a time"),
+            ("+08:00", "", "\"scanned_at\" must be a time"),
+            ("1042", "\"1042\"", "\"seq\" must be a whole number"),
+            ("1042", "1.5", "\"seq\" must be a whole number"),
+            ("\"epoch\":3,", "", "\"epoch\" must be a whole number"),
+            ("GP1:A", "", "\"credential\" is empty"),
+            ("GP1:A", "\\r", "\"credential\" is empty"),
+            ("GP1:A", "a\\u0007b", "control character, U+0007"),
+            ("\"GP1:A\"", "null", "\"credential\" must be a text"),
+        ] {
+            let (message, direction) = told(&GOOD.replace(from, to));
+            assert!(message.contains(named), "{message}");
+            assert_eq!(direction.is_some(), !named.contains("direction"), "{named}");
+        }
+        let latin: Vec<u8> =
+            GOOD.replace("GP1:A", "caf\u{e9}").chars().map(|char| u8::try_from(u32::from(char)).unwrap()).collect();
+        let error = Scan::from_json(&latin).unwrap_err();
+        assert_eq!((error.error.fault, error.direction), (Fault::NotJson, Some(Direction::In)));
+        assert_eq!(error.id, Some(ScanId { epoch: 3, seq: 1042 }));
+    }
+
+    #[test]
+    fn a_code_that_breaks_out_of_its_text_says_nothing_of_the_way() {
+        let (message, direction) = told(&GOOD.replace("GP1:A", "X\",\"direction\":\"out"));
+        assert_eq!((message.as_str(), direction), ("a field stands there twice", None));
     }
 
     #[test]
@@ -213,6 +283,46 @@ mod tests {
         fn a_written_scan_reads_back(epoch: u32, seq in 0..=SEQ_MAX, ms in 0..4_000_000_000_000i64, credential in "[^\\p{Cc}]{1,200}") {
             let scan = Scan::new(ScanId { epoch, seq }, Instant::from_unix_ms(ms), Direction::Out, credential)?;
             prop_assert_eq!(Scan::from_json(&scan.to_json()).unwrap(), scan);
+        }
+
+        /// However a scan is spelled, it is the same scan.
+        #[test]
+        fn every_spelling_of_a_scan_is_read_alike(
+            code in "[!-~é ]{0,40}[!-~]",
+            around in prop_oneof![Just(("", "")), Just(("", "\r")), Just(("\t]Q1", "\r\n")), Just(("\u{feff}", " "))],
+            escaped: bool,
+            pointed: bool,
+            raw: bool,
+            marked: bool,
+            ended: bool,
+        ) {
+            let code = normal_code(&code).to_owned();
+            prop_assume!(!code.is_empty());
+            let good = Scan::new(ScanId { epoch: 3, seq: 1042 }, Instant::from_unix_ms(5), Direction::In, code.as_str())?;
+            let shown = format!("{}{code}{}", around.0, around.1);
+            let spelled: String = if escaped {
+                shown.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect()
+            } else if raw {
+                shown.replace('\\', "\\\\").replace('"', "\\\"")
+            } else {
+                serde_json::to_string(&shown).unwrap().trim_matches('"').to_owned()
+            };
+            prop_assume!(escaped || raw || !shown.ends_with('"') && !shown.starts_with('"'));
+            let point = if pointed { ".0" } else { "" };
+            let (mark, end) = (if marked { "\u{feff}" } else { "" }, if ended { "\n\0" } else { "" });
+            let payload = format!(
+                r#"{mark}{{"v":1{point},"epoch":3{point},"seq":1042{point},"scanned_at":"1970-01-01T00:00:00.005Z","direction":"in","credential":"{spelled}"}}{end}"#
+            );
+            prop_assert_eq!(Scan::from_json(payload.as_bytes()).unwrap(), good);
+        }
+
+        /// The limits hold the longest spelling of whatever is allowed.
+        #[test]
+        fn the_longest_spelling_of_a_credential_fits(char in prop_oneof![Just('A'), Just('é'), Just('漢'), Just('\u{1F512}')]) {
+            let code: String = std::iter::repeat_n(char, CREDENTIAL_BYTES_MAX / char.len_utf8()).collect();
+            let spelled: String = code.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+            let payload = GOOD.replace("GP1:A", &spelled).replace(",", ", \n ");
+            prop_assert_eq!(Scan::from_json(payload.as_bytes()).unwrap().credential, code);
         }
 
         #[test]

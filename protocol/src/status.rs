@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::document::{self, DocumentError};
-use crate::{Instant, VERSION};
+use crate::spelling::{maybe_whole, whole};
+use crate::{Instant, PAYLOAD_BYTES_MAX, VERSION};
 
 /// Longest text in a door's status, in bytes.
 pub const STATUS_TEXT_BYTES_MAX: usize = 128;
@@ -12,6 +13,7 @@ pub const STATUS_TEXT_BYTES_MAX: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DoorStatus {
+    #[serde(deserialize_with = "whole")]
     v: u64,
     /// Whether the reader works.
     pub state: DoorState,
@@ -19,7 +21,7 @@ pub struct DoorStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Instant>,
     /// Scans that wait in the reader for an acknowledgement.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "maybe_whole", skip_serializing_if = "Option::is_none")]
     pub buffered_scans: Option<u64>,
     /// The reader's software; at most [`STATUS_TEXT_BYTES_MAX`] bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,7 +55,7 @@ impl DoorStatus {
     /// # Errors
     /// When the payload is no status of this version or has a text that is too long.
     pub fn from_json(payload: &[u8]) -> Result<Self, DocumentError> {
-        let status: Self = document::read(payload)?;
+        let status: Self = document::read(payload, PAYLOAD_BYTES_MAX)?;
         document::check_version(status.v)?;
         for (name, text) in [("firmware", &status.firmware), ("problem", &status.problem)] {
             if text.as_ref().is_some_and(|text| text.len() > STATUS_TEXT_BYTES_MAX) {

@@ -88,7 +88,7 @@ fn median(snapshot: &Snapshot, shows: Shows, new: bool) -> f64 {
             .collect();
         let started = Stopwatch::now();
         for (scan, now) in &scans {
-            let shown = Shown { door: &door, received_at: *now, clock_offset_ms: Some(0), scan };
+            let shown = Shown { door: &door, received_at: *now, clock_offset_ms: Some(0), maybe_buffered: false, scan };
             black_box(decide(snapshot, &presence, &shown, *now));
         }
         started.elapsed().as_nanos() as f64 / DECISIONS as f64
@@ -161,7 +161,7 @@ fn site(place: &Path, policies: Option<usize>) -> Snapshot {
         calendar: std::sync::Arc::default(),
         passes: Passes::read(&place.join("trust"), HealthRules::default()).unwrap().into(),
         key: key.into(),
-        rules: Rules::new(time_zone, &Config::default(), 30_000, 5_000),
+        rules: Rules::new(time_zone, &Config::default(), 30_000, 5_000, protocol::Instant::from_unix_ms(0)),
     }
 }
 

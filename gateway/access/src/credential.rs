@@ -32,11 +32,12 @@ impl CredentialKey {
         Ok(Self(*hash.as_bytes()))
     }
 
-    /// The hash of a credential: the first 16 bytes of keyed BLAKE3.
+    /// The hash of a credential in its normal form: the first 16 bytes of keyed BLAKE3.
     ///
     /// An ID number, `ID:` and what a helper has typed, is hashed as it is written in no particular way: see
     /// [`normal_id_number`].
     pub fn hash(&self, credential: &str) -> CredentialHash {
+        let credential = protocol::normal_code(credential);
         match id_number(credential) {
             Some(number) => self.hash_bytes(format!("{ID_NUMBER}{}", normal_id_number(number)).as_bytes()),
             None => self.hash_bytes(credential.as_bytes()),
@@ -46,6 +47,11 @@ impl CredentialKey {
     /// What tells one pass from another in the log: the first 16 bytes of keyed BLAKE3 of the pass's id.
     pub(super) fn hash_pass(&self, id: &[u8; 16]) -> CredentialHash {
         self.hash_bytes(&[b"pass:", id.as_slice()].concat())
+    }
+
+    /// What tells one payload that is no scan from another: the first 16 bytes of keyed BLAKE3 of its digest.
+    pub fn hash_payload(&self, digest: &[u8; 32]) -> CredentialHash {
+        self.hash_bytes(&[b"payload:", digest.as_slice()].concat())
     }
 
     fn hash_bytes(&self, credential: &[u8]) -> CredentialHash {

@@ -26,7 +26,7 @@ use base::door_list::ModePlan;
 pub use base::door_list::{Door, Doors, Zones};
 pub use config::Config;
 pub use credential::CredentialKey;
-pub use decide::{Explained, Shown, decide, explain, pass_faults, refuse_malformed};
+pub use decide::{Decided, Explained, Shown, ShownMalformed, decide, decide_malformed, explain, pass_faults};
 pub use directory::{
     Directory, FieldError, Person, PersonError, PersonRecord, Put, credentials_of, erase_person, list_people, names_of,
     put_person, read_person, remove_person,
@@ -80,6 +80,8 @@ pub struct Rules {
     pub late_after_ms: u64,
     /// A reader's clock that is off by more than this is flagged, in milliseconds.
     pub clock_tolerance_ms: u64,
+    /// No reader of the site can have made a scan before.
+    pub since: Instant,
     /// See [`Config::passback_minutes`], in milliseconds.
     pub passback_ms: i64,
     /// See [`Config::double_scan_seconds`], in milliseconds.
@@ -119,12 +121,19 @@ impl Snapshot {
 }
 
 impl Rules {
-    /// The rules of a site.
-    pub fn new(time_zone: TimeZone, access: &Config, late_after_ms: u64, clock_tolerance_ms: u64) -> Self {
+    /// The rules of a site that has readers `since` then.
+    pub fn new(
+        time_zone: TimeZone,
+        access: &Config,
+        late_after_ms: u64,
+        clock_tolerance_ms: u64,
+        since: Instant,
+    ) -> Self {
         Self {
             time_zone,
             late_after_ms,
             clock_tolerance_ms,
+            since,
             passback_ms: i64::from(access.passback_minutes) * 60_000,
             double_scan_ms: i64::from(access.double_scan_seconds) * 1_000,
             pass_replay_ms: i64::from(access.pass_replay_seconds) * 1_000,

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use minicbor::{Decode, Encode};
 use protocol::{
-    AssistRecord, CredentialHash, Direction, DoorId, Event, EventKind, Instant, Outcome, ScanRecord, Verdict,
+    AssistRecord, CredentialHash, Direction, DoorId, Event, EventKind, Instant, Mark, Outcome, ScanRecord, Verdict,
 };
 
 use base::door_list::Zones;
@@ -128,15 +128,17 @@ impl Presence {
             self.purge(now);
         }
         let verdict = &event.verdict;
-        let Some(zone) = verdict.zone.as_ref().filter(|_| !event.is_erased()) else { return };
+        // What may be a scan that was kept before moves nobody.
+        let counts = !event.is_erased() && !event.is_marked(Mark::ResendUnverified);
+        let Some(zone) = verdict.zone.as_ref().filter(|_| counts) else { return };
         let scan = match &event.subject {
             EventKind::Scan(scan) => scan,
             EventKind::Malformed(_) => return,
             EventKind::Assist(word) => return self.remember_word(event, word, zone),
         };
         let late = verdict.outcome == Outcome::Recorded && !verdict.open;
-        let at = if late { scan.scanned_at.min(event.received_at) } else { now };
-        let place = LastPassage { zone: zone.clone(), door: event.door.clone(), direction: scan.direction, at };
+        let (door, direction, at) = (event.door.clone(), scan.direction, event.when());
+        let place = LastPassage { zone: zone.clone(), door, direction, at };
         if let Some(pass) = &scan.pass {
             self.remember_pass(pass.id, pass.one_time_until, &place, verdict.open);
         }
@@ -205,7 +207,7 @@ impl Presence {
     /// Whom a helper has let through has passed, where it is known who that was.
     fn remember_word(&mut self, event: &Event, word: &AssistRecord, zone: &str) {
         let Verdict { open: true, person, .. } = &event.verdict else { return };
-        let (zone, door, direction, at) = (zone.to_owned(), event.door.clone(), word.direction, event.decided_at);
+        let (zone, door, direction, at) = (zone.to_owned(), event.door.clone(), word.direction, event.when());
         let place = LastPassage { zone, door, direction, at };
         if let Some(pass) = &word.pass {
             self.remember_pass(pass.id, pass.one_time_until, &place, true);

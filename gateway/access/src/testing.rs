@@ -36,6 +36,7 @@ pub fn snapshot(people: &[Person<'_>]) -> Snapshot {
             &Config { passback_minutes: 0, ..Config::default() },
             30_000,
             5_000,
+            protocol::Instant::from_unix_ms(0),
         ),
     }
 }

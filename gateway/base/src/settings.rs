@@ -71,7 +71,8 @@ impl SettingError {
 /// Each field is one setting: `/// What it does.`, then `pub name: Type = default => "unit"`, and then, in this order and where
 /// they apply: `in min..=max`, `at_most other_field`, `at_least other_field`, `must "rule in words"`, `example "value"`. A
 /// rule in words is checked by a method that `also` names after the struct; it returns `Result<(), SettingError>`.
-/// Where no field has a default, the whole section is required.
+/// Where no field has a default, the whole section is required; there, `, default "value"` behind the example tells what the absence
+/// of an optional field means.
 #[macro_export]
 macro_rules! settings {
     (
@@ -146,7 +147,8 @@ macro_rules! settings {
         pub struct $section:ident {
             $(
                 $(#[doc = $doc:literal])+
-                pub $field:ident: $type:ty => $unit:literal, must $rule:literal, example $example:expr;
+                pub $field:ident: $type:ty => $unit:literal, must $rule:literal, example $example:expr
+                $(, default $default:literal)?;
             )+
         }
         $(also $($check:ident),+;)?
@@ -177,10 +179,10 @@ macro_rules! settings {
                             name: stringify!($field),
                             about: $crate::settings::sentence(concat!($($doc),+)),
                             unit: $unit,
-                            default: None,
+                            default: None $( .or($crate::settings::value_of(&$default)) )?,
                             limits: vec![$rule.to_owned()],
                             example: $crate::settings::value_of(&$example),
-                            is_required: true,
+                            is_required: $crate::settings::is_required(&[$( $default )?]),
                         },
                     )+],
                 }
@@ -234,6 +236,12 @@ pub fn at_least<T: PartialOrd + Display>(
         return Ok(());
     }
     Err(SettingError::new(setting, format!("is {value}, allowed is at least {other}, which is {limit}")))
+}
+
+/// Whether a field of a section without defaults must be there: it is not told what its absence means.
+#[doc(hidden)]
+pub fn is_required(absence: &[&str]) -> bool {
+    absence.is_empty()
 }
 
 /// The lines of a comment as one text.

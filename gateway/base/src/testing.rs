@@ -40,5 +40,7 @@ pub fn event(number: u64) -> Event {
             zone: None,
         },
         encrypted: None,
+        happened_at: None,
+        marks: protocol::event::Marks::default(),
     }
 }

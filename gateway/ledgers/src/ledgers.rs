@@ -1,7 +1,6 @@
 //! The ledgers as others use them: questions, how far they reflect the log, and what is to be forgotten.
 
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -221,14 +220,13 @@ impl LedgerStore {
         })
     }
 
-    /// Numbers of the first and the last event that was decided on these days; `None` when there is none.
+    /// Number of the last event that happened on the day of `to` or before; 0 when there is none.
     ///
     /// # Errors
     /// While the ledgers are being rebuilt.
-    pub fn numbers_of_days(&self, from: Date, to: Date) -> Result<Option<RangeInclusive<u64>>, LedgerStoreError> {
-        let days = day_number(from)..=day_number(to);
+    pub fn last_number_until(&self, to: Instant) -> Result<u64, LedgerStoreError> {
         self.ask(Restricted::Included, Instant::from_unix_ms(i64::MAX), |histories, _| {
-            histories.view.events(days.clone())
+            histories.view.last_event(..=day_number(histories.rules.day_of(to)))
         })
     }
 

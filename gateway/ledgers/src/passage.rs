@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use protocol::{ClockQuality, CredentialHash, Direction, Event, EventKind, Instant, Outcome};
+use protocol::{ClockQuality, CredentialHash, Direction, Event, EventKind, Instant, Mark, Outcome};
 use serde::Serialize;
 
 /// What the keys of people begin with who are known by their credential only.
@@ -21,7 +21,7 @@ pub struct Person(Arc<str>);
 pub struct Passage {
     /// The event's number.
     pub number: u64,
-    /// The best known time: the gateway's when it decided; for a late scan the reader's, but not after it arrived.
+    /// When it happened, see [`Event::when`].
     pub at: Instant,
     /// The zone that the door leads into.
     pub zone: Arc<str>,
@@ -48,8 +48,8 @@ pub struct Sighting {
 /// What an event's subject tells of somebody at a door.
 struct Seen {
     direction: Direction,
-    /// The reader's time, and how good its clock is.
-    read_at: Option<(Instant, ClockQuality)>,
+    /// How good the reader's clock is.
+    clock: ClockQuality,
 }
 
 impl Person {
@@ -100,12 +100,11 @@ impl Sighting {
         let seen = seen(&event.subject)?;
         let verdict = &event.verdict;
         let late = verdict.outcome == Outcome::Recorded && !verdict.open;
-        let (at, clock_doubtful) = match seen.read_at {
-            Some((read_at, clock)) if late => (read_at.min(event.received_at), clock != ClockQuality::Good),
-            _ => (event.decided_at, false),
-        };
+        let (at, clock_doubtful) = (event.when(), late && seen.clock != ClockQuality::Good);
         let zone: Arc<str> = verdict.zone.as_deref().unwrap_or_default().into();
-        let passed = (verdict.open || late) && !zone.is_empty();
+        // What may be a scan that was kept before moves nobody.
+        let counts = !event.is_marked(Mark::ResendUnverified);
+        let passed = (verdict.open || late) && counts && !zone.is_empty();
         let (number, door) = (event.number, event.door.as_str().into());
         let direction = seen.direction;
         Some(Self { passed, passage: Passage { number, at, zone, door, direction, late, clock_doubtful } })
@@ -126,8 +125,8 @@ impl Passage {
 
 fn seen(subject: &EventKind) -> Option<Seen> {
     match subject {
-        EventKind::Scan(scan) => Some(Seen { direction: scan.direction, read_at: Some((scan.scanned_at, scan.clock)) }),
-        EventKind::Assist(word) => Some(Seen { direction: word.direction, read_at: None }),
+        EventKind::Scan(scan) => Some(Seen { direction: scan.direction, clock: scan.clock }),
+        EventKind::Assist(word) => Some(Seen { direction: word.direction, clock: ClockQuality::Good }),
         EventKind::Malformed(_) => None,
     }
 }

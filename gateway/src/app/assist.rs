@@ -16,7 +16,12 @@ pub(super) fn submitter(config: &Config, core: &Core, edge: &Edge, clock: &Clock
         // Weak: the spine ends when the last real owner of its queue is gone.
         scans: core.scans.downgrade(),
         registry: Arc::clone(&edge.connected),
-        door_settings: door_settings(Arc::clone(&core.snapshot), clock.clone(), config.scans.late_after_ms),
+        door_settings: door_settings(
+            Arc::clone(&core.snapshot),
+            core.figures.clone(),
+            clock.clone(),
+            config.scans.late_after_ms,
+        ),
         clock: clock.clone(),
         metrics: edge.door_metrics.clone(),
         answer_timeout: Duration::from_millis(config.mqtt.answer_timeout_ms),

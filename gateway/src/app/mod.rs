@@ -73,7 +73,7 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
     let retention = personal.retention().run(rest_stop.clone());
     let reloads = reload::run(reloadables, refusals, reload_metrics, clock.clone(), signals.reload, rest_stop.clone());
 
-    let Core { snapshot, monitors, broadcaster, scans, spine_end, .. } = core;
+    let Core { snapshot, monitors, broadcaster, figures, scans, spine_end, .. } = core;
     let broadcasting = broadcaster.run(rest_stop);
     let context = FrontContext {
         site: config.site.name,
@@ -81,7 +81,7 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
         monitors,
         registry: edge.connected,
         assists: submitter,
-        door_settings: door_settings(snapshot, clock.clone(), config.scans.late_after_ms),
+        door_settings: door_settings(snapshot, figures, clock.clone(), config.scans.late_after_ms),
         tls: edge.door_tls,
         clock,
         metrics: edge.door_metrics,

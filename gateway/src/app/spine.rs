@@ -65,11 +65,17 @@ impl Core {
 }
 
 /// Doors are registered in the snapshot; what it says of one is asked anew each time.
-pub(super) fn door_settings(snapshot: Arc<ArcSwap<Snapshot>>, clock: Clock, late_after_ms: u64) -> doors::DoorLookup {
-    Arc::new(move |door| {
+pub(super) fn door_settings(
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    kept: SpineStatus,
+    clock: Clock,
+    late_after_ms: u64,
+) -> doors::DoorLookup {
+    Arc::new(move |id| {
         let snapshot = snapshot.load();
-        let door = snapshot.doors.get(door)?;
+        let door = snapshot.doors.get(id)?;
         let mode = snapshot.mode_at(door, clock.now());
-        Some(DoorSettings { mode, zone: door.zone.clone(), late_after_ms })
+        let highest = kept.highest(id);
+        Some(DoorSettings { mode, zone: door.zone.clone(), late_after_ms, highest })
     })
 }

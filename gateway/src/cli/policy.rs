@@ -171,7 +171,8 @@ fn explain(config: &Config, wanted: &Explain, now: Instant) -> Result<()> {
     };
     let scan = Scan::new(ScanId { epoch: 0, seq: 0 }, at, wanted.direction, credential)
         .map_err(|error| anyhow!("standard input holds no credential: {error}"))?;
-    let shown = Shown { door: &wanted.door, received_at: at, clock_offset_ms: Some(0), scan: &scan };
+    let shown =
+        Shown { door: &wanted.door, received_at: at, clock_offset_ms: Some(0), maybe_buffered: false, scan: &scan };
     let presence = Presence::default();
     let person = wanted.person.as_deref();
     let explained = access::explain(&snapshot, &presence, &shown, person, at)

@@ -34,8 +34,11 @@ fn sample() -> String {
             let bounds: Vec<_> =
                 std::iter::once(setting.unit).chain(setting.limits.iter().map(String::as_str)).collect();
             comment(&mut text, &format!("{} ({})", setting.about, bounds.join("; ").replace('`', "")));
-            let off = if setting.is_required { "" } else { "# " };
-            let value = setting.default.as_ref().or(setting.example.as_ref()).unwrap();
+            // What `gapura init` fills in.
+            let filled_in =
+                setting.example.as_ref().filter(|example| example.as_str().is_some_and(|text| text.starts_with('{')));
+            let off = if filled_in.is_some() { "" } else { "# " };
+            let value = filled_in.or(setting.default.as_ref()).or(setting.example.as_ref()).unwrap();
             writeln!(text, "{off}{} = {value}", setting.name).unwrap();
         }
     }

@@ -20,7 +20,11 @@ fn sample() -> String {
 #[test]
 fn the_sample_configuration_is_valid() {
     let sample = sample();
-    read(&sample.replace("{site}", "regency").replace("{time_zone}", "Asia/Makassar"), &[]).unwrap();
+    read(
+        &sample.replace("{site}", "regency").replace("{time_zone}", "Asia/Makassar").replace("{since}", "2026-11-01"),
+        &[],
+    )
+    .unwrap();
 }
 
 #[test]
@@ -34,7 +38,11 @@ fn every_setting_that_the_sample_shows_exists() {
         })
         .map(|line| format!("{line}\n"))
         .collect();
-    read(&shown.replace("{site}", "regency").replace("{time_zone}", "Asia/Makassar"), &[]).unwrap();
+    read(
+        &shown.replace("{site}", "regency").replace("{time_zone}", "Asia/Makassar").replace("{since}", "2026-11-01"),
+        &[],
+    )
+    .unwrap();
 }
 
 fn is_setting(line: &str) -> bool {

@@ -142,7 +142,7 @@ impl StatusSources {
             .iter()
             .map(|(door, settings)| {
                 let presence = presence.remove(door);
-                let figures = scans.get(door).copied().unwrap_or_default();
+                let figures = scans.get(door).cloned().unwrap_or_default();
                 DoorRow {
                     door: door.to_string(),
                     zone: settings.zone.clone(),

@@ -128,5 +128,15 @@ fn event(number: u64, person: u64, at_ms: i64) -> Event {
     let door = format!("door-{}", number % 60).parse();
     #[expect(clippy::unwrap_used, reason = "every such name is a door's")]
     let door = door.unwrap();
-    Event { number, door, received_at: at, decided_at: at, subject: EventKind::Scan(scan), verdict, encrypted: None }
+    Event {
+        number,
+        door,
+        received_at: at,
+        decided_at: at,
+        subject: EventKind::Scan(scan),
+        verdict,
+        encrypted: None,
+        happened_at: None,
+        marks: protocol::event::Marks::default(),
+    }
 }

@@ -5,10 +5,10 @@ use std::fmt;
 use jiff::Span;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use protocol::Event;
 use protocol::api::{
     AttendanceDay, AttendanceRow, Contact, Erasure, PeopleInside, PersonRecord, Restriction, Retention, ZonePresence,
 };
+use protocol::{Event, Instant};
 
 use ::ledgers::{ContactQuery, LedgerStoreError, TablePart};
 
@@ -68,6 +68,13 @@ pub trait Ledgers: Send + Sync {
     /// # Errors
     /// When the ledgers cannot answer.
     fn events_of(&self, person: &str, after: u64) -> Result<Answer<Vec<u64>>, LedgerError>;
+
+    /// Number of the last event that happened before `to`, or on the same day; 0 where there is none. Does not wait for the
+    /// ledgers.
+    ///
+    /// # Errors
+    /// When the ledgers cannot answer.
+    fn last_event_until(&self, to: Instant) -> Result<Answer<u64>, LedgerError>;
 
     /// Everything about one person, but the audit records.
     ///

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant as Moment};
 
 use protocol::api::{EventsQuery, PAGE_ROWS};
-use protocol::{Event, EventKind};
+use protocol::{Event, EventKind, Instant};
 
 use access::shadow::Events;
 
@@ -28,6 +28,18 @@ pub(super) struct Indexed {
 /// What the ledgers know of the events of a person (first) behind a number (second); `None` where they cannot tell.
 pub(super) type Index<'a> = dyn Fn(&str, u64) -> Option<Indexed> + 'a;
 
+/// What the ledgers know of when events happened.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LastUntil {
+    /// Number of the last event that happened before some moment, or soon after it.
+    pub(super) number: u64,
+    /// Number of the last event that the ledgers reflect: of those between the two, none happened before.
+    pub(super) through: u64,
+}
+
+/// What the ledgers know of the events before a moment; `None` where they cannot tell.
+pub(super) type Until<'a> = dyn Fn(Instant) -> Option<LastUntil> + 'a;
+
 /// A page of events.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -43,18 +55,27 @@ struct Page<'a> {
     request: &'a EventsQuery,
     limit: usize,
     started: Moment,
+    /// Where events end that happened before the end of the request's time. Late ones are kept behind others.
+    until: Option<LastUntil>,
     found: Found,
 }
 
 /// Goes through the log until the page is full, the log ends, or it was enough for one request.
-pub(super) fn search(request: &EventsQuery, log: &Events<'_>, index: &Index<'_>) -> Result<Found, String> {
+pub(super) fn search(
+    request: &EventsQuery,
+    log: &Events<'_>,
+    index: &Index<'_>,
+    until: &Until<'_>,
+) -> Result<Found, String> {
     let mut last = request.after.unwrap_or(0);
     if let Some(from) = request.from {
+        // Nothing is decided before it happens.
         last = last.max(log.first_since(from)?.saturating_sub(1));
     }
     let found = Found { events: Vec::new(), last, more: false };
     let limit = request.limit.unwrap_or(PAGE_ROWS);
-    let mut page = Page { request, limit, started: Moment::now(), found };
+    let until = request.to.and_then(until);
+    let mut page = Page { request, limit, started: Moment::now(), until, found };
     let indexed = indexed_person(request).and_then(|person| index(person, last));
     let ended = match indexed {
         Some(indexed) => page.add_indexed(log, indexed)?,
@@ -71,9 +92,6 @@ impl Page<'_> {
     fn add_indexed(&mut self, log: &Events<'_>, Indexed { numbers, through }: Indexed) -> Result<bool, String> {
         for number in numbers.into_iter().take_while(|number| *number <= through) {
             let read = (log.read)(number.saturating_sub(1), 1)?;
-            if read.iter().any(|event| self.is_over(event)) {
-                return Ok(true);
-            }
             self.found.last = number;
             let fits = |event: &Event| event.number == number && admits(self.request, event);
             self.found.events.extend(read.into_iter().filter(fits));
@@ -90,6 +108,7 @@ impl Page<'_> {
     fn add_scanned(&mut self, log: &Events<'_>) -> Result<(), String> {
         let first = self.found.last;
         loop {
+            self.pass_over();
             // Without a filter, no more is read than is shown.
             let room = self.limit.saturating_sub(self.found.events.len());
             let read_max = if filters(self.request) { READ_EVENTS } else { room.min(READ_EVENTS) };
@@ -98,8 +117,8 @@ impl Page<'_> {
                 return Ok(());
             }
             for event in read {
-                if self.is_over(&event) {
-                    return Ok(());
+                if self.until.is_some_and(|until| (until.number + 1..=until.through).contains(&event.number)) {
+                    break;
                 }
                 self.found.last = event.number;
                 if admits(self.request, &event) {
@@ -118,9 +137,13 @@ impl Page<'_> {
         }
     }
 
-    /// Whether the event, and all that come after it, were decided too late.
-    fn is_over(&self, event: &Event) -> bool {
-        self.request.to.is_some_and(|to| event.decided_at >= to)
+    /// Passes over events that all happened too late.
+    fn pass_over(&mut self) {
+        if let Some(LastUntil { number, through }) = self.until
+            && self.found.last >= number
+        {
+            self.found.last = self.found.last.max(through);
+        }
     }
 
     fn is_full(&self) -> bool {
@@ -135,14 +158,17 @@ fn indexed_person(request: &EventsQuery) -> Option<&str> {
 }
 
 fn filters(request: &EventsQuery) -> bool {
-    let EventsQuery { person, door, zone, outcome, reason, .. } = request;
-    person.is_some() || door.is_some() || zone.is_some() || outcome.is_some() || reason.is_some()
+    let EventsQuery { person, door, zone, outcome, reason, from, to, .. } = request;
+    let of_time = from.is_some() || to.is_some();
+    of_time || person.is_some() || door.is_some() || zone.is_some() || outcome.is_some() || reason.is_some()
 }
 
 fn admits(request: &EventsQuery, event: &Event) -> bool {
     let verdict = &event.verdict;
     let is = |wanted: &Option<String>, found: Option<&str>| wanted.is_none() || wanted.as_deref() == found;
-    request.door.as_ref().is_none_or(|door| *door == event.door)
+    request.from.is_none_or(|from| event.when() >= from)
+        && request.to.is_none_or(|to| event.when() < to)
+        && request.door.as_ref().is_none_or(|door| *door == event.door)
         && is(&request.zone, verdict.zone.as_deref())
         && is(&request.reason, Some(&verdict.reason))
         && request.outcome.is_none_or(|outcome| outcome == verdict.outcome)
@@ -165,7 +191,7 @@ fn tells_of(event: &Event, person: &str) -> bool {
 mod tests {
     use std::cell::Cell;
 
-    use protocol::{Instant, Outcome};
+    use protocol::Outcome;
 
     use super::*;
     use base::testing;
@@ -174,10 +200,16 @@ mod tests {
         Instant::from_unix_ms(1_795_390_264_000 + i64::try_from(seconds).unwrap() * 1_000)
     }
 
+    /// At which second event `number` happened: every thirteenth arrived ten seconds late.
+    fn happened(number: u64) -> u64 {
+        if number.is_multiple_of(13) { number - 10 } else { number }
+    }
+
     /// Event `number` is decided at the second `number`, about P-0 to P-4 in turn.
     fn event(number: u64) -> Event {
         let mut event = testing::event(number);
         event.decided_at = at(number);
+        event.happened_at = Some(at(happened(number)));
         event.verdict.person = Some(format!("P-{}", number % 5));
         event.verdict.zone = Some(if number.is_multiple_of(2) { "hall" } else { "main" }.into());
         if number.is_multiple_of(10) {
@@ -189,7 +221,7 @@ mod tests {
 
     fn search(newest: u64, request: &EventsQuery) -> (Vec<u64>, u64, bool) {
         let read = |after: u64, limit: usize| Ok((after + 1..=newest).take(limit).map(event).collect::<Vec<_>>());
-        let found = super::search(request, &Events { newest, read: &read }, &|_, _| None).unwrap();
+        let found = super::search(request, &Events { newest, read: &read }, &|_, _| None, &|_| None).unwrap();
         (found.events.iter().map(|event| event.number).collect(), found.last, found.more)
     }
 
@@ -207,7 +239,11 @@ mod tests {
                 (after + 1..=newest).filter(|number| event(*number).verdict.person.as_deref() == Some(person));
             Some(Indexed { numbers: numbers.collect(), through })
         };
-        let found = super::search(request, &Events { newest, read: &read }, &index).unwrap();
+        let until = |to: Instant| {
+            let number = (1..=through).rev().find(|number| at(happened(*number)) < to).unwrap_or(0);
+            Some(LastUntil { number, through })
+        };
+        let found = super::search(request, &Events { newest, read: &read }, &index, &until).unwrap();
         let numbers = found.events.iter().map(|event| event.number).collect();
         (numbers, found.last, found.more, events_read.get())
     }
@@ -232,12 +268,27 @@ mod tests {
             (EventsQuery { reason: Some("status-red".into()), after: Some(10), ..request(99) }, vec![20, 30]),
             (EventsQuery { from: Some(at(5)), to: Some(at(8)), ..request(99) }, vec![5, 6, 7]),
             (EventsQuery { from: Some(at(5)), after: Some(6), to: Some(at(9)), ..request(99) }, vec![7, 8]),
+            // The late ones are found where they belong.
+            (EventsQuery { from: Some(at(3)), to: Some(at(5)), ..request(99) }, vec![3, 4, 13]),
+            (EventsQuery { from: Some(at(13)), to: Some(at(18)), ..request(99) }, vec![14, 15, 16, 17, 26]),
+            (EventsQuery { to: Some(at(4)), ..person("P-3") }, vec![3, 13]),
         ] {
             assert_eq!(search(30, &request).0, numbers);
             for through in [0, 7, 22, 30] {
                 assert_eq!(search_indexed(30, through, &request).0, numbers, "{through}");
             }
         }
+    }
+
+    #[test]
+    fn what_happened_too_late_is_passed_over_where_the_ledgers_know_it() {
+        let early = EventsQuery { to: Some(at(100)), ..request(300) };
+        let (numbers, last, more, read) = search_indexed(100_000, 100_000, &early);
+        assert_eq!(numbers, (1..=99).chain([104]).filter(|number| happened(*number) < 100).collect::<Vec<_>>());
+        assert!(!more && last == 100_000 && read <= 2 * READ_EVENTS, "{read} events read");
+        // What is newer than the ledgers is looked at.
+        let (again, .., read) = search_indexed(100_000, 50_000, &early);
+        assert!(again == numbers && read >= 50_000, "{read} events read");
     }
 
     #[test]
@@ -292,6 +343,11 @@ mod tests {
             Ok(if after == 0 { vec![event] } else { Vec::new() })
         };
         let request = EventsQuery { person: Some("P-1".into()), ..request(9) };
-        assert!(super::search(&request, &Events { newest: 1, read: &read }, &|_, _| None).unwrap().events.is_empty());
+        assert!(
+            super::search(&request, &Events { newest: 1, read: &read }, &|_, _| None, &|_| None)
+                .unwrap()
+                .events
+                .is_empty()
+        );
     }
 }

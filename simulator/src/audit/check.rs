@@ -197,7 +197,17 @@ mod tests {
         let at = Instant::from_unix_ms(1_795_390_264_000);
         let verdict = Verdict::own(Outcome::Granted, "staff", Text::default());
         let door = "d1".parse().unwrap();
-        Event { number, door, received_at: at, decided_at: at, subject, verdict, encrypted: None }
+        Event {
+            number,
+            door,
+            received_at: at,
+            decided_at: at,
+            subject,
+            verdict,
+            encrypted: None,
+            happened_at: None,
+            marks: protocol::event::Marks::default(),
+        }
     }
 
     fn event(number: u64, seq: u64) -> Event {
@@ -214,7 +224,7 @@ mod tests {
     }
 
     fn garbage(number: u64) -> Event {
-        of(number, EventKind::Malformed(MalformedScan { id: None, payload_bytes: 9, payload_head: Vec::new() }))
+        of(number, EventKind::Malformed(MalformedScan { id: None, payload_bytes: 9, ..MalformedScan::default() }))
     }
 
     fn assist(number: u64) -> Event {

@@ -128,6 +128,8 @@ fn event(number: u64) -> Event {
             language: None,
         },
         encrypted: None,
+        happened_at: None,
+        marks: protocol::event::Marks::default(),
     }
 }
 

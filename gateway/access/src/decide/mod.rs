@@ -1,20 +1,25 @@
 //! The decision: a pure function of what is known and what was shown.
 
 mod holder;
+mod malformed;
+mod moment;
 
 #[cfg(test)]
 mod tests;
 
 use protocol::{
-    ClockQuality, Direction, DoorId, HealthStatus, Instant, Mode, Outcome, PersonClass, Scan, ScanRecord,
+    CredentialHash, Direction, DoorId, HealthStatus, Instant, Mode, Outcome, PersonClass, Scan, ScanRecord,
     ShadowVerdict, Text, Verdict,
 };
 
 use self::holder::{Health, Holder};
+use self::moment::{Moment, Times};
 use super::policy::{Judgement, Question};
 use super::presence::{Attempt, Presence, Who};
 use super::{Door, Snapshot};
 use crate::passes::Fault;
+
+pub use self::malformed::{ShownMalformed, decide_malformed};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -38,19 +43,39 @@ pub struct Shown<'a> {
     pub received_at: Instant,
     /// The reader's clock minus the gateway's in milliseconds, where the reader has told its time.
     pub clock_offset_ms: Option<i64>,
+    /// Whether the reader may have held the scan back: it has just connected, or sends what it has stored.
+    pub maybe_buffered: bool,
     /// What was read.
     pub scan: &'a Scan,
 }
 
+impl Shown<'_> {
+    fn times(&self) -> Times {
+        let Self { received_at, clock_offset_ms, maybe_buffered, scan, .. } = *self;
+        Times { scanned_at: Some(scan.scanned_at), received_at, clock_offset_ms, maybe_buffered }
+    }
+}
+
+/// What was decided of a scan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// The scan.
+    pub record: ScanRecord,
+    /// When it happened, by the gateway's clock.
+    pub happened_at: Instant,
+    /// The decision.
+    pub verdict: Verdict,
+}
+
 /// Decides one scan. No I/O, no clock, no chance: the same arguments give the same answer.
-pub fn decide(snapshot: &Snapshot, presence: &Presence, shown: &Shown<'_>, now: Instant) -> (ScanRecord, Verdict) {
-    let (at, late) = moment(snapshot, shown, now);
+pub fn decide(snapshot: &Snapshot, presence: &Presence, shown: &Shown<'_>, now: Instant) -> Decided {
+    let moment = Moment::of(&snapshot.rules, shown.times(), now);
     let credential = &shown.scan.credential;
-    let checked = snapshot.passes.check(credential, at);
+    let checked = snapshot.passes.check(credential, moment.happened_at);
     let pass_id = |id: &[u8; 16]| snapshot.key.hash_pass(id);
     let hash = snapshot.key.hash(credential);
-    let holder = Holder::of(&snapshot.directory, credential, hash, checked.as_ref(), pass_id, at);
-    decide_of(snapshot, presence, shown, holder, (at, late), now)
+    let holder = Holder::of(&snapshot.directory, credential, hash, checked.as_ref(), pass_id, moment.happened_at);
+    decide_of(snapshot, presence, shown, holder, moment, now)
 }
 
 /// A decision that nobody waits for, and what it was made from.
@@ -73,29 +98,20 @@ pub fn explain(
     person: Option<&str>,
     now: Instant,
 ) -> Option<Explained> {
-    let (at, late) = moment(snapshot, shown, now);
+    let moment = Moment::of(&snapshot.rules, shown.times(), now);
+    let at = moment.happened_at;
     let (credential, pass_id) = (&shown.scan.credential, |id: &[u8; 16]| snapshot.key.hash_pass(id));
     let (checked, hash) = (snapshot.passes.check(credential, at), snapshot.key.hash(credential));
     let holder = match person {
         Some(id) => Holder::of_person(snapshot.directory.person(id)?, hash, at),
         None => Holder::of(&snapshot.directory, credential, hash, checked.as_ref(), pass_id, at),
     };
-    let (record, verdict) = decide_of(snapshot, presence, shown, holder, (at, late), now);
-    let facts = snapshot.doors.get(shown.door).map(|door| {
-        let asked = IdentifiedScan { snapshot, presence, shown, door, holder, record: &record, at };
+    let Decided { record, verdict, .. } = decide_of(snapshot, presence, shown, holder, moment, now);
+    let facts = snapshot.doors.get(shown.door).map(|settings| {
+        let asked = IdentifiedScan::of(snapshot, presence, (shown.door, settings), holder, &record, at);
         asked.question().facts()
     });
     Some(Explained { facts: facts.unwrap_or_default(), record, verdict })
-}
-
-/// The time by which a scan is judged, and whether it is late.
-fn moment(snapshot: &Snapshot, shown: &Shown<'_>, now: Instant) -> (Instant, bool) {
-    let scanned_at = corrected(shown.scan.scanned_at, shown.clock_offset_ms);
-    // What was held while the log did not work is late as well: nobody stands at the door any more.
-    let age_ms = now.max(shown.received_at).ms_since(scanned_at);
-    let late = age_ms > i64::try_from(snapshot.rules.late_after_ms).unwrap_or(i64::MAX);
-    // A late scan is judged by the time at which the person stood there.
-    (if late { scanned_at } else { now }, late)
 }
 
 fn decide_of(
@@ -103,44 +119,57 @@ fn decide_of(
     presence: &Presence,
     shown: &Shown<'_>,
     holder: Holder<'_>,
-    (at, late): (Instant, bool),
+    Moment { happened_at, late, clock }: Moment,
     now: Instant,
-) -> (ScanRecord, Verdict) {
+) -> Decided {
     let scan = shown.scan;
     let record = ScanRecord {
         id: scan.id(),
         scanned_at: scan.scanned_at,
         direction: scan.direction,
         credential: holder.credential,
-        clock: clock_quality(shown, snapshot.rules.clock_tolerance_ms),
+        clock,
         kind: Some(holder.kind),
         pass: holder.pass,
     };
     let Some(door) = snapshot.doors.get(shown.door) else {
-        return (record, refused("unknown-door", own_text(snapshot, "unknown-door", shown.door)));
+        let verdict = refused("unknown-door", own_text(snapshot, "unknown-door", shown.door));
+        return Decided { record, happened_at, verdict };
     };
-    let mode = snapshot.mode_at(door, now);
-    let asked = IdentifiedScan { snapshot, presence, shown, door, holder, record: &record, at };
-    let verdict = match mode {
+    let asked = IdentifiedScan::of(snapshot, presence, (shown.door, door), holder, &record, happened_at);
+    let verdict = match snapshot.mode_at(door, now) {
         Mode::Off => asked.unasked(late),
         mode => asked.judged(mode, late),
     };
-    (record, verdict)
+    Decided { record, happened_at, verdict }
 }
 
 /// A scan with what is known of it.
 struct IdentifiedScan<'a> {
     snapshot: &'a Snapshot,
     presence: &'a Presence,
-    shown: &'a Shown<'a>,
+    door_id: &'a DoorId,
     door: &'a Door,
     holder: Holder<'a>,
-    record: &'a ScanRecord,
+    direction: Direction,
+    credential: CredentialHash,
     /// The time by which it is judged.
     at: Instant,
 }
 
 impl<'a> IdentifiedScan<'a> {
+    fn of(
+        snapshot: &'a Snapshot,
+        presence: &'a Presence,
+        (door_id, door): (&'a DoorId, &'a Door),
+        holder: Holder<'a>,
+        record: &ScanRecord,
+        at: Instant,
+    ) -> Self {
+        let ScanRecord { direction, credential, .. } = *record;
+        Self { snapshot, presence, door_id, door, holder, direction, credential, at }
+    }
+
     /// The verdict of a door that judges nobody.
     fn unasked(&self, late: bool) -> Verdict {
         let (reason, text) = if late { self.late_scan() } else { ("off".into(), self.welcome()) };
@@ -151,7 +180,7 @@ impl<'a> IdentifiedScan<'a> {
     fn judged(&self, mode: Mode, late: bool) -> Verdict {
         let policy = &self.snapshot.policy;
         let (judgement, shadow) = self.judgements(late);
-        let (outcome, open) = binding(judgement.outcome, mode, self.record.direction, late);
+        let (outcome, open) = binding(judgement.outcome, mode, self.direction, late);
         let judged = judgement.outcome;
         let (reason, text) = match mode {
             _ if late => self.late_scan(),
@@ -220,11 +249,11 @@ impl<'a> IdentifiedScan<'a> {
             status: health.status.map_or("unknown", HealthStatus::as_str),
             status_expired: health.expired,
             status_age_hours: health.since.map(|since| at.ms_since(since).max(0) / HOUR_MS),
-            door: self.shown.door.as_str(),
+            door: self.door_id.as_str(),
             zone,
             around: zones.around(zone),
             zone_opd: listed.and_then(|zone| zone.opd.as_deref()).unwrap_or_default(),
-            direction: self.record.direction,
+            direction: self.direction,
             weekday: i64::from(local.weekday().to_monday_one_offset()),
             minute_of_day: i64::from(local.hour()) * 60 + i64::from(local.minute()),
             holiday: calendar.holiday(local.date()).is_some(),
@@ -238,25 +267,25 @@ impl<'a> IdentifiedScan<'a> {
     }
 
     fn late_scan(&self) -> (String, Text) {
-        ("late-scan".into(), own_text(self.snapshot, "late-scan", self.shown.door))
+        ("late-scan".into(), own_text(self.snapshot, "late-scan", self.door_id))
     }
 
     /// What somebody reads whom nobody judges.
     fn welcome(&self) -> Text {
-        let reason = match self.record.direction {
+        let reason = match self.direction {
             Direction::In => "welcome",
             Direction::Out => "goodbye",
         };
-        own_text(self.snapshot, reason, self.shown.door)
+        own_text(self.snapshot, reason, self.door_id)
     }
 
     fn attempt(&self) -> Attempt<'a> {
-        let carrier = || Who::carrier(self.record.credential);
+        let carrier = || Who::carrier(self.credential);
         Attempt {
             who: self.holder.person.map_or_else(carrier, Who::person),
-            door: self.shown.door,
+            door: self.door_id,
             zone: &self.door.zone,
-            direction: self.record.direction,
+            direction: self.direction,
             at: self.at,
         }
     }
@@ -275,17 +304,6 @@ impl<'a> IdentifiedScan<'a> {
     }
 }
 
-/// What a payload that is no scan is answered, in every mode.
-pub fn refuse_malformed(snapshot: &Snapshot, door: &DoorId, now: Instant) -> Verdict {
-    let text = own_text(snapshot, "malformed-scan", door);
-    let door = snapshot.doors.get(door);
-    Verdict {
-        mode: door.map_or(Mode::Enforce, |door| snapshot.mode_at(door, now)),
-        zone: door.map(|door| door.zone.clone()),
-        ..refused("malformed-scan", text)
-    }
-}
-
 /// What the policy's outcome comes to at this door: the outcome that is answered, and whether the door opens.
 fn binding(judged: Outcome, mode: Mode, direction: Direction, late: bool) -> (Outcome, bool) {
     match (judged, mode, direction) {
@@ -301,24 +319,6 @@ fn binding(judged: Outcome, mode: Mode, direction: Direction, late: bool) -> (Ou
 /// What the gateway itself says at a door.
 fn own_text(snapshot: &Snapshot, reason: &str, door: &DoorId) -> Text {
     snapshot.policy.texts().own(reason, door.as_str())
-}
-
-/// A reader's time on the gateway's clock.
-fn corrected(reader: Instant, offset_ms: Option<i64>) -> Instant {
-    Instant::from_unix_ms(reader.unix_ms().saturating_sub(offset_ms.unwrap_or(0)))
-}
-
-/// A reader whose clock is off is flagged; nothing else depends on it.
-fn clock_quality(shown: &Shown<'_>, tolerance_ms: u64) -> ClockQuality {
-    let tolerance_ms = i64::try_from(tolerance_ms).unwrap_or(i64::MAX);
-    match shown.clock_offset_ms {
-        Some(offset) if offset > tolerance_ms => ClockQuality::Ahead,
-        Some(offset) if offset < -tolerance_ms => ClockQuality::Behind,
-        Some(_) => ClockQuality::Good,
-        // A scan cannot be made after it has arrived.
-        None if shown.scan.scanned_at.ms_since(shown.received_at) > tolerance_ms => ClockQuality::Ahead,
-        None => ClockQuality::Unknown,
-    }
 }
 
 /// A refusal by the gateway itself.

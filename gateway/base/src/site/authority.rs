@@ -73,7 +73,7 @@ struct Holder<'a> {
 /// How long before it is issued a certificate is valid already, for readers whose clock is late.
 const BACKDATED_MS: i64 = 3_600_000;
 
-const DAY_MS: i64 = 86_400_000;
+pub(super) const DAY_MS: i64 = 86_400_000;
 
 impl Validity {
     /// Valid for `days` days from `now`.

@@ -4,10 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path};
 
-use jiff::tz::TimeZone;
+use jiff::tz::{Offset, TimeZone};
 use protocol::{Instant, SiteId};
 
-use super::authority::{Authority, Validity, new_authority};
+use super::authority::{Authority, DAY_MS, Validity, new_authority};
 use super::error::SiteError;
 use super::files::{Access, create, create_folder, failed, make_private, sync_folder};
 use super::tokens::new_token;
@@ -37,7 +37,10 @@ pub struct Initialized {
     pub admin_token: Secret,
 }
 
-/// The configuration of a new site, with `{site}` and `{time_zone}` to be filled in.
+/// Days before a site is made on which its readers may have made scans already, which they send when they are connected.
+const READERS_BEFORE_DAYS: i64 = 31;
+
+/// The configuration of a new site, with `{site}`, `{time_zone}` and `{since}` to be filled in.
 const GAPURA_TOML: &str = include_str!("../../../../deploy/gapura.toml");
 
 const ZONES_TOML: &str = include_str!("../../../../deploy/zones.toml");
@@ -71,7 +74,10 @@ pub fn init(dir: &Path, options: &InitOptions<'_>, now: Instant) -> Result<Initi
         .chain([&trust.join("passes"), &trust.join("health")])
         .try_for_each(|path| create_folder(path))?;
 
-    let configuration = GAPURA_TOML.replace("{site}", options.site.as_str()).replace("{time_zone}", &options.time_zone);
+    let since = Instant::from_unix_ms(now.unix_ms().saturating_sub(READERS_BEFORE_DAYS * DAY_MS));
+    let since = Offset::UTC.to_datetime(since.timestamp()).date().to_string();
+    let filled_in = [("{site}", options.site.as_str()), ("{time_zone}", &options.time_zone), ("{since}", &since)];
+    let configuration = filled_in.iter().fold(GAPURA_TOML.to_owned(), |text, (name, value)| text.replace(name, value));
     create(&folder.gapura_toml(), configuration, Access::Plain)?;
     create(&folder.doors_toml(), DOORS_TOML, Access::Plain)?;
     create(&folder.zones_toml(), ZONES_TOML, Access::Plain)?;

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
+use super::backlog::Backlog;
 use super::codec::{self, Connect, Packet, Version, Will};
 use super::config::Config;
 use super::context::FrontContext;
@@ -281,7 +282,16 @@ fn session_role(
     match role {
         AdmittedRole::Door(door, will) => {
             let scans = scans();
-            SessionRole::Door(DoorSession { door, scans, received, clock_offset_ms: None, settings_version, will })
+            let backlog = Backlog::new(now);
+            SessionRole::Door(DoorSession {
+                door,
+                scans,
+                received,
+                clock_offset_ms: None,
+                backlog,
+                settings_version,
+                will,
+            })
         }
         AdmittedRole::Monitor(connection, helper) => {
             let bucket = Mutex::new(Bucket::new(now));

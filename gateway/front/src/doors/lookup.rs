@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use protocol::{DoorId, Mode};
+use protocol::{DoorId, Mode, ScanId};
 
 /// Looks up a registered door. Called for every connection and change of settings, not for every scan.
 pub type DoorLookup = Arc<dyn Fn(&DoorId) -> Option<DoorSettings> + Send + Sync>;
@@ -16,4 +16,6 @@ pub struct DoorSettings {
     pub zone: String,
     /// A scan that arrives later than this after it was made is only recorded, in milliseconds.
     pub late_after_ms: u64,
+    /// The highest epoch of its scans that are kept, and that epoch's highest sequence number.
+    pub highest: Option<ScanId>,
 }

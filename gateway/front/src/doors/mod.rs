@@ -21,6 +21,7 @@
 
 mod admission;
 mod assists;
+mod backlog;
 mod client;
 mod closing;
 mod codec;

@@ -1,8 +1,8 @@
 //! What a client may publish, and how it is answered.
 
 use bytes::Bytes;
-use protocol::event::MALFORMED_BYTES_KEPT;
 use protocol::{Channel, Decision, DoorStatus, MalformedScan, Scan};
+use tokio::time::Instant;
 
 use super::codec::{Publish, Version};
 use super::outbox::{Message, Topic};
@@ -45,6 +45,9 @@ impl Session {
         match answer {
             Answer::Committed { ticket, decision, malformed } => {
                 let Some(waiting) = self.role.scans().and_then(|scans| scans.answered(ticket)) else { return };
+                if let SessionRole::Door(role) = &mut self.role {
+                    role.backlog.answered(Instant::now());
+                }
                 if let Some(decision) = decision {
                     self.send_decision(&waiting, decision);
                 }
@@ -97,17 +100,18 @@ impl Session {
         self.context.metrics.scans_received.inc();
         let payload = match Scan::from_json(&publish.payload) {
             Ok(scan) => Payload::Scan(scan),
-            Err(error) => Payload::Malformed(MalformedScan {
-                id: error.id,
-                payload_bytes: u32::try_from(publish.payload.len()).unwrap_or(u32::MAX),
-                payload_head: publish.payload.iter().take(MALFORMED_BYTES_KEPT).copied().collect(),
-            }),
+            Err(error) => Payload::Malformed {
+                scan: MalformedScan::new(error, publish.payload.len(), &publish.payload),
+                digest: blake3::hash(&publish.payload).into(),
+            },
         };
+        let now = Instant::now();
         let arrival = Arrival {
             door: role.door.clone(),
             received_at: self.context.clock.now(),
             arrived: std::time::Instant::now(),
             clock_offset_ms: role.clock_offset_ms,
+            maybe_buffered: role.backlog.covers(now, role.scans.len()),
             payload,
             reply: role.scans.reply_to(),
         };

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use protocol::{Channel, DoorId, DoorStatus, DoorTopic};
 use tokio::time::{Instant, Sleep};
 
+use super::backlog::Backlog;
 use super::context::FrontContext;
 use super::limits::Bucket;
 use super::outbox::{Intake, Message, Outbox};
@@ -58,6 +59,7 @@ pub(super) struct DoorSession {
     pub(super) received: Vec<u16>,
     /// As the last status of this connection said.
     pub(super) clock_offset_ms: Option<i64>,
+    pub(super) backlog: Backlog,
     pub(super) settings_version: u64,
     pub(super) will: Option<Box<LastWill>>,
 }

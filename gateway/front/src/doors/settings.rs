@@ -36,7 +36,7 @@ impl Session {
         let SessionRole::Door(role) = &self.role else { return None };
         let settings = (self.context.door_settings)(&role.door)?;
         let now = self.context.clock.now();
-        let config = DoorConfig::new(settings.mode, settings.zone, now, settings.late_after_ms);
+        let config = DoorConfig::new(settings.mode, settings.zone, now, settings.late_after_ms, settings.highest);
         Some(config.to_json().into())
     }
 }

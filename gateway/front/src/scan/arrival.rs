@@ -15,6 +15,8 @@ pub struct Arrival {
     pub arrived: std::time::Instant,
     /// The reader's clock minus the gateway's in milliseconds, as the reader's last status of this connection said.
     pub clock_offset_ms: Option<i64>,
+    /// Whether the reader may have held it back: it has just connected, or sends what it has stored.
+    pub maybe_buffered: bool,
     /// What arrived.
     pub payload: Payload,
     /// Where the answer goes.
@@ -27,7 +29,12 @@ pub enum Payload {
     /// A scan.
     Scan(Scan),
     /// What should be a scan and is none.
-    Malformed(MalformedScan),
+    Malformed {
+        /// What is kept of it.
+        scan: MalformedScan,
+        /// BLAKE3 of the payload.
+        digest: [u8; 32],
+    },
     /// An assist request. It is only decided while somebody waits for its answer.
     Assist(AssistRequest),
 }
@@ -103,7 +110,7 @@ impl Arrival {
     /// An assist request at `door`, arrived now.
     pub fn assist(door: DoorId, request: AssistRequest, received_at: Instant, reply: ReplyTo) -> Self {
         let (arrived, payload) = (std::time::Instant::now(), Payload::Assist(request));
-        Self { door, received_at, arrived, clock_offset_ms: None, payload, reply }
+        Self { door, received_at, arrived, clock_offset_ms: None, maybe_buffered: false, payload, reply }
     }
 
     /// Whether it is an assist request for whose answer nobody waits.
@@ -115,7 +122,7 @@ impl Arrival {
     pub fn scan_id(&self) -> Option<ScanId> {
         match &self.payload {
             Payload::Scan(scan) => Some(scan.id()),
-            Payload::Malformed(malformed) => malformed.id,
+            Payload::Malformed { scan, .. } => scan.id,
             Payload::Assist(_) => None,
         }
     }

@@ -5,8 +5,8 @@ use std::collections::{HashMap, VecDeque};
 
 use minicbor::{Decode, Encode};
 use protocol::{
-    AnsweredScan, AssistAction, AssistRecord, CredentialHash, Direction, DoorId, Event, EventKind, HealthStatus,
-    Instant, Language, Outcome, PassRecord, PersonClass, ScanId, ScanRecord, Text, Verdict, Via,
+    AnsweredScan, Assist, AssistAction, AssistRecord, CredentialHash, Direction, DoorId, Event, EventKind,
+    HealthStatus, Instant, Language, Outcome, PassRecord, PersonClass, ScanId, ScanRecord, Text, Verdict, Via,
 };
 
 use super::arrival::AssistRequest;
@@ -86,6 +86,9 @@ struct RecordedAssist {
     found: bool,
     #[n(8)]
     person: Option<String>,
+    /// The event of its scan, where that waited for a helper.
+    #[n(9)]
+    answered: Option<u64>,
 }
 
 /// A request as it is put to the judgement.
@@ -117,9 +120,12 @@ impl Assists {
     pub fn lookup(&self, door: &DoorId, request: &AssistRequest) -> Option<u64> {
         let here = self.doors.get(door)?;
         let (assist, scan) = (&request.assist, request.assist.scan());
+        let wanted = assist.event.or_else(|| here.wanted(assist).map(|scan| scan.event));
         let again = here.recorded.iter().rev().find(|earlier| {
             let same_id = assist.id.is_some() && earlier.id == assist.id;
-            let same_scan = scan.is_some() && earlier.scan == scan && earlier.action == assist.action;
+            // Another scan may wait under the same number by now.
+            let same_event = wanted.is_none_or(|wanted| earlier.answered.is_none_or(|answered| answered == wanted));
+            let same_scan = scan.is_some() && earlier.scan == scan && same_event && earlier.action == assist.action;
             // One that came to nothing may be mended: with another id or person, or once its scan is there.
             let same_details = earlier.person == assist.person && earlier.id == assist.id;
             let same_answer = earlier.settles || (same_details && (earlier.found || !here.waits(scan)));
@@ -166,10 +172,11 @@ impl Assists {
         let assist = &request.assist;
         let here = self.doors.get(*door);
         let asked = assist.scan();
-        let waiting = asked.and_then(|id| here?.waiting.iter().find(|scan| scan.id == id));
+        let waiting = here.and_then(|here| here.wanted(assist));
         let named = assist.person.as_deref().map(|id| snapshot.directory.person(id));
 
-        let settled = asked.is_some() && here.is_some_and(|here| here.is_settled(asked));
+        let asks = asked.is_some() || assist.event.is_some();
+        let settled = asks && waiting.is_none() && here.is_some_and(|here| here.is_settled(asked, assist.event));
         let within_ms = i64::try_from(within_ms).unwrap_or(i64::MAX);
         // A request that was held while the log did not work is late as well: nobody stands at the door any more.
         let late = |since: Instant| now.ms_since(since) > within_ms;
@@ -177,7 +184,7 @@ impl Assists {
             AssistFinding::UnknownDoor
         } else if settled {
             AssistFinding::Answered
-        } else if asked.is_some() && waiting.is_none() {
+        } else if asks && waiting.is_none() {
             AssistFinding::UnknownScan
         } else if late(case.received_at) || waiting.is_some_and(|scan| late(scan.decided_at)) {
             AssistFinding::Expired
@@ -195,7 +202,9 @@ impl Assists {
             helper: assist.helper.clone(),
             reason: assist.reason.clone(),
             person: assist.person.clone(),
-            answers: asked.map(|id| AnsweredScan { id, event: waiting.map(|scan| scan.event) }),
+            answers: asked
+                .or(waiting.map(|scan| scan.id))
+                .map(|id| AnsweredScan { id, event: waiting.map(|scan| scan.event) }),
             direction,
             device: request.device.clone(),
             via: request.via,
@@ -247,10 +256,11 @@ impl Assists {
 
     fn record(&mut self, event: &Event, request: &AssistRecord) {
         let scan = request.answers.map(|answers| answers.id);
+        let answered = request.answers.and_then(|answers| answers.event);
         let settles = AssistFinding::settles(&event.verdict);
         let here = self.door(&event.door);
         if settles {
-            here.waiting.retain(|waiting| Some(waiting.id) != scan);
+            here.waiting.retain(|waiting| Some(waiting.event) != answered);
         }
         if here.recorded.len() >= ASSISTS_MAX {
             here.recorded.pop_front();
@@ -263,8 +273,9 @@ impl Assists {
             scan,
             id: request.id.clone(),
             settles,
-            found: request.answers.is_some_and(|answers| answers.event.is_some()),
+            found: answered.is_some(),
             person: request.person.clone(),
+            answered,
         });
     }
 
@@ -278,8 +289,23 @@ impl AtDoor {
         self.waiting.iter().any(|waiting| Some(waiting.id) == scan)
     }
 
-    fn is_settled(&self, scan: Option<ScanId>) -> bool {
-        self.recorded.iter().any(|earlier| earlier.settles && earlier.scan == scan)
+    /// The scan that a request is about: the one whose event it names, else the newest that waits under the number.
+    fn wanted(&self, assist: &Assist) -> Option<&WaitingScan> {
+        let (id, event) = (assist.scan(), assist.event);
+        let fits = |scan: &&WaitingScan| match (event, id) {
+            (Some(event), id) => scan.event == event && id.is_none_or(|id| scan.id == id),
+            (None, Some(id)) => scan.id == id,
+            (None, None) => false,
+        };
+        self.waiting.iter().rev().find(fits)
+    }
+
+    fn is_settled(&self, scan: Option<ScanId>, event: Option<u64>) -> bool {
+        let is_it = |earlier: &RecordedAssist| match event {
+            Some(event) => earlier.answered == Some(event),
+            None => earlier.scan == scan,
+        };
+        self.recorded.iter().any(|earlier| earlier.settles && is_it(earlier))
     }
 }
 

@@ -1,7 +1,8 @@
 //! What one turn of the spine decides, keeps with one commit, and answers.
 
-use access::Snapshot;
-use protocol::{Event, EventKind, Instant};
+use access::{Decided, Shown, ShownMalformed, Snapshot};
+use protocol::event::Marks;
+use protocol::{Event, EventKind, Instant, Mark};
 use store::log::UpstreamCursor;
 use tokio::sync::oneshot;
 
@@ -9,6 +10,7 @@ use super::arrival::{Arrival, Payload};
 use super::assists::AssistCase;
 use super::queue::{Erased, QueuedArrival};
 use super::recall::RecallRequest;
+use super::seen::Lookup;
 use super::state::State;
 
 /// What one commit keeps, and who waits for it.
@@ -50,31 +52,48 @@ impl Batch {
     }
 }
 
+/// What an arrival is decided from, beside itself.
+pub(super) struct Grounds<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) state: &'a State,
+    pub(super) assist_within_ms: u64,
+    /// Whether its number was used before.
+    pub(super) lookup: Lookup,
+}
+
 /// Decides one arrival.
-pub(super) fn decided(
-    snapshot: &Snapshot,
-    state: &State,
-    assist_within_ms: u64,
-    arrival: &Arrival,
-    number: u64,
-    decided_at: Instant,
-) -> Event {
-    let Arrival { door, received_at, .. } = arrival;
-    let (subject, verdict) = match &arrival.payload {
+pub(super) fn decided(grounds: &Grounds<'_>, arrival: &Arrival, number: u64, decided_at: Instant) -> Event {
+    let Grounds { snapshot, state, assist_within_ms, lookup } = *grounds;
+    let Arrival { door, received_at, clock_offset_ms, maybe_buffered, .. } = arrival;
+    let (received_at, clock_offset_ms, maybe_buffered) = (*received_at, *clock_offset_ms, *maybe_buffered);
+    let (subject, happened_at, mut verdict) = match &arrival.payload {
         Payload::Scan(scan) => {
-            let shown =
-                access::Shown { door, received_at: *received_at, clock_offset_ms: arrival.clock_offset_ms, scan };
-            let (record, verdict) = access::decide(snapshot, state.presence(), &shown, decided_at);
-            (EventKind::Scan(record), verdict)
+            let shown = Shown { door, received_at, clock_offset_ms, maybe_buffered, scan };
+            let Decided { record, happened_at, verdict } =
+                access::decide(snapshot, state.presence(), &shown, decided_at);
+            (EventKind::Scan(record), happened_at, verdict)
         }
-        Payload::Malformed(malformed) => {
-            (EventKind::Malformed(malformed.clone()), access::refuse_malformed(snapshot, door, decided_at))
+        Payload::Malformed { scan, digest } => {
+            let shown = ShownMalformed { door, received_at, clock_offset_ms, maybe_buffered, scan };
+            let (mut record, happened_at, verdict) =
+                access::decide_malformed(snapshot, state.presence(), &shown, decided_at);
+            record.payload_hash = Some(snapshot.key.hash_payload(digest));
+            (EventKind::Malformed(record), happened_at, verdict)
         }
         Payload::Assist(request) => {
-            let case = AssistCase { door, received_at: *received_at, request };
+            let case = AssistCase { door, received_at, request };
             let (record, verdict) = state.assists().judge(snapshot, &case, assist_within_ms, decided_at);
-            (EventKind::Assist(record), verdict)
+            (EventKind::Assist(record), received_at, verdict)
         }
     };
-    Event { number, door: door.clone(), received_at: *received_at, decided_at, subject, verdict, encrypted: None }
+    let marks = match lookup {
+        Lookup::Reused => Marks(vec![Mark::NumberReused]),
+        Lookup::Unverified => {
+            verdict = verdict.recorded_only(Mark::ResendUnverified.as_str());
+            Marks(vec![Mark::ResendUnverified])
+        }
+        Lookup::Fresh | Lookup::Seen(_) | Lookup::Unknown => Marks::default(),
+    };
+    let (door, happened_at) = (door.clone(), Some(happened_at));
+    Event { number, door, received_at, decided_at, subject, verdict, encrypted: None, happened_at, marks }
 }

@@ -7,6 +7,7 @@ use store::log::{CommitError, UpstreamCursor};
 use tokio::sync::{mpsc, oneshot};
 
 use super::arrival::{Answer, Arrival, ReplyTo};
+use super::seen::Searched;
 
 /// Somebody whose keys were destroyed, and who is to be forgotten.
 #[derive(Clone)]
@@ -44,8 +45,8 @@ pub(super) enum Work {
 #[derive(Debug)]
 pub(super) struct QueuedArrival {
     pub(super) arrival: Arrival,
-    /// The log was searched for it through this event, in vain.
-    pub(super) not_in_log_through: u64,
+    /// What the log was found to hold under its number.
+    pub(super) searched: Searched,
     /// Its session has heard that it is held.
     pub(super) told_held: bool,
 }
@@ -63,7 +64,9 @@ impl ScanQueue {
     /// Gives the arrival back when the queue is full or the spine has stopped: nothing was promised.
     pub fn submit(&self, arrival: Arrival) -> Result<(), Box<Arrival>> {
         match self.queue.try_reserve() {
-            Ok(permit) => permit.send(Work::Scan(QueuedArrival { arrival, not_in_log_through: 0, told_held: false })),
+            Ok(permit) => {
+                permit.send(Work::Scan(QueuedArrival { arrival, searched: Searched::default(), told_held: false }))
+            }
             Err(_) => return Err(Box::new(arrival)),
         }
         Ok(())

@@ -4,16 +4,19 @@ use std::collections::HashMap;
 use std::thread;
 
 use bytes::Bytes;
-use protocol::{Decision, Event, EventKind, Instant};
+use protocol::{Decision, DoorId, Event, EventKind, Instant, ScanId};
 use tokio::sync::mpsc;
 
-use super::arrival::{Answer, ReplyTo};
+use super::arrival::{Answer, Arrival, Payload, ReplyTo};
 use super::assists::is_for_the_door;
 use super::config::Config;
+use super::fingerprint::{Fingerprint, Likeness};
 use super::metrics::Metrics;
 use super::queue::{QueuedArrival, ScanQueue, Work};
+use super::seen::Searched;
+use access::Rules;
 use base::clock::Clock;
-use store::log::LogReader;
+use store::log::{LogError, LogReader, WalkEnd};
 
 /// Hands resent scans to the thread that looks them up.
 #[derive(Debug)]
@@ -33,10 +36,50 @@ pub struct RecallRequest {
 /// What the spine knows of a resent scan.
 #[derive(Clone, Copy, Debug)]
 pub enum Hint {
-    /// It is in the log, as this event where that is remembered.
-    Committed(Option<u64>),
+    /// It is in the log, as this event.
+    Committed(u64),
     /// Only the log can tell whether it was seen: if not, it goes back to the spine.
-    Unknown,
+    Unknown {
+        /// What the scan looks like.
+        wanted: Fingerprint,
+        /// It cannot have been kept before.
+        since: Instant,
+    },
+}
+
+/// How long an answer may say what it says.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerLimits {
+    /// A door is told to open so long after the scan arrived, in milliseconds.
+    late_after_ms: u64,
+    /// A door hears of an assist request so long after it was decided, in milliseconds.
+    assist_within_ms: u64,
+}
+
+/// How far a gateway's clock may have been off when a scan was kept for the first time, in milliseconds.
+const CLOCK_SLACK_MS: i64 = 3_600_000;
+
+/// How far back a scan is looked for whose reader's clock tells nothing of its age, in milliseconds.
+const BLIND_SEARCH_MS: i64 = 7 * 86_400_000;
+
+impl AnswerLimits {
+    /// The limits that the spine's settings give.
+    pub fn of(config: &Config) -> Self {
+        Self { late_after_ms: config.late_after_ms, assist_within_ms: config.assist_within_ms }
+    }
+}
+
+/// Since when a scan that has just arrived may have been kept already: it was made before.
+pub fn search_since(rules: &Rules, arrival: &Arrival) -> Instant {
+    let back = |from: Instant, ms: i64| Instant::from_unix_ms(from.unix_ms().saturating_sub(ms));
+    let scanned_at = match &arrival.payload {
+        Payload::Scan(scan) => Some(scan.scanned_at),
+        Payload::Malformed { scan, .. } => scan.scanned_at,
+        Payload::Assist(_) => None,
+    };
+    let made_at = scanned_at.map(|at| back(at, arrival.clock_offset_ms.unwrap_or(0)));
+    let known = made_at.filter(|at| (rules.since..=arrival.received_at).contains(at));
+    known.map_or_else(|| back(arrival.received_at, BLIND_SEARCH_MS), |at| back(at, CLOCK_SLACK_MS))
 }
 
 impl Recall {
@@ -52,7 +95,7 @@ impl Recall {
         clock: Clock,
     ) -> std::io::Result<Self> {
         let (asked, mut waiting) = mpsc::channel(config.recall_scans_max);
-        let (assist_within_ms, batch_max) = (config.assist_within_ms, config.recall_scans_max);
+        let (limits, batch_max) = (AnswerLimits::of(config), config.recall_scans_max);
         let for_refusals = metrics.clone();
         // Weak: the spine's queue must close when its last real owner is gone.
         let spine = spine.queue.downgrade();
@@ -61,8 +104,7 @@ impl Recall {
             while waiting.blocking_recv_many(&mut batch, batch_max) > 0 {
                 metrics.recalled.inc_by(batch.len() as u64);
                 let known = known(&log, &batch);
-                let answering =
-                    |reply: &ReplyTo, event: &Event| committed_answer(reply, event, assist_within_ms, clock.now()).0;
+                let answering = |reply: &ReplyTo, event: &Event| committed_answer(reply, event, limits, clock.now()).0;
                 for asked in batch.drain(..) {
                     if let Some(new) = answer((&log, &known), asked, answering, &metrics) {
                         hand_back(&spine, new, &metrics);
@@ -82,20 +124,19 @@ impl Recall {
     }
 }
 
-/// The final answer to an arrival that `event` keeps, and the decision's payload. A door hears of an assist request for
-/// `assist_within_ms`.
-pub fn committed_answer(
-    reply: &ReplyTo,
-    event: &Event,
-    assist_within_ms: u64,
-    now: Instant,
-) -> (Answer, Option<Bytes>) {
+/// The final answer to an arrival that `event` keeps, and the decision's payload. The outcome is what it was; a door is told to open
+/// only while somebody can be standing there, and hears of an assist request as long.
+pub fn committed_answer(reply: &ReplyTo, event: &Event, limits: AnswerLimits, now: Instant) -> (Answer, Option<Bytes>) {
     let ticket = reply.ticket;
-    let decision = Decision::of(event);
+    // A clock that was set back tells nothing of how long ago it was.
+    let age_ms = now.ms_since(event.received_at).unsigned_abs();
+    let is_late = !matches!(event.subject, EventKind::Assist(_)) && age_ms > limits.late_after_ms;
+    let mut decision = Decision::of(event);
+    decision.iter_mut().filter(|_| is_late).for_each(|decision| decision.open = false);
     let payload = decision.as_ref().map(|decision| Bytes::from(decision.to_json()));
     let answer = match (&event.subject, decision) {
         (EventKind::Assist(_), Some(decision)) => {
-            let for_door = is_for_the_door(event, assist_within_ms, now);
+            let for_door = is_for_the_door(event, limits.assist_within_ms, now);
             Answer::Assisted { ticket, door: event.door.clone(), decision: Box::new(decision), for_door }
         }
         (subject, _) => {
@@ -109,7 +150,7 @@ pub fn committed_answer(
 /// The events of which the numbers are remembered. After a stall every door sends again what it had in flight: that lies
 /// together, and is read together.
 fn known(log: &LogReader, batch: &[RecallRequest]) -> HashMap<u64, Event> {
-    let number = |asked: &RecallRequest| if let Hint::Committed(number) = asked.hint { number } else { None };
+    let number = |asked: &RecallRequest| if let Hint::Committed(number) = asked.hint { Some(number) } else { None };
     // Where that fails, each is looked up by itself.
     let events = log.events(&batch.iter().filter_map(number).collect()).unwrap_or_default();
     events.into_iter().map(|event| (event.number, event)).collect()
@@ -122,36 +163,54 @@ fn answer(
     answering: impl Fn(&ReplyTo, &Event) -> Answer,
     metrics: &Metrics,
 ) -> Option<QueuedArrival> {
-    // Read first: what is committed during the search is for the spine to know.
-    let searched_through = log.last_event();
     let arrival = &waiting.arrival;
     let found = match (hint, arrival.scan_id()) {
-        (Hint::Committed(Some(number)), _) => match known.get(&number) {
-            Some(event) => Ok(Some(event.clone())),
-            None => log.event(number),
+        (Hint::Unknown { wanted, since }, Some(id)) => search(log, &arrival.door, id, (wanted, since)),
+        (Hint::Unknown { .. }, None) => Ok(Err(Searched::default())),
+        (Hint::Committed(number), _) => match known.get(&number) {
+            Some(event) => Ok(Ok(event.clone())),
+            None => log.event(number).map(|event| event.ok_or_else(Searched::default)),
         },
-        (Hint::Committed(None) | Hint::Unknown, Some(id)) => log.find_newest_first(&arrival.door, id),
-        (Hint::Committed(None) | Hint::Unknown, None) => Ok(None),
     };
-    let found = match (found, hint) {
-        // A commit that has not returned may have just put it there: the spine knows.
-        (Ok(Some(event)), Hint::Unknown) if event.number > searched_through => Ok(None),
-        (found, _) => found,
-    };
-    match (found, hint) {
-        (Ok(Some(event)), _) => arrival.reply.answer(answering(&arrival.reply, &event)),
-        // It was kept once, and retention has removed it since: it needs no second event.
-        (Ok(None), Hint::Committed(_)) => {
-            arrival.reply.answer(Answer::Committed { ticket: arrival.reply.ticket, decision: None, malformed: false });
-        }
-        (Ok(None), Hint::Unknown) => return Some(QueuedArrival { not_in_log_through: searched_through, ..waiting }),
-        (Err(error), _) => {
+    match found {
+        Ok(Ok(event)) => arrival.reply.answer(answering(&arrival.reply, &event)),
+        Ok(Err(searched)) => return Some(QueuedArrival { searched, ..waiting }),
+        Err(error) => {
             tracing::warn!(door = %arrival.door, %error, "a resent scan could not be looked up");
             metrics.refused.inc();
             waiting.refuse("log-unavailable");
         }
     }
     None
+}
+
+/// The event of a scan, or what else there is under its number.
+fn search(
+    log: &LogReader,
+    door: &DoorId,
+    id: ScanId,
+    (wanted, since): (Fingerprint, Instant),
+) -> Result<Result<Event, Searched>, LogError> {
+    // Read first: what is committed during the search is for the spine to know.
+    let mut searched = Searched { through: log.last_event(), ..Searched::default() };
+    let mut same = None;
+    let end = log.find_newest_first(door, id, since, |event| {
+        // A commit that has not returned may have just put it there: the spine knows.
+        if event.number > searched.through {
+            return false;
+        }
+        match Fingerprint::of_event(&event).map(|kept| kept.likeness(&wanted)) {
+            Some(Likeness::Same) => {
+                same = Some(event);
+                return true;
+            }
+            Some(Likeness::Unknown) => searched.unverified = true,
+            Some(Likeness::Other) | None => searched.others = true,
+        }
+        false
+    })?;
+    searched.whole = end == WalkEnd::Start;
+    Ok(same.ok_or(searched))
 }
 
 /// The log does not have it, so it is new unless it was kept since: the spine decides.

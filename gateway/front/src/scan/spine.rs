@@ -11,11 +11,12 @@ use protocol::{Channel, DoorTopic, Event, SiteId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::arrival::{Payload, ReplyTo};
-use super::batch::{Batch, decided};
+use super::batch::{Batch, Grounds, decided};
 use super::config::Config;
+use super::fingerprint::Fingerprint;
 use super::metrics::Metrics;
 use super::queue::{Erased, QueuedArrival, ScanQueue, Work, WorkQueue};
-use super::recall::{Hint, Recall, RecallRequest, committed_answer};
+use super::recall::{AnswerLimits, Hint, Recall, RecallRequest, committed_answer, search_since};
 use super::seen::Lookup;
 use super::state::State;
 use super::status::SpineStatus;
@@ -175,30 +176,36 @@ impl Spine {
                     continue;
                 }
             };
-            let QueuedArrival { arrival, not_in_log_through, .. } = &waiting;
+            let QueuedArrival { arrival, searched, .. } = &waiting;
             // Whoever brought it does not wait any more, and would neither tell the door nor the helper.
             if arrival.is_abandoned() {
                 continue;
             }
-            let lookup = match (&arrival.payload, arrival.scan_id()) {
-                (Payload::Assist(request), _) => self.context.state.lookup_assist(&arrival.door, request),
-                (_, Some(id)) => self.context.state.lookup(&arrival.door, id, *not_in_log_through),
+            let SpineContext { state, config, clock, .. } = &self.context;
+            let fingerprint = Fingerprint::of_arrival(&arrival.payload, &snapshot.key);
+            let lookup = match (&arrival.payload, arrival.scan_id().zip(fingerprint)) {
+                (Payload::Assist(request), _) => state.lookup_assist(&arrival.door, request),
+                (_, Some((id, fingerprint))) => state.lookup(&arrival.door, id, &fingerprint, *searched),
                 (_, None) => Lookup::Fresh,
             };
-            match lookup {
-                Lookup::Seen(number) => {
+            match (lookup, fingerprint) {
+                (Lookup::Seen(number), _) => {
                     self.context.metrics.duplicates.inc();
-                    let in_batch = number.and_then(|number| number.checked_sub(first_number));
+                    let in_batch = number.checked_sub(first_number);
                     match in_batch.and_then(|index| usize::try_from(index).ok()) {
                         Some(index) => batch.repeated.push((index, waiting)),
                         None => batch.to_recall.push(RecallRequest { waiting, hint: Hint::Committed(number) }),
                     }
                 }
-                Lookup::Unknown => batch.to_recall.push(RecallRequest { waiting, hint: Hint::Unknown }),
-                Lookup::Fresh => {
+                (Lookup::Unknown, Some(wanted)) => {
+                    let since = search_since(&snapshot.rules, arrival);
+                    batch.to_recall.push(RecallRequest { waiting, hint: Hint::Unknown { wanted, since } });
+                }
+                (lookup, _) => {
                     let number = first_number.saturating_add(batch.events.len() as u64);
-                    let SpineContext { state, config, clock, .. } = &self.context;
-                    let event = decided(&snapshot, state, config.assist_within_ms, arrival, number, clock.now());
+                    let grounds =
+                        Grounds { snapshot: &snapshot, state, assist_within_ms: config.assist_within_ms, lookup };
+                    let event = decided(&grounds, arrival, number, clock.now());
                     self.context.state.remember(&event);
                     batch.events.push(event);
                     batch.waiting.push(waiting);
@@ -251,14 +258,15 @@ impl Spine {
         for (.., noted) in batch.cursors {
             noted.send(()).ok();
         }
-        let events = batch.events.iter().zip(latencies);
+        let brought = batch.events.iter().zip(&batch.waiting).zip(latencies);
+        let events = brought.map(|((event, waiting), latency)| (event, &waiting.arrival, latency));
         self.context.status.committed(events, &self.context.state, self.context.clock.now());
     }
 
     /// Answers one arrival with the event that keeps it; gives back the decision's payload.
     fn reply(&self, reply: &ReplyTo, event: &Event) -> Option<Bytes> {
-        let (answer, decision) =
-            committed_answer(reply, event, self.context.config.assist_within_ms, self.context.clock.now());
+        let limits = AnswerLimits::of(&self.context.config);
+        let (answer, decision) = committed_answer(reply, event, limits, self.context.clock.now());
         reply.answer(answer);
         decision
     }

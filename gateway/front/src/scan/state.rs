@@ -7,8 +7,9 @@ use protocol::{DoorId, Event, ScanId};
 
 use super::arrival::AssistRequest;
 use super::assists::Assists;
+use super::fingerprint::Fingerprint;
 use super::queue::Erased;
-use super::seen::{Lookup, Seen};
+use super::seen::{Lookup, Searched, Seen};
 use access::Presence;
 use store::log::{LogError, LogReader};
 
@@ -52,14 +53,14 @@ impl State {
         }
     }
 
-    /// Whether `door` has sent `id` before, see [`Seen::lookup`].
-    pub fn lookup(&self, door: &DoorId, id: ScanId, not_in_log_through: u64) -> Lookup {
-        self.doors.get(door).map_or(Lookup::Fresh, |seen| seen.lookup(id, not_in_log_through))
+    /// Whether `door` has sent this scan before, see [`Seen::lookup`].
+    pub fn lookup(&self, door: &DoorId, id: ScanId, wanted: &Fingerprint, searched: Searched) -> Lookup {
+        self.doors.get(door).map_or(Lookup::Fresh, |seen| seen.lookup(id, wanted, searched))
     }
 
     /// Whether an assist request was made before.
     pub fn lookup_assist(&self, door: &DoorId, request: &AssistRequest) -> Lookup {
-        self.assists.lookup(door, request).map_or(Lookup::Fresh, |event| Lookup::Seen(Some(event)))
+        self.assists.lookup(door, request).map_or(Lookup::Fresh, Lookup::Seen)
     }
 
     /// What doors' helpers were asked and have answered.
@@ -77,12 +78,12 @@ impl State {
         self.presence.remember(event);
         self.assists.remember(event);
         self.events_since_checkpoint = self.events_since_checkpoint.saturating_add(1);
-        let Some(id) = event.scan_id() else { return };
+        let Some((id, fingerprint)) = event.scan_id().zip(Fingerprint::of_event(event)) else { return };
         if let Some(seen) = self.doors.get_mut(&event.door) {
-            seen.remember(id, event.number);
+            seen.remember(id, event.number, fingerprint);
         } else {
             let mut seen = Seen::default();
-            seen.remember(id, event.number);
+            seen.remember(id, event.number, fingerprint);
             self.doors.insert(event.door.clone(), seen);
         }
     }
@@ -91,6 +92,12 @@ impl State {
     pub fn forget(&mut self, erased: &Erased) {
         self.presence.forget(&erased.person, &erased.credentials);
         self.assists.forget(&erased.person, &erased.credentials);
+        self.doors.values_mut().for_each(|seen| seen.forget(&erased.credentials));
+    }
+
+    /// The highest epoch of a door's scans, and its highest sequence number.
+    pub fn highest(&self, door: &DoorId) -> Option<ScanId> {
+        self.doors.get(door).and_then(Seen::highest)
     }
 
     /// Sequence numbers that `door` has skipped and not sent since.

@@ -7,8 +7,9 @@ use std::time::Duration;
 use access::Occupancy;
 use hdrhistogram::Histogram as Latencies;
 use protocol::api::{Percentiles, ScanStatus};
-use protocol::{DoorId, Event, EventKind, Instant};
+use protocol::{ClockQuality, DoorId, Event, EventKind, Instant, ScanId};
 
+use super::arrival::Arrival;
 use super::state::State;
 
 /// Seconds over which the rate of scans is told.
@@ -25,7 +26,7 @@ const LATENCY_US_MAX: u64 = 60_000_000;
 pub struct SpineStatus(Arc<Mutex<Inner>>);
 
 /// What the spine knows of one door.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct DoorScanStatus {
     /// When its last scan arrived, since the gateway started.
     pub last_scan_at: Option<Instant>,
@@ -33,6 +34,81 @@ pub struct DoorScanStatus {
     pub scans: u64,
     /// Sequence numbers that it has skipped and not sent since.
     pub missing_scans: u64,
+    /// The highest epoch of its scans, and that epoch's highest sequence number.
+    pub highest: Option<ScanId>,
+    /// Scans under numbers that others had used.
+    pub reused_numbers: Option<Occurrences>,
+    /// Payloads that were no scans.
+    pub malformed: Option<Occurrences>,
+    /// What was wrong with the last of them.
+    pub malformed_fault: Option<String>,
+    /// Scans of which nobody can tell how long ago they were made.
+    pub undated: Option<Occurrences>,
+    /// The reader's clock minus the gateway's in milliseconds, as the last of them lets guess.
+    pub undated_by_ms: Option<i64>,
+}
+
+/// Something that happens at a door now and then, since the gateway started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Occurrences {
+    /// How often.
+    pub count: u64,
+    /// The first time since it last had an end.
+    pub first_at: Instant,
+    /// The last time.
+    pub last_at: Instant,
+}
+
+/// What has not happened for so long is over, in milliseconds.
+const OVER_AFTER_MS: i64 = 3_600_000;
+
+impl Occurrences {
+    /// One more at `now`.
+    fn add(occurrences: &mut Option<Self>, now: Instant) {
+        let before = occurrences.filter(|before| !before.is_over(now));
+        let first_at = before.map_or(now, |before| before.first_at);
+        *occurrences = Some(Self { count: before.map_or(0, |before| before.count) + 1, first_at, last_at: now });
+    }
+
+    /// Whether it has not happened for so long that it is over.
+    pub fn is_over(&self, now: Instant) -> bool {
+        now.ms_since(self.last_at) > OVER_AFTER_MS
+    }
+}
+
+impl DoorScanStatus {
+    fn count(&mut self, event: &Event, arrival: &Arrival, now: Instant) {
+        self.last_scan_at = Some(event.received_at);
+        self.scans += 1;
+        if !event.marks.is_empty() {
+            Occurrences::add(&mut self.reused_numbers, now);
+        }
+        let (scanned_at, clock) = match &event.subject {
+            EventKind::Scan(scan) => (Some(scan.scanned_at), Some(scan.clock)),
+            EventKind::Malformed(malformed) => {
+                Occurrences::add(&mut self.malformed, now);
+                self.malformed_fault.clone_from(&malformed.fault);
+                (malformed.scanned_at, malformed.clock)
+            }
+            EventKind::Assist(_) => return,
+        };
+        let off_ms = scanned_at.map(|at| at.ms_since(event.received_at));
+        let unknown = arrival.clock_offset_ms.is_none();
+        // Ahead, or so far behind that it seems to have waited although it was sent by itself.
+        let seems_held = !arrival.maybe_buffered && event.when() < event.received_at;
+        match clock {
+            Some(ClockQuality::Doubtful) => Occurrences::add(&mut self.undated, now),
+            Some(ClockQuality::Ahead) if unknown => Occurrences::add(&mut self.undated, now),
+            Some(ClockQuality::Unknown) if unknown && seems_held => Occurrences::add(&mut self.undated, now),
+            // Its clock is right, or its status tells how far it is off.
+            Some(_) if !arrival.maybe_buffered => {
+                self.undated = None;
+                return;
+            }
+            _ => return,
+        }
+        self.undated_by_ms = off_ms;
+    }
 }
 
 #[derive(Debug)]
@@ -68,29 +144,40 @@ impl SpineStatus {
     pub fn restart(&self, state: &State) {
         self.with(|inner| {
             for (door, missing_scans) in state.doors() {
-                inner.doors.entry(door.clone()).or_default().missing_scans = missing_scans;
+                let known = inner.doors.entry(door.clone()).or_default();
+                (known.missing_scans, known.highest) = (missing_scans, state.highest(door));
             }
             inner.occupancy = state.presence().occupancy().clone();
         });
     }
 
-    /// Takes note of events that were committed at `now`, and how long after their arrival.
-    pub fn committed<'a>(&self, events: impl Iterator<Item = (&'a Event, Duration)>, state: &State, now: Instant) {
+    /// Takes note of events that were committed at `now`, what brought them, and how long after their arrival.
+    pub fn committed<'a>(
+        &self,
+        events: impl Iterator<Item = (&'a Event, &'a Arrival, Duration)>,
+        state: &State,
+        now: Instant,
+    ) {
         self.with(|inner| {
             // An assist request is no scan.
-            for (event, latency) in events.filter(|(event, _)| !matches!(event.subject, EventKind::Assist(_))) {
+            for (event, arrival, latency) in events.filter(|(event, ..)| !matches!(event.subject, EventKind::Assist(_)))
+            {
                 inner.count(now);
                 inner.latency(latency);
                 let door = match inner.doors.get_mut(&event.door) {
                     Some(door) => door,
                     None => inner.doors.entry(event.door.clone()).or_default(),
                 };
-                door.last_scan_at = Some(event.received_at);
-                door.scans += 1;
-                door.missing_scans = state.missing(&event.door);
+                door.count(event, arrival, now);
+                (door.missing_scans, door.highest) = (state.missing(&event.door), state.highest(&event.door));
             }
             inner.occupancy.clone_from(state.presence().occupancy());
         });
+    }
+
+    /// The highest epoch of a door's scans, and that epoch's highest sequence number.
+    pub fn highest(&self, door: &DoorId) -> Option<ScanId> {
+        self.with(|inner| inner.doors.get(door).and_then(|door| door.highest))
     }
 
     /// Rates and latencies as of `now`; `waiting` scans are in the queue.

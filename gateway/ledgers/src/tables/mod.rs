@@ -9,7 +9,7 @@
 //! | --- | --- | --- |
 //! | `sightings` | day, person | who was at which door when, in the order of time |
 //! | `totals` | day | how many values `sightings` has of the day, and their checksums together |
-//! | `events` | day of the decision | numbers of the first and the last event |
+//! | `events` | day | number of the last event that happened on it |
 //! | `stays` | day, zone | everybody's stays that began then and there; zone [`HEADER`]: which zones there are, by which rules |
 //! | `names` | number | the name of a door or a zone |
 //! | `meta` | `state` | [`State`] |

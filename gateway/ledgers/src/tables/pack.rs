@@ -12,7 +12,7 @@ use super::super::{Arrival, Bounds, Evidence, Passage, Stay};
 use super::error::TablesError;
 
 /// The format of the file that this version writes and reads; every checksum covers it. Any other file is rebuilt.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Length of a checksum, in bytes.
 const CHECKSUM_BYTES: usize = 8;

@@ -1,7 +1,7 @@
 //! Reading the file: one state of it, as long as somebody looks.
 
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
+use std::ops::{RangeInclusive, RangeToInclusive};
 use std::sync::Arc;
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
@@ -165,15 +165,14 @@ impl View {
         }
     }
 
-    /// Numbers of the first and the last event that was decided on these days; `None` when there were none.
-    pub fn events(&self, days: RangeInclusive<i32>) -> Result<Option<RangeInclusive<u64>>, TablesError> {
-        let mut found: Option<(u64, u64)> = None;
+    /// Number of the last event that happened on these days; 0 when there was none.
+    pub fn last_event(&self, days: RangeToInclusive<i32>) -> Result<u64, TablesError> {
+        let mut newest = 0;
         for entry in self.events.range(days)? {
             let (day, value) = entry?;
-            let (first, last) = pack::decode(day_of(tag::EVENTS, day.value()), value.value())?;
-            found = Some(found.map_or((first, last), |found| (found.0.min(first), found.1.max(last))));
+            newest = newest.max(pack::decode::<u64>(day_of(tag::EVENTS, day.value()), value.value())?);
         }
-        Ok(found.map(|(first, last)| first..=last))
+        Ok(newest)
     }
 
     /// The day's stays, where they were made by these rules and as they are known at `now_ms`.

@@ -20,7 +20,8 @@ use crate::calendar::day_number;
 #[derive(Debug, Default)]
 pub struct Batch {
     rows: BTreeMap<(i32, u64), Vec<Row>>,
-    days: BTreeMap<i32, (u64, u64)>,
+    /// The last event of each day.
+    days: BTreeMap<i32, u64>,
     /// How many rows there are.
     pub sightings: usize,
 }
@@ -38,9 +39,9 @@ pub struct Change<'t> {
 impl Batch {
     /// Takes in an event about `person`, and what it means for the state.
     pub fn add(&mut self, event: &Event, person: Option<u64>, rules: &Rules, names: &mut Names, state: &mut State) {
-        let decided_on = day_number(rules.day_of(event.decided_at));
-        let numbers = self.days.entry(decided_on).or_insert((event.number, event.number));
-        *numbers = (numbers.0.min(event.number), numbers.1.max(event.number));
+        let happened_on = day_number(rules.day_of(event.when()));
+        let newest = self.days.entry(happened_on).or_default();
+        *newest = event.number.max(*newest);
         state.through = event.number;
         state.newest_ms = state.newest_ms.max(event.decided_at.unix_ms());
         let Some((person, Sighting { passed, passage })) = person.zip(Sighting::of(event)) else { return };
@@ -108,12 +109,10 @@ impl Change<'_> {
     /// new row.
     pub fn take_in(&mut self, batch: Batch, names: &mut Names) -> Result<Vec<(i32, u64, Row)>, TablesError> {
         self.write_names(names)?;
-        for (day, (first, last)) in batch.days {
+        for (day, newest) in batch.days {
             let place = day_of(tag::EVENTS, day);
-            let known =
-                self.events.get(day)?.map(|value| pack::decode::<(u64, u64)>(place, value.value())).transpose()?;
-            let known = known.unwrap_or((first, last));
-            let value = pack::encode(place, &(known.0.min(first), known.1.max(last)))?;
+            let known = self.events.get(day)?.map(|value| pack::decode::<u64>(place, value.value())).transpose()?;
+            let value = pack::encode(place, &known.unwrap_or_default().max(newest))?;
             self.events.insert(day, value.as_slice())?;
         }
         let mut totals: BTreeMap<i32, Total> = BTreeMap::new();
@@ -193,7 +192,6 @@ impl Change<'_> {
         if let Some(from) = state.sightings_from {
             self.sightings.retain_in(..(from, 0), |_, _| false)?;
             self.totals.retain_in(..from, |_, _| false)?;
-            self.events.retain_in(..from, |_, _| false)?;
         }
         if let Some(from) = state.stays_from.max(state.sightings_from) {
             self.stays.retain_in(..(from, 0), |_, _| false)?;

@@ -36,7 +36,7 @@ fn start() -> i64 {
 #[test]
 fn events_are_found_by_person_time_and_day() {
     let past = four_days();
-    let (house, rules) = (past.house(), past.rules());
+    let house = past.house();
     house.log.append(&past.events);
     house.rest();
     let of = |from: Option<i64>, to: Option<i64>, after, limit| {
@@ -47,11 +47,9 @@ fn events_are_found_by_person_time_and_day() {
     assert_eq!(of(None, None, 5, 2), [6, 9]);
     assert_eq!(of(Some(1_440 + 8 * 60), Some(1_440 + 15 * 60), 0, 100), [5, 17]);
     assert_eq!(answered(|| house.views.events_of("P-9", (None, None), 0, 9, Restricted::Included)), [0u64; 0]);
-    let day = |days: i64| rules.day_of(past.at(days * 1_440));
-    let numbers = |from, to| answered(|| house.views.numbers_of_days(day(from), day(to)));
-    assert_eq!((numbers(1, 1), numbers(1, 2), numbers(9, 9)), (Some(5..=8), Some(5..=12), None));
-    // The late scan arrived on the last day.
-    assert_eq!(numbers(3, 3), Some(13..=17));
+    let until = |day: i64| answered(|| house.views.last_number_until(past.at(day * 1_440 + 9 * 60)));
+    // The late scan of the second day arrived on the last.
+    assert_eq!((until(-1), until(0), until(1), until(2), until(9)), (0, 4, 17, 17, 17));
 }
 
 #[test]
@@ -75,7 +73,7 @@ fn what_is_older_than_it_may_be_is_deleted_and_stays_out() {
     house.restart(|_| ());
     house.rest();
     assert_eq!(rows(&house).len(), 4);
-    assert_eq!(answered(|| house.views.numbers_of_days(day(0), day(1))), None);
+    assert_eq!(answered(|| house.views.last_number_until(past.at(0))), 4);
 }
 
 #[test]

@@ -116,7 +116,8 @@ fn events_of_every_kind_are_read() {
         credential: None,
         pass: None,
     };
-    let malformed = MalformedScan { id: None, payload_bytes: 3, payload_head: vec![1, 2, 3] };
+    let malformed =
+        MalformedScan { id: None, payload_bytes: 3, payload_head: vec![1, 2, 3], ..MalformedScan::default() };
     let event = |number, subject, encrypted| Event {
         number,
         door: "main-in".parse().unwrap(),
@@ -125,6 +126,8 @@ fn events_of_every_kind_are_read() {
         subject,
         verdict: Verdict { mode: Mode::Observe, ..Verdict::own(Outcome::Recorded, "exit", text()) },
         encrypted,
+        happened_at: None,
+        marks: protocol::event::Marks::default(),
     };
     let events = [
         event(1, EventKind::Scan(scan), Some(Encrypted { person: None, helper: None })),

@@ -56,7 +56,7 @@ use thiserror::Error;
 
 pub use cursor::{CommitError, UPSTREAM, UpstreamCursor};
 pub use quarantine::Quarantined;
-pub use reader::{LogReader, Verified};
+pub use reader::{LogReader, Verified, WalkEnd};
 pub use segment::{Link, SegmentFault};
 pub use store::FORMAT;
 pub use writer::{Commit, Log};

@@ -40,6 +40,17 @@ pub struct Verified {
     pub link: Link,
 }
 
+/// Where a walk through the log has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WalkEnd {
+    /// Where it found what it looked for.
+    Found,
+    /// Where events are older than it looked for.
+    Before,
+    /// Where the log begins.
+    Start,
+}
+
 impl LogReader {
     pub(super) fn new(store: Arc<Store>, newest: watch::Receiver<u64>) -> Self {
         Self { store, newest }
@@ -139,12 +150,19 @@ impl LogReader {
         Ok(events)
     }
 
-    /// The newest event of a door's scan. Walks the log backwards, in the worst case through all of it: seconds for
-    /// millions of events.
+    /// Shows every event of a door's scans under one number, the newest first, until `found` says that it was the one or all that
+    /// were decided `since` were shown. Walks the log backwards, in the worst case through all of it: seconds for millions of
+    /// events.
     ///
     /// # Errors
     /// When the log cannot be read, is damaged on the way, or is being reopened.
-    pub fn find_newest_first(&self, door: &DoorId, id: ScanId) -> Result<Option<Event>, LogError> {
+    pub fn find_newest_first(
+        &self,
+        door: &DoorId,
+        id: ScanId,
+        since: Instant,
+        mut found: impl FnMut(Event) -> bool,
+    ) -> Result<WalkEnd, LogError> {
         let mut before = u64::MAX;
         loop {
             let segments = self.segments()?;
@@ -153,20 +171,26 @@ impl LogReader {
                 let (key, value) = entry.map_err(reading)?;
                 before = key.value();
                 let segment = Segment::read(before, value.value()).map_err(damaged(before))?;
-                let mut newest = None;
+                let (mut under_it, mut is_newer) = (Vec::new(), false);
                 for event in segment.events_from(0) {
                     let (event, _) = event.map_err(damaged(before))?;
+                    is_newer |= event.decided_at >= since;
                     if event.door == *door && event.scan_id() == Some(id) {
-                        newest = Some(event);
+                        under_it.push(event);
                     }
                 }
-                if let Some(mut event) = newest {
+                for mut event in under_it.into_iter().rev() {
                     self.store.vault.open_event(&mut event)?;
-                    return Ok(Some(event));
+                    if found(event) {
+                        return Ok(WalkEnd::Found);
+                    }
+                }
+                if !is_newer {
+                    return Ok(WalkEnd::Before);
                 }
             }
             if before == walked_from {
-                return Ok(None);
+                return Ok(WalkEnd::Start);
             }
         }
     }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use protocol::{Event, Instant};
+use protocol::{DoorId, Event, Instant, ScanId};
 use redb::{Database, ReadableTable};
 
 use super::faulty_disk::{Call, Disk, Fault, clock, event, events, vault};
 use super::segment::{Segment, link};
 use super::store::{CHECKPOINTS, SEGMENTS};
-use super::{Commit, Config, Log, LogError, LogReader, Metrics, SegmentFault};
+use super::{Commit, Config, Log, LogError, LogReader, Metrics, SegmentFault, WalkEnd};
 use protocol::api::{Problem, Severity};
 
 /// A log with segments of these sizes.
@@ -96,7 +96,7 @@ fn a_flipped_byte_is_named_by_verify_and_by_read() {
     assert!(named(reader.verify().unwrap_err()));
     assert!(named(reader.read(0, 10, usize::MAX).unwrap_err()));
     assert!(named(reader.event(4).unwrap_err()));
-    assert!(named(reader.find_newest_first(&event(1).door, event(1).scan_id().unwrap()).unwrap_err()));
+    assert!(named(find(&reader, &event(1).door, event(1).scan_id().unwrap()).unwrap_err()));
     assert_eq!(reader.read(0, 2, usize::MAX).unwrap(), events(1..=2));
     assert_eq!(reader.read(5, 10, usize::MAX).unwrap(), events(6..=9));
     assert!(reader.verify().unwrap_err().to_string().contains("event 3"));
@@ -149,17 +149,54 @@ fn a_damaged_checkpoint_is_passed_over() {
     assert_eq!(reader.older_checkpoint(covers).unwrap(), Some((2, b"state".to_vec())));
 }
 
+/// The newest event of a scan.
+fn find(reader: &LogReader, door: &DoorId, id: ScanId) -> Result<(Vec<Event>, WalkEnd), LogError> {
+    let (mut found, beginning) = (Vec::new(), Instant::from_unix_ms(0));
+    let end = reader.find_newest_first(door, id, beginning, |event| {
+        found.push(event);
+        true
+    })?;
+    Ok((found, end))
+}
+
+#[test]
+fn every_scan_under_a_number_is_shown_as_far_back_as_is_asked() {
+    let at = |number| Instant::from_unix_ms(1_795_390_000_000 + number as i64 * 1_000);
+    let (mut log, reader) = log_of(&Disk::default(), &[]);
+    for number in 1..=40 {
+        let event =
+            Event { number, decided_at: at(number), door: event(1).door, subject: event(1).subject, ..event(number) };
+        log.commit(&Commit { events: &[event], ..Commit::default() }).unwrap();
+    }
+    let (door, id) = (event(1).door, event(1).scan_id().unwrap());
+    for (since, until, numbers, end) in [
+        (at(0), 0, (1..=40).collect::<Vec<u64>>(), WalkEnd::Start),
+        (at(31), 0, (30..=40).collect(), WalkEnd::Before),
+        (at(31), 38, (38..=40).collect(), WalkEnd::Found),
+        (at(99), 0, vec![40], WalkEnd::Before),
+    ] {
+        let mut shown = Vec::new();
+        let found = |event: Event| {
+            shown.push(event.number);
+            event.number == until
+        };
+        assert_eq!(reader.find_newest_first(&door, id, since, found).unwrap(), end);
+        shown.reverse();
+        assert_eq!(shown, numbers);
+    }
+}
+
 #[test]
 fn scans_are_found_however_far_back_they_are() {
     let segments = 2 * super::reader::WALK_SEGMENTS + 3;
     let (_log, reader) = log_of(&Disk::default(), &vec![2; segments]);
     for number in [1, 2, 5, reader.last_event()] {
         let wanted = event(number);
-        let found = reader.find_newest_first(&wanted.door, wanted.scan_id().unwrap()).unwrap();
-        assert_eq!(found, Some(wanted));
+        let found = find(&reader, &wanted.door, wanted.scan_id().unwrap()).unwrap();
+        assert_eq!(found, (vec![wanted], WalkEnd::Found));
     }
     let elsewhere = "door-elsewhere".parse().unwrap();
-    assert_eq!(reader.find_newest_first(&elsewhere, event(1).scan_id().unwrap()).unwrap(), None);
+    assert_eq!(find(&reader, &elsewhere, event(1).scan_id().unwrap()).unwrap(), (vec![], WalkEnd::Start));
     assert_eq!(reader.verify().unwrap().segments, u64::try_from(segments).unwrap());
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Fields<'b> {
     #[b(6)]
     #[cbor(with = "minicbor::bytes")]
     payload_head: Option<&'b [u8]>,
+    #[n(7)]
+    payload_hash: Option<CredentialHash>,
 }
 
 /// Whose keys a part is encrypted with.
@@ -93,8 +95,9 @@ pub(super) fn parts(event: &Event) -> impl Iterator<Item = FieldGroup<'_>> {
         EventKind::Malformed(malformed) => {
             let payload_head = Some(malformed.payload_head.as_slice()).filter(|head| !head.is_empty());
             let whose = person.map_or(Whose::Malformed(event.decided_at), Whose::Person);
-            let fields = Fields { person, payload_head, ..Fields::default() };
-            let any = person.is_some() || payload_head.is_some();
+            let payload_hash = malformed.payload_hash;
+            let fields = Fields { person, payload_head, payload_hash, ..Fields::default() };
+            let any = person.is_some() || payload_head.is_some() || payload_hash.is_some();
             (part(Side::Person, whose, fields).filter(|_| any), None)
         }
         EventKind::Assist(word) => {
@@ -107,6 +110,7 @@ pub(super) fn parts(event: &Event) -> impl Iterator<Item = FieldGroup<'_>> {
                 reason: Some(&word.reason),
                 named: word.person.as_deref(),
                 payload_head: None,
+                payload_hash: None,
             };
             let helper = Some(word.helper.as_str());
             match about_whom(person, word) {
@@ -127,7 +131,7 @@ pub(super) fn bare(event: &Event) -> Event {
     bare.verdict.person = None;
     match &mut bare.subject {
         EventKind::Scan(scan) => (scan.credential, scan.pass) = (CredentialHash::SEALED, None),
-        EventKind::Malformed(malformed) => malformed.payload_head = Vec::new(),
+        EventKind::Malformed(malformed) => (malformed.payload_head, malformed.payload_hash) = (Vec::new(), None),
         EventKind::Assist(word) => {
             (word.helper, word.reason) = (String::new(), String::new());
             (word.person, word.credential, word.pass) = (None, None, None);
@@ -148,7 +152,10 @@ pub(super) fn put_back(event: &mut Event, bytes: &[u8]) -> bool {
             scan.credential = fields.credential.unwrap_or(CredentialHash::SEALED);
             scan.pass = fields.pass;
         }
-        EventKind::Malformed(malformed) => malformed.payload_head = fields.payload_head.unwrap_or_default().to_vec(),
+        EventKind::Malformed(malformed) => {
+            malformed.payload_head = fields.payload_head.unwrap_or_default().to_vec();
+            malformed.payload_hash = fields.payload_hash;
+        }
         EventKind::Assist(word) => {
             word.helper = owned(fields.helper).unwrap_or_else(|| std::mem::take(&mut word.helper));
             word.reason = owned(fields.reason).unwrap_or_else(|| std::mem::take(&mut word.reason));

@@ -17,7 +17,7 @@ use super::{doors, query};
 use crate::bearer::Bearer;
 use crate::problem::{Refusal, shown};
 use crate::request_slots::Permit;
-use crate::search::{self, Indexed};
+use crate::search::{self, Indexed, LastUntil};
 use crate::service::Service;
 
 const OUTCOMES: [(&str, Outcome); 5] = [
@@ -46,10 +46,16 @@ pub(super) async fn events(
         if after > log.newest {
             return Err(Refusal::beyond_the_end(after, log.newest));
         }
-        let found = search::search(&request, &log, &|person, after| {
-            let known = service.sources.ledgers.events_of(person, after).ok()?;
+        let ledgers = &service.sources.ledgers;
+        let index = |person: &str, after| {
+            let known = ledgers.events_of(person, after).ok()?;
             Some(Indexed { numbers: known.value, through: known.through })
-        });
+        };
+        let until = |to| {
+            let known = ledgers.last_event_until(to).ok()?;
+            Some(LastUntil { number: known.value, through: known.through })
+        };
+        let found = search::search(&request, &log, &index, &until);
         found.map_err(|error| {
             tracing::error!(error, after, limit, "the events that were asked for cannot be read");
             Refusal::log_unreadable()

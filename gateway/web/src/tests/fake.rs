@@ -153,6 +153,10 @@ impl Ledgers for Fake {
         Err(LedgerError::Rebuilding { through: 0, of: 50 })
     }
 
+    fn last_event_until(&self, _: Instant) -> Result<Answer<u64>, LedgerError> {
+        Err(LedgerError::Rebuilding { through: 0, of: 50 })
+    }
+
     fn person(&self, id: &str) -> Result<Answer<PersonFile>, LedgerError> {
         self.knows(id)?;
         let directory = Some(PersonRecord { id: id.into(), ..PersonRecord::default() });

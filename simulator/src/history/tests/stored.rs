@@ -62,6 +62,8 @@ fn late(number: u64, at_ms: i64, person: u32, direction: Direction, zone: &str, 
             ..Verdict::own(Outcome::Recorded, "late", Text::new("", ""))
         },
         encrypted: Some(Encrypted { person: Some(SealedPart { of: person.into(), bytes: Vec::new() }), helper: None }),
+        happened_at: None,
+        marks: protocol::event::Marks::default(),
     }
 }
 

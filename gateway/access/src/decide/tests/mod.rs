@@ -6,10 +6,11 @@ mod sequences;
 
 use proptest::prelude::*;
 use protocol::{
-    ClockQuality, Direction, HealthStatus, Instant, Mode, Outcome, PersonClass, Scan, ScanId, ScanRecord, Verdict,
+    ClockQuality, Direction, HealthStatus, Instant, MalformedScan, Mode, Outcome, PersonClass, Scan, ScanId,
+    ScanRecord, Verdict,
 };
 
-use super::{Presence, Shown, Snapshot, decide, refuse_malformed};
+use super::{Decided, Presence, Shown, ShownMalformed, Snapshot, decide, decide_malformed};
 use crate::testing::{Person, policy_of, snapshot};
 
 /// 2026-11-23 is a Monday.
@@ -48,8 +49,15 @@ fn judge(
     now: Instant,
 ) -> (ScanRecord, Verdict) {
     let scan = Scan::new(ScanId { epoch: 1, seq: 1 }, scanned_at, direction, badge).unwrap();
-    let shown = Shown { door: &door.parse().unwrap(), received_at: now, clock_offset_ms: Some(0), scan: &scan };
-    decide(snapshot, &Presence::default(), &shown, now)
+    let shown = Shown {
+        door: &door.parse().unwrap(),
+        received_at: now,
+        clock_offset_ms: Some(0),
+        maybe_buffered: false,
+        scan: &scan,
+    };
+    let Decided { record, verdict, .. } = decide(snapshot, &Presence::default(), &shown, now);
+    (record, verdict)
 }
 
 #[test]
@@ -149,18 +157,41 @@ fn a_policy_that_fails_keeps_the_door_shut() {
     assert_eq!((verdict.outcome, verdict.open, verdict.reason.as_str()), (Outcome::Denied, false, "policy-error"));
 }
 
+/// The verdict on a payload that is no scan, of which the direction may be readable; made so many milliseconds ago.
+fn malformed(snapshot: &Snapshot, door: &str, direction: Option<Direction>, age_ms: i64) -> Verdict {
+    let now = wita(23, "08:00:00");
+    let scanned_at = Some(Instant::from_unix_ms(now.unix_ms() - age_ms));
+    let scan = MalformedScan { direction, scanned_at, ..MalformedScan::default() };
+    let door = door.parse().unwrap();
+    let shown =
+        ShownMalformed { door: &door, received_at: now, clock_offset_ms: Some(0), maybe_buffered: false, scan: &scan };
+    decide_malformed(snapshot, &Presence::default(), &shown, now).2
+}
+
 #[test]
-fn a_payload_that_is_no_scan_opens_no_door() {
+fn a_payload_that_is_no_scan_is_judged_by_the_doors_mode_and_its_direction() {
     let snapshot = snapshot(&[]);
-    for (door, mode, zone) in [
-        ("door-0", Mode::Enforce, Some("main")),
-        ("watch", Mode::Observe, Some("main")),
-        ("elsewhere", Mode::Enforce, None),
+    let (into, out) = (Some(Direction::In), Some(Direction::Out));
+    for (door, direction, age_ms, outcome, open, mode) in [
+        ("door-0", into, 0, Outcome::Denied, false, Mode::Enforce),
+        ("door-0", None, 0, Outcome::Denied, false, Mode::Enforce),
+        ("door-0", out, 0, Outcome::Recorded, true, Mode::Enforce),
+        ("door-0", out, 31_000, Outcome::Recorded, false, Mode::Enforce),
+        ("watch", into, 0, Outcome::Recorded, true, Mode::Observe),
+        ("watch", None, 0, Outcome::Recorded, true, Mode::Observe),
+        ("watch", out, 0, Outcome::Recorded, true, Mode::Observe),
+        ("watch", into, 31_000, Outcome::Recorded, false, Mode::Observe),
+        ("elsewhere", out, 0, Outcome::Denied, false, Mode::Enforce),
     ] {
-        let verdict = refuse_malformed(&snapshot, &door.parse().unwrap(), wita(23, "08:00:00"));
-        assert_eq!((verdict.outcome, verdict.open, verdict.mode), (Outcome::Denied, false, mode));
-        assert_eq!((verdict.zone.as_deref(), verdict.reason.as_str()), (zone, "malformed-scan"));
+        let verdict = malformed(&snapshot, door, direction, age_ms);
+        let what = format!("{door} {direction:?} {age_ms}");
+        assert_eq!((verdict.outcome, verdict.open, verdict.mode), (outcome, open, mode), "{what}");
+        assert_eq!(verdict.reason, "malformed-scan", "{what}");
+        assert_eq!(verdict.zone.is_some(), door != "elsewhere");
     }
+    let strict = r#"@id("nobody") forbid (principal, action, resource);"#;
+    let strict = Snapshot { policy: policy_of(strict).unwrap().into(), ..snapshot };
+    assert_eq!(malformed(&strict, "door-0", out, 0).outcome, Outcome::Denied);
 }
 
 #[test]
@@ -184,8 +215,14 @@ fn a_reader_whose_clock_is_off_is_flagged_and_works() {
         let scanned_at = Instant::from_unix_ms(now.unix_ms() + reader_ms);
         let scan = Scan::new(ScanId { epoch: 1, seq: 1 }, scanned_at, Direction::In, "asn-green").unwrap();
         let door = "door-0".parse().unwrap();
-        let shown = Shown { door: &door, received_at: now, clock_offset_ms: told.then_some(reader_ms), scan: &scan };
-        let (record, verdict) = decide(&snapshot, &Presence::default(), &shown, now);
+        let shown = Shown {
+            door: &door,
+            received_at: now,
+            clock_offset_ms: told.then_some(reader_ms),
+            maybe_buffered: false,
+            scan: &scan,
+        };
+        let Decided { record, verdict, .. } = decide(&snapshot, &Presence::default(), &shown, now);
         assert_eq!((record.clock, verdict.open), (clock, opens), "{reader_ms} ms, told: {told}");
         assert_eq!(record.scanned_at, scanned_at);
     }
@@ -201,9 +238,15 @@ fn a_scan_is_late_when_it_is_older_than_allowed_at_its_arrival_or_its_decision()
         let at = |ms| Instant::from_unix_ms(scanned.unix_ms() + ms);
         let scan = Scan::new(ScanId { epoch: 1, seq: 1 }, scanned, Direction::In, "asn-green").unwrap();
         let door = "door-0".parse().unwrap();
-        let shown = Shown { door: &door, received_at: at(arrived_ms), clock_offset_ms: Some(0), scan: &scan };
+        let shown = Shown {
+            door: &door,
+            received_at: at(arrived_ms),
+            clock_offset_ms: Some(0),
+            maybe_buffered: false,
+            scan: &scan,
+        };
         assert_eq!(
-            decide(&snapshot, &Presence::default(), &shown, at(decided_ms)).1.open,
+            decide(&snapshot, &Presence::default(), &shown, at(decided_ms)).verdict.open,
             open,
             "{arrived_ms} {decided_ms}"
         );
@@ -228,17 +271,23 @@ proptest! {
             let scanned_at = Instant::from_unix_ms(now_ms.saturating_sub(age_ms));
             let badge = person.map_or("nobody", |person| person.id);
             let scan = Scan::new(ScanId { epoch: 1, seq: 1 }, scanned_at, direction, badge).unwrap();
-            let shown = Shown { door: &door.parse().unwrap(), received_at: now, clock_offset_ms, scan: &scan };
+            let shown = Shown { door: &door.parse().unwrap(), received_at: now, clock_offset_ms, maybe_buffered: false, scan: &scan };
             let decided = decide(snapshot, &Presence::default(), &shown, now);
             prop_assert_eq!(&decided, &decide(snapshot, &Presence::default(), &shown, now));
-            let verdict = decided.1;
+            let verdict = decided.verdict;
             prop_assert!(!verdict.open || matches!(verdict.outcome, Outcome::Granted | Outcome::Recorded));
             let late = verdict.reason == "late-scan";
             prop_assert!(!late || (!verdict.open && verdict.outcome == Outcome::Recorded));
             if door != "elsewhere" {
                 prop_assert!(late || direction == Direction::In || verdict.open);
-                let on_reader_clock = scanned_at.unix_ms().saturating_sub(clock_offset_ms.unwrap_or(0));
-                prop_assert_eq!(late, now_ms.saturating_sub(Instant::from_unix_ms(on_reader_clock).unix_ms()) > 30_000);
+                let is_right = scanned_at.ms_since(now).abs() <= 5_000;
+                let offset_ms = if is_right { 0 } else { clock_offset_ms.unwrap_or(0) };
+                let made_at = Instant::from_unix_ms(scanned_at.unix_ms().saturating_sub(offset_ms));
+                let age_ms = now.ms_since(made_at);
+                // A time that no reader can have tells nothing.
+                let plausible = made_at.unix_ms() >= 0 && age_ms >= -3_600_000;
+                prop_assert_eq!(late, plausible && age_ms > 30_000);
+                prop_assert_eq!(decided.happened_at, if late { made_at } else { now });
             }
             let sick = matches!(verdict.status, Some(HealthStatus::Red | HealthStatus::Black));
             if sick && direction == Direction::In && verdict.mode == Mode::Enforce {

@@ -7,7 +7,7 @@ use protocol::{
 use super::{people, wita};
 use crate::passes::{HealthRules, NewPass, SigningAlgorithm, SigningKey};
 use crate::testing::snapshot;
-use crate::{Passes, Presence, Shown, Snapshot, decide};
+use crate::{Decided, Passes, Presence, Shown, Snapshot, decide};
 
 /// A site that trusts `key`, and what has happened there.
 struct Site {
@@ -52,8 +52,9 @@ impl Site {
         self.now = Instant::from_unix_ms(self.now.unix_ms() + seconds * 1_000);
         let scan = Scan::new(ScanId { epoch: 1, seq: 1 }, self.now, direction, credential).unwrap();
         let door = door.parse().unwrap();
-        let shown = Shown { door: &door, received_at: self.now, clock_offset_ms: Some(0), scan: &scan };
-        let (record, verdict) = decide(&self.snapshot, &self.presence, &shown, self.now);
+        let shown =
+            Shown { door: &door, received_at: self.now, clock_offset_ms: Some(0), maybe_buffered: false, scan: &scan };
+        let Decided { record, verdict, .. } = decide(&self.snapshot, &self.presence, &shown, self.now);
         let (received_at, decided_at) = (self.now, self.now);
         let event = Event {
             number: 1,
@@ -63,6 +64,8 @@ impl Site {
             subject: EventKind::Scan(record),
             verdict,
             encrypted: None,
+            happened_at: None,
+            marks: protocol::event::Marks::default(),
         };
         self.presence.remember(&event);
         event

@@ -107,8 +107,9 @@ fn holidays_capacity_and_an_expired_directory_are_seen() {
     let judged = |snapshot: &Snapshot, presence: &Presence, badge: &str| {
         let scan = Scan::new(ScanId { epoch: 1, seq: 1 }, now, Direction::In, badge).unwrap();
         let door = "door-0".parse().unwrap();
-        let shown = Shown { door: &door, received_at: now, clock_offset_ms: Some(0), scan: &scan };
-        let verdict = decide(snapshot, presence, &shown, now).1;
+        let shown =
+            Shown { door: &door, received_at: now, clock_offset_ms: Some(0), maybe_buffered: false, scan: &scan };
+        let verdict = decide(snapshot, presence, &shown, now).verdict;
         (verdict.outcome, verdict.reason)
     };
     let base = snapshot(&people());

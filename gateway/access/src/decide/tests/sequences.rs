@@ -4,7 +4,7 @@ use protocol::{Direction, Event, EventKind, Instant, Outcome, Scan, ScanId};
 
 use super::{people, wita};
 use crate::testing::snapshot;
-use crate::{Presence, Shown, Snapshot, Zones, decide};
+use crate::{Decided, Presence, Shown, Snapshot, Zones, decide};
 
 /// A site whose scans are decided and remembered.
 struct Day {
@@ -26,12 +26,22 @@ impl Day {
         self.number += 1;
         let scan = Scan::new(ScanId { epoch: 1, seq: self.number }, at, direction, badge).unwrap();
         let door = door.parse().unwrap();
-        let shown = Shown { door: &door, received_at: at, clock_offset_ms: Some(0), scan: &scan };
-        let (record, verdict) = decide(&self.snapshot, &self.presence, &shown, at);
+        let shown =
+            Shown { door: &door, received_at: at, clock_offset_ms: Some(0), maybe_buffered: false, scan: &scan };
+        let Decided { record, verdict, .. } = decide(&self.snapshot, &self.presence, &shown, at);
         let told = (verdict.outcome, verdict.open, verdict.reason.clone());
         let subject = EventKind::Scan(record);
-        let event =
-            Event { number: self.number, door, received_at: at, decided_at: at, subject, verdict, encrypted: None };
+        let event = Event {
+            number: self.number,
+            door,
+            received_at: at,
+            decided_at: at,
+            subject,
+            verdict,
+            encrypted: None,
+            happened_at: None,
+            marks: protocol::event::Marks::default(),
+        };
         self.presence.remember(&event);
         told
     }

@@ -89,7 +89,7 @@ impl Gateway {
         let (tls_listener, plain_listener) = (bind().await.unwrap(), bind().await.unwrap());
         let (tls, plain) = (tls_listener.local_addr().unwrap(), plain_listener.local_addr().unwrap());
         let (shutdown, stop) = watch::channel(false);
-        let settings = DoorSettings { mode: Mode::Enforce, zone: "hall".into(), late_after_ms: 60_000 };
+        let settings = DoorSettings { mode: Mode::Enforce, zone: "hall".into(), late_after_ms: 60_000, highest: None };
         let settings = Arc::new(Mutex::new(Some(settings)));
         let known = Arc::clone(&settings);
         let door_settings: DoorLookup = Arc::new(move |door| {

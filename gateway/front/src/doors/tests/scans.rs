@@ -64,7 +64,7 @@ async fn what_is_no_scan_is_handed_in_as_malformed() {
     let mut v3 = gateway.v3("a").await;
     v3.send(&publish(3, &(prefix("a") + "scan"), 1, 1, &[], &[b'x'; 4000])).await;
     let arrival = gateway.arrival().await;
-    let Payload::Malformed(malformed) = &arrival.payload else { panic!("a malformed scan must arrive") };
+    let Payload::Malformed { scan: malformed, .. } = &arrival.payload else { panic!("a malformed scan must arrive") };
     assert_eq!((malformed.id, malformed.payload_bytes, malformed.payload_head.len()), (None, 4000, 512));
     kept(&arrival, true).await;
     assert_eq!(v3.packet().await, (0x40, vec![0, 1]));

@@ -168,9 +168,10 @@ fn a_resent_scan_is_answered_as_before_although_the_policy_has_changed() {
 fn a_payload_that_is_no_scan_is_kept_and_answered() {
     let mut bench = Bench::new();
     for (ticket, id) in [(1, Some(ScanId { epoch: 1, seq: 1 })), (2, None), (3, Some(ScanId { epoch: 1, seq: 1 }))] {
-        let malformed = MalformedScan { id, payload_bytes: 3, payload_head: b"???".to_vec() };
+        let malformed =
+            MalformedScan { id, payload_bytes: 3, payload_head: b"???".to_vec(), ..MalformedScan::default() };
         let mut arrival = bench.arrival(ticket, &door(0), ScanId { epoch: 0, seq: 0 });
-        arrival.payload = Payload::Malformed(malformed);
+        arrival.payload = Payload::Malformed { scan: malformed, digest: [3; 32] };
         bench.queue().submit(arrival).unwrap();
         let Answer::Committed { ticket: of, decision, malformed } = bench.answer() else { panic!("not kept") };
         assert_eq!((of, malformed, decision.is_some()), (ticket, true, id.is_some()));
@@ -260,7 +261,7 @@ fn the_figures_follow_what_is_kept() {
         bench.kept(seq);
     }
     bench.stop();
-    let status = bench.status.doors()[&door(0)];
+    let status = bench.status.doors()[&door(0)].clone();
     assert_eq!((status.scans, status.missing_scans), (3, 2));
     assert_eq!(status.last_scan_at, Some(Instant::from_unix_ms(NOW_MS)));
     let soon = Instant::from_unix_ms(NOW_MS + 1000);

@@ -108,6 +108,8 @@ fn a_helper_admits_whom_a_scan_has_left_waiting_and_a_resend_is_answered_the_sam
     // The scan itself is answered as before.
     let mut again = bench.arrival(9, &door(0), ScanId { epoch: 1, seq: 1 });
     again.reply.ticket = 9;
+    let (id, made_at) = (ScanId { epoch: 1, seq: 1 }, Instant::from_unix_ms(NOW_MS));
+    again.payload = Payload::Scan(Scan::new(id, made_at, Direction::In, "yellow").unwrap());
     bench.queue().submit(again).unwrap();
     assert_eq!(bench.kept(9).outcome, Outcome::Assist);
     assert_eq!((bench.metrics.duplicates.get(), bench.status.doors()[&door(0)].scans), (3, 1));
@@ -225,7 +227,7 @@ fn a_checkpoint_from_before_helpers_had_a_request_is_still_read() {
         doors: std::collections::HashMap<DoorId, super::super::Seen>,
     }
     let mut seen = super::super::Seen::default();
-    seen.remember(ScanId { epoch: 1, seq: 1 }, 1);
+    seen.remember(ScanId { epoch: 1, seq: 1 }, 1, super::super::Fingerprint::Malformed { payload: None, bytes: 1 });
     let bytes = minicbor::to_vec(Before { doors: [(door(0), seen)].into() }).unwrap();
     let state: State = minicbor::decode(&bytes).unwrap();
     assert_eq!(state.doors().count(), 1);

@@ -5,6 +5,7 @@ mod assists;
 mod erasures;
 mod failures;
 mod model;
+mod numbers;
 mod upstream;
 
 use std::sync::Arc;
@@ -145,6 +146,7 @@ impl Bench {
             received_at: now,
             arrived: Monotonic::now(),
             clock_offset_ms: Some(0),
+            maybe_buffered: false,
             payload: Payload::Scan(Scan::new(id, now, Direction::In, "green").unwrap()),
             reply: ReplyTo { answers: self.inbox.clone(), ticket },
         }

@@ -35,7 +35,14 @@ fn any_event() -> impl Strategy<Value = Event> {
                 scan.pass = pass;
                 scan.credential = credential.unwrap_or(scan.credential);
             }
-            (1, subject) => *subject = EventKind::Malformed(MalformedScan { id: None, payload_bytes: 9, payload_head }),
+            (1, subject) => {
+                *subject = EventKind::Malformed(MalformedScan {
+                    id: None,
+                    payload_bytes: 9,
+                    payload_head,
+                    ..MalformedScan::default()
+                })
+            }
             (_, subject) => {
                 *subject = EventKind::Assist(AssistRecord { person: named, credential, pass, ..word(&helper, &reason) })
             }
@@ -69,8 +76,12 @@ fn of_person(number: u64, person: &str) -> Event {
 fn malformed(number: u64, at: &str) -> Event {
     let mut event = testing::event(number);
     event.decided_at = at.parse().unwrap();
-    event.subject =
-        EventKind::Malformed(MalformedScan { id: None, payload_bytes: 6, payload_head: b"SECRET".to_vec() });
+    event.subject = EventKind::Malformed(MalformedScan {
+        id: None,
+        payload_bytes: 6,
+        payload_head: b"SECRET".to_vec(),
+        ..MalformedScan::default()
+    });
     event
 }
 
