@@ -166,7 +166,7 @@ async fn a_code_is_one_code_however_it_was_read_and_written() {
     let longest = "\\u00e9".repeat(1_476);
     let answer = reader.send(9, &scan("9", &now(), "in", &longest)).await.decision;
     assert_eq!((answer.outcome, answer.reason.as_str()), (Outcome::Denied, "unknown-credential"));
-    site.import(&format!("C-0042,Contoh Empatdua,asn,Dinas Contoh,]Q1NEW-42 ,green,\n"));
+    site.import("C-0042,Contoh Empatdua,asn,Dinas Contoh,]Q1NEW-42 ,green,\n");
     gateway.hang_up();
     eventually("the new badge is known", async || {
         let seq = u64::try_from(Timestamp::now().as_microsecond()).unwrap();

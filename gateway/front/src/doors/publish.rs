@@ -101,7 +101,7 @@ impl Session {
         let payload = match Scan::from_json(&publish.payload) {
             Ok(scan) => Payload::Scan(scan),
             Err(error) => Payload::Malformed {
-                scan: MalformedScan::new(error, publish.payload.len(), &publish.payload),
+                scan: Box::new(MalformedScan::new(error, publish.payload.len(), &publish.payload)),
                 digest: blake3::hash(&publish.payload).into(),
             },
         };
