@@ -24,7 +24,7 @@ use base::file_error::FileError;
 /// How people stand in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PeopleFormat {
-    /// A table whose first line names its columns, separated by commas or semicolons.
+    /// A table whose first line names its columns, separated by commas, semicolons or tabs.
     #[default]
     Csv,
     /// A JSON object on every line: [`PersonRecord`](super::PersonRecord).

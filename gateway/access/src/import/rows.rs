@@ -70,7 +70,10 @@ pub(super) fn read_csv(input: impl Read, key: &CredentialKey, time_zone: &TimeZo
     // A file of one endless line is refused by the limit.
     input.read_until(b'\n', &mut header).map_err(|error| unreadable(&error))?;
     let header = header.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&header);
-    let delimiter = if header.contains(&b';') && !header.contains(&b',') { b';' } else { b',' };
+    if header.starts_with(b"PK") {
+        return Err("is a workbook or another archive; save it as CSV UTF-8 and import that".into());
+    }
+    let delimiter = [b',', b';', b'\t'].into_iter().find(|delimiter| header.contains(delimiter)).unwrap_or(b',');
     if !is_closed(header) {
         return Err("line 1: a quote is opened and not closed on this line".into());
     }

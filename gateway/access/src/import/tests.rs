@@ -557,3 +557,18 @@ fn an_office_may_have_a_long_name() {
     assert_eq!(site.import(&office(256)), Ok(report(1, 0, 0)));
     assert!(site.import(&office(257)).unwrap_err().contains("may have 256 characters"));
 }
+
+#[test]
+fn a_line_is_counted_as_the_spreadsheet_shows_it() {
+    let site = Site::new();
+    for (mark, end, delimiter) in
+        [("", "\n", ","), ("", "\r\n", ","), ("\u{feff}", "\r\n", ";"), ("\u{feff}", "\n", "\t")]
+    {
+        let rows = ["person,class,status", "A-1,asn,green", "A-2,asn,Red", ",,", "A-4,asn,grey"];
+        let csv = format!("{mark}{}{end}", rows.join(end)).replace(',', delimiter);
+        let refused = site.import(&csv).unwrap_err();
+        assert!(refused.contains("line 3, column status") && refused.contains("line 5, column status"), "{refused}");
+    }
+    let workbook = site.import("PK\u{3}\u{4}...").unwrap_err();
+    assert!(workbook.contains("save it as CSV UTF-8"), "{workbook}");
+}
