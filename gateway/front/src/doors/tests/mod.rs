@@ -3,6 +3,7 @@
 mod assists;
 mod attacks;
 mod certificates;
+mod codec;
 mod monitors;
 mod rights;
 mod scans;
