@@ -5,9 +5,13 @@ mod attacks;
 mod certificates;
 mod codec;
 mod monitors;
+mod normative;
+mod normative_v311;
+mod normative_v5;
 mod rights;
 mod scans;
 mod sessions;
+mod sizes;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
