@@ -164,7 +164,8 @@ impl Message {
 
     fn publication<'a>(&'a self, intake: &'a Intake, dup: bool) -> Publication<'a> {
         let options = self.options.as_deref();
-        let left = |at: Instant| at.saturating_duration_since(Instant::now()).as_secs();
+        // Whole seconds that it has waited count (MQTT 5 section 3.3.2.3.3).
+        let left = |at: Instant| at.saturating_duration_since(Instant::now()).as_millis().div_ceil(1000);
         let topic = match &self.topic {
             Topic::Own(channel) => (intake.prefix.as_bytes(), channel.as_str().as_bytes()),
             Topic::Named(topic) => (&topic[..], &b""[..]),

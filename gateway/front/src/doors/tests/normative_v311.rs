@@ -154,11 +154,11 @@ fn publishes() -> Vec<Case> {
         case("3.3.1-8 3.3.1-10", join([
             door(true), sent(to_status(1)), vec![Get(vec![0x40, 2, 0, 3])],
             sent(subscribe(3, 2, &status_topic(), 0)), vec![Get(vec![0x90, 3, 0, 2, 0]), Holds(0x31, door_status()), Quiet],
-            sent(to_status(0)), vec![Holds(0x30, door_status()), Get(vec![0x40, 2, 0, 3])],
+            sent(to_status(0)), vec![Get(vec![0x40, 2, 0, 3]), Holds(0x30, door_status())],
         ])),
         case("3.3.1-1 3.3.1-3", join([
             door(true), sent(subscribe(3, 2, &status_topic(), 1)), vec![Get(vec![0x90, 3, 0, 2, 1])],
-            sent(to_status(8)), vec![Holds(0x32, door_status()), Get(vec![0x40, 2, 0, 3])],
+            sent(to_status(8)), vec![Get(vec![0x40, 2, 0, 3]), Holds(0x32, door_status())],
         ])),
         case("4.6.0-5 4.6.0-6", join([
             door(true), sent(subscribe(3, 2, &(prefix("a") + "decision"), 1)), vec![Get(vec![0x90, 3, 0, 2, 1])],

@@ -38,7 +38,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("4.1.0-1 4.2.0-1", "shown by every other case: TCP is the only transport, and no session is discarded under a connection"),
     ("4.1.0-2", "`the_session_that_expires_first_makes_room` and its neighbour: an expired session is gone"),
     ("3.1.3-9 3.1.2-8", "`a_delayed_will_comes_later_unless_the_door_is_back`"),
-    ("3.3.2-5", "`a_status_expires`: by the front's clock, which these cases do not move"),
+    ("3.3.2-5 3.3.2-6", "`a_status_expires`: by the front's clock, which these cases do not move"),
     ("3.3.2-7", "`topic_aliases_are_resolved_and_checked`: another connection does not know them"),
     ("3.1.2-22", "`a_silent_client_is_disconnected_and_told_the_servers_keep_alive`"),
     ("4.3.2-3", "refers to section 4.4"),
@@ -218,11 +218,10 @@ fn publishes() -> Vec<Case> {
             monitor(1), door(&[]), sent(status(1, OF_MESSAGE)), status_acked(), vec![Use(0), received(0x32, OF_MESSAGE)],
         ])),
         case("3.3.1-13", join([monitor(9), door(&[]), sent(status(1, &[])), status_acked(), sent(status(0, &[])), status_acked(), vec![Use(0), received(0x33, &[]), Holds(0x32, door_status())]])),
-        case("3.3.2-6", join([door(&[]), subscribed(&status_topic(), 0), sent(status(0, b"\x02\0\x01\0\0")), vec![Holds(0x30, b"\x02\0\0\xFF\xFF".to_vec())], status_acked()])),
         case("3.3.1-9", join([door(&[]), sent(status(1, &[])), status_acked(), subscribed(&status_topic(), 0), vec![received(0x31, &[]), Quiet], subscribed(&status_topic(), 0), vec![received(0x31, &[])]])),
         case("3.3.1-10", join([door(&[]), sent(status(1, &[])), status_acked(), subscribed(&status_topic(), 0x10), vec![received(0x31, &[])], subscribed(&status_topic(), 0x10), vec![Quiet]])),
         case("3.3.1-11", join([door(&[]), sent(status(1, &[])), status_acked(), subscribed(&status_topic(), 0x20), vec![Quiet]])),
-        case("3.3.1-3", join([door(&[]), subscribed(&status_topic(), 1), sent(status(8, &[])), vec![received(0x32, &[])], status_acked()])),
+        case("3.3.1-3", join([door(&[]), subscribed(&status_topic(), 1), sent(status(8, &[])), status_acked(), vec![received(0x32, &[])]])),
         case("3.3.1-1 4.4.0-1", join([
             door(b"\x11\0\0\0\x3C"), subscribed(&decision, 1), sent(scan_with(&[])), vec![Keep, Begins(0x32, vec![]), Get(vec![0x40, 2, 0, 9]), Quiet, Cut, Away],
             vec![Dial, Send(connect_v5("a", 0, 60, &[], &[])), Begins(0x20, vec![1, 0]), Begins(0x3A, vec![])],
@@ -231,7 +230,7 @@ fn publishes() -> Vec<Case> {
             door(b"\x11\0\0\0\x3C"), subscribed(&decision, 1), sent(scan_with(&[])), vec![Keep, Begins(0x32, vec![]), Get(vec![0x40, 2, 0, 9]), Send(vec![0x40, 3, 0, 1, 0x97]), Quiet, Cut, Away],
             vec![Dial, Send(connect_v5("a", 0, 60, &[], &[])), Begins(0x20, vec![1, 0]), Quiet],
         ])),
-        case("3.3.4-2 3.8.4-8", join([door(&[]), subscribed(&status_topic(), 1), subscribed(&(prefix("a") + "+"), 0x20), sent(status(0, &[])), vec![received(0x32, &[])], status_acked(), vec![Quiet]])),
+        case("3.3.4-2 3.8.4-8", join([door(&[]), subscribed(&status_topic(), 1), subscribed(&(prefix("a") + "+"), 0x20), sent(status(0, &[])), status_acked(), vec![received(0x32, &[]), Quiet]])),
         case("3.8.4-8", join([monitor(1), door(&[]), sent(publish(5, &status_topic(), 0, 0, &[], &door_status())), vec![Use(0), received(0x30, &[])]])),
         case("3.3.4-7 4.9.0-3", join([door(&[]), sent((1..=65).flat_map(|pkid| publish(5, &scan_topic(), 1, pkid, &[], &scan(pkid.into()))).collect()), vec![Get(vec![0xE0, 1, 0x93]), Ends]])),
         case("3.3.4-9 3.3.4-10 4.9.0-1 4.9.0-2", join([
@@ -271,7 +270,7 @@ fn subscriptions() -> Vec<Case> {
         case("3.8.4-7", join([door(&[]), sent(packet(0x82, &two(2))), vec![Get(vec![0x90, 5, 0, 9, 0, 1, 0x87])]])),
         case("3.8.4-3 3.8.4-4", join([
             door(&[]), sent(status(1, &[])), status_acked(), subscribed(&status_topic(), 1), vec![received(0x33, &[])],
-            subscribed(&status_topic(), 0), vec![received(0x31, &[])], sent(status(0, &[])), vec![received(0x30, &[])], status_acked(),
+            subscribed(&status_topic(), 0), vec![received(0x31, &[])], sent(status(0, &[])), status_acked(), vec![received(0x30, &[])],
         ])),
         case("4.7.1-1 4.7.1-2", join([door(&[]), ["#/a", "a#", "a+/b", "a/++"].into_iter().flat_map(|end| {
             [Send(subscribe(5, 1, &(prefix("a") + end), 0)), Get(vec![0x90, 4, 0, 1, 0, 0x8F])]
