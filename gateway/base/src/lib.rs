@@ -6,6 +6,7 @@ pub mod clock;
 pub mod door_list;
 pub mod file_error;
 pub mod identity;
+pub mod nearest;
 pub mod settings;
 pub mod spreadsheet;
 pub mod tokens;

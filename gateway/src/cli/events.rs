@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::{Result, bail};
 use clap::Args;
 use protocol::api::EventsQuery;
-use protocol::{AssistRecord, DoorId, Event, EventKind, Outcome, ScanRecord};
+use protocol::{AssistRecord, ClockQuality, Direction, DoorId, Event, EventKind, MalformedScan, Outcome, ScanRecord};
 
 use super::api::{Api, Request, parse};
 use super::inquiry::Inquiry;
@@ -97,7 +97,7 @@ pub(super) fn perform(inquiry: &mut Inquiry, out: &mut dyn Write, command: &Even
 }
 
 fn row(table: &mut Table, zone: &Zone, event: &Event) {
-    let Event { number, door, decided_at, subject, verdict, encrypted, .. } = event;
+    let Event { number, door, subject, verdict, encrypted, marks, .. } = event;
     let mut notes = Vec::new();
     let (way, named) = match subject {
         EventKind::Scan(ScanRecord { direction, .. }) => (direction.as_str(), None),
@@ -105,18 +105,23 @@ fn row(table: &mut Table, zone: &Zone, event: &Event) {
             notes.push(format!("assist request: {}", action.as_str()));
             (direction.as_str(), person.as_deref())
         }
-        EventKind::Malformed(_) => {
-            notes.push("was no scan".to_owned());
-            ("", None)
+        EventKind::Malformed(MalformedScan { direction, fault, .. }) => {
+            let fault = fault.as_ref().map(|fault| format!(": {fault}"));
+            notes.push(format!("was no scan{}", fault.unwrap_or_default()));
+            (direction.map_or("", Direction::as_str), None)
         }
     };
+    notes.extend(marks.0.iter().map(|mark| mark.as_str().to_owned()));
+    if let EventKind::Scan(ScanRecord { clock: ClockQuality::Doubtful, .. }) = subject {
+        notes.push("reader's time not believed".to_owned());
+    }
     if let Some(judged) = verdict.would_be {
         notes.push(format!("by policy {judged}"));
     }
     let person = if encrypted.is_some() { "(erased)" } else { verdict.person.as_deref().or(named).unwrap_or_default() };
     table.row([
         &number.to_string(),
-        &zone.second(*decided_at),
+        &zone.second(event.when()),
         door.as_str(),
         verdict.zone.as_deref().unwrap_or_default(),
         way,

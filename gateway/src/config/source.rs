@@ -8,13 +8,11 @@ use toml::de::DeTable;
 
 use super::error::ConfigError;
 use base::file_error;
+use base::nearest::nearest;
 use base::settings::{Section, SettingError};
 
 /// What the name of every variable that is a setting begins with.
 const ENVIRONMENT: &str = "GAPURA_";
-
-/// How alike two names are, at least, when one is taken for a misspelling of the other; 1 is the same.
-const LIKENESS_MIN: f64 = 0.8;
 
 const REMEDY: &str = "the comments in a new gapura.toml list every setting";
 
@@ -137,11 +135,4 @@ impl Source {
         let section = path.split('.').next().unwrap_or_default();
         self.places.get(path).or_else(|| self.places.get(section)).unwrap_or(&self.file).clone()
     }
-}
-
-/// The name that `name` is most like, if any is like it.
-fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let alike = names.map(|other| (strsim::jaro_winkler(name, other), other));
-    let (likeness, other) = alike.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
-    (likeness >= LIKENESS_MIN).then_some(other)
 }

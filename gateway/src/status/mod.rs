@@ -1,5 +1,6 @@
 //! Puts the status together from every stage, and says what is wrong.
 
+mod door_problems;
 mod metrics;
 
 #[cfg(test)]
@@ -69,14 +70,15 @@ impl StatusSources {
         let log = self.reader.figures();
         let upstream = self.upstream.as_ref().map(|progress| progress.figures(log.last_event));
         let certificates = self.certificates();
-        let problems = self.all_problems(now, upstream.as_ref(), &certificates);
+        let doors = self.doors(&snapshot, now);
+        let problems = self.all_problems(now, upstream.as_ref(), &certificates, &doors);
         SiteStatus {
             site: self.config.site.name.to_string(),
             version: env!("CARGO_PKG_VERSION").into(),
             now,
             started_at: self.started_at,
             problems,
-            doors: self.doors(&snapshot, now),
+            doors,
             zones: self.zones(&snapshot),
             monitors_connected: self.connected.monitors_connected(),
             scans: self.figures.scans(self.scans.waiting(), now),
@@ -94,7 +96,9 @@ impl StatusSources {
     /// What is wrong now, the worst first.
     pub fn problems(&self) -> Vec<Problem> {
         let upstream = self.upstream.as_ref().map(|progress| progress.figures(self.reader.last_event()));
-        self.all_problems(self.clock.now(), upstream.as_ref(), &self.certificates())
+        let now = self.clock.now();
+        let doors = self.doors(&self.snapshot.load(), now);
+        self.all_problems(now, upstream.as_ref(), &self.certificates(), &doors)
     }
 
     fn all_problems(
@@ -102,6 +106,7 @@ impl StatusSources {
         now: Instant,
         upstream: Option<&UpstreamStatus>,
         certificates: &[Certificate],
+        doors: &[DoorRow],
     ) -> Vec<Problem> {
         let mut problems = self.reader.problems(now);
         problems.extend(self.refusals.problems());
@@ -109,11 +114,12 @@ impl StatusSources {
         problems.extend((self.views)(now));
         if self.monitors.has_stopped() {
             let message = "the fan-out to them has ended; restart the gateway";
-            problems.push(problem(Severity::Warning, "monitors", message, None));
+            problems.push(Problem::new(Severity::Warning, "monitors", message, None));
         }
         problems.extend(self.directory_problem(now));
         problems.extend(upstream.into_iter().flat_map(upstream_problems));
         problems.extend(certificates.iter().filter_map(|certificate| certificate.problem(now)));
+        problems.extend(door_problems::of_all(doors));
         problems.sort_by_key(|problem| problem.severity);
         problems
     }
@@ -130,7 +136,7 @@ impl StatusSources {
         } else {
             return None;
         };
-        Some(problem(Severity::Warning, "directory", message, Some(changed_at)))
+        Some(Problem::new(Severity::Warning, "directory", message, Some(changed_at)))
     }
 
     fn doors(&self, snapshot: &Snapshot, now: Instant) -> Vec<DoorRow> {
@@ -154,6 +160,9 @@ impl StatusSources {
                     last_scan_at: figures.last_scan_at,
                     scans: figures.scans,
                     missing_scans: figures.missing_scans,
+                    highest_epoch: figures.highest.map(|id| id.epoch),
+                    highest_seq: figures.highest.map(|id| id.seq),
+                    problems: door_problems::of_door(door, &figures, &snapshot.rules.time_zone, now),
                 }
             })
             .collect();
@@ -224,7 +233,7 @@ impl Certificate {
             }
             Ok(_) => return None,
         };
-        Some(problem(severity, "certificate", message, None))
+        Some(Problem::new(severity, "certificate", message, None))
     }
 }
 
@@ -232,16 +241,12 @@ fn upstream_problems(upstream: &UpstreamStatus) -> impl Iterator<Item = Problem>
     let failing = upstream.failing_since.map(|since| {
         let error = upstream.error.as_deref().unwrap_or("no answer");
         let message = format!("{} events wait, nothing is lost: {error}", upstream.backlog);
-        problem(Severity::Warning, "upstream", message, Some(since))
+        Problem::new(Severity::Warning, "upstream", message, Some(since))
     });
     let ranges = upstream.quarantined.len();
     let quarantine = (ranges > 0).then(|| {
         let message = format!("the upstream has refused {ranges} ranges of events for good; see quarantined");
-        problem(Severity::Warning, "quarantine", message, None)
+        Problem::new(Severity::Warning, "quarantine", message, None)
     });
     failing.into_iter().chain(quarantine)
-}
-
-fn problem(severity: Severity, what: &str, message: impl Into<String>, since: Option<Instant>) -> Problem {
-    Problem { severity, what: what.into(), message: message.into(), since }
 }

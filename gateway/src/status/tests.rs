@@ -212,8 +212,8 @@ fn an_upstream_that_fails_or_refuses_is_a_warning() {
         ..UpstreamStatus::default()
     };
     let expected = [
-        problem(Severity::Warning, "upstream", "12 events wait, nothing is lost: connection refused", Some(since)),
-        problem(
+        Problem::new(Severity::Warning, "upstream", "12 events wait, nothing is lost: connection refused", Some(since)),
+        Problem::new(
             Severity::Warning,
             "quarantine",
             "the upstream has refused 2 ranges of events for good; see quarantined",

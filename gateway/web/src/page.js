@@ -135,7 +135,7 @@ function makeProblem() {
 function problemsOf(status, doors) {
   const problems = status.problems.map((problem) => ({
     level: problem.severity === 'critical' ? 'bad' : 'warn',
-    what: sentence(problem.what),
+    what: sentence(problem.what.replaceAll('-', ' ')),
     word: problem.what,
     message: problem.message,
     since: problem.since,
@@ -174,12 +174,16 @@ function judge(door) {
   if (reader?.problem) notes.push(reader.problem);
   if (Math.abs(offset) > CLOCK_OFF_MS) notes.push(`Clock ${span(Math.abs(offset))} ${offset > 0 ? 'ahead' : 'behind'}`);
   if (door.missing_scans > 0) notes.push(`${count(door.missing_scans, 'scan')} missing`);
+  const problems = door.problems ?? [];
+  notes.push(...problems.map((problem) => sentence(problem.message.replace(`door ${door.door}: `, ''))));
   if (reader?.buffered_scans > 0) notes.push(`${count(reader.buffered_scans, 'scan')} waiting in the reader`);
   const troubled = reader && (reader.state !== 'online' || reader.problem);
   const [rank, level, word] = !door.connected ? [0, 'bad', 'Down']
     : troubled ? [1, 'warn', reader.state === 'offline' ? 'Reader off' : 'Reader problem']
       : Math.abs(offset) > CLOCK_OFF_MS ? [2, 'warn', 'Clock off']
         : door.missing_scans > 0 ? [3, 'warn', 'Missing scans']
+        // Told one by one among the gateway's problems.
+        : problems.length > 0 ? [3.5, 'warn', 'Reader problem']
           : [4, 'good', 'Up'];
   if (!door.connected && !door.since) notes.unshift('Never seen');
   return { ...door, rank, level, word, notes: notes.join(' · ') };

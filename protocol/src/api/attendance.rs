@@ -22,7 +22,7 @@ pub struct AttendanceQuery {
     #[cfg_attr(feature = "openapi", param(min_length = 1, max_length = 128, pattern = r"\S"))]
     pub person: Option<String>,
     /// Those of this OPD; all if absent.
-    #[cfg_attr(feature = "openapi", param(min_length = 1, max_length = 64))]
+    #[cfg_attr(feature = "openapi", param(min_length = 1, max_length = 256))]
     pub opd: Option<String>,
     /// JSON if absent.
     #[cfg_attr(feature = "openapi", param(inline))]

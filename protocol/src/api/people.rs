@@ -45,8 +45,8 @@ pub struct PersonRecord {
     /// `asn`, `non-asn` or `visitor`.
     #[cfg_attr(feature = "openapi", schema(required, value_type = crate::PersonClass))]
     pub class: String,
-    /// The office; up to 64 characters.
-    #[cfg_attr(feature = "openapi", schema(max_length = 64))]
+    /// The office; up to 256 characters.
+    #[cfg_attr(feature = "openapi", schema(max_length = 256))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opd: Option<String>,
     /// Short words, for policies: each of 1 to 32 of `a-z`, `0-9`, `_` and `-`.

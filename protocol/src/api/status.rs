@@ -58,6 +58,13 @@ pub struct Problem {
     pub since: Option<Instant>,
 }
 
+impl Problem {
+    /// Something that is wrong, since when where that is known.
+    pub fn new(severity: Severity, what: &str, message: impl Into<String>, since: Option<Instant>) -> Self {
+        Self { severity, what: what.into(), message: message.into(), since }
+    }
+}
+
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -93,6 +100,36 @@ pub struct DoorRow {
     pub scans: u64,
     /// Sequence numbers that it has skipped and not sent since, in all epochs that are remembered.
     pub missing_scans: u64,
+    /// The highest epoch of its scans that are kept.
+    #[serde(default)]
+    pub highest_epoch: Option<u32>,
+    /// The highest sequence number of that epoch.
+    #[serde(default)]
+    pub highest_seq: Option<u64>,
+    /// What is wrong with its reader.
+    #[serde(default)]
+    pub problems: Vec<Problem>,
+}
+
+impl DoorRow {
+    /// A door of which nothing more is known.
+    pub fn named(door: &str, zone: &str) -> Self {
+        Self {
+            door: door.into(),
+            zone: zone.into(),
+            mode: Mode::default(),
+            connected: false,
+            since: None,
+            status: None,
+            clock_offset_ms: None,
+            last_scan_at: None,
+            scans: 0,
+            missing_scans: 0,
+            highest_epoch: None,
+            highest_seq: None,
+            problems: Vec::new(),
+        }
+    }
 }
 
 /// One zone, listed or at the other side of a door.

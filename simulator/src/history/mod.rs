@@ -62,6 +62,8 @@ pub async fn run(args: &HistoryArgs) -> Result<ExitCode> {
     let known = regency.clone();
     let site = spawn_blocking(move || make_site(&known)).await??;
     let mut command = site.run()?;
+    // The month that is played may be long past.
+    command.env("GAPURA_SITE__SINCE", "2000-01-01");
     command.envs(regency.settings());
     let (mut gateway, listening) = GatewayProcess::start(command).await?;
     eprintln!("dashboard: http://{}/", listening.http);

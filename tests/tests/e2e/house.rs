@@ -20,7 +20,7 @@ const MAY_USE: [(&str, &str, &[&str]); 9] = [
 ];
 
 /// Libraries that cost much to build or to trust, each with the crates that may have it.
-const HEAVY: [(&str, &[&str]); 9] = [
+const HEAVY: [(&str, &[&str]); 8] = [
     ("axum", &["web"]),
     ("cedar-policy", &["access"]),
     ("clap", &["gateway"]),

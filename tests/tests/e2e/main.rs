@@ -21,6 +21,7 @@ mod ledgers;
 mod mistakes;
 mod passes;
 mod people;
+mod readers;
 mod reload;
 mod rollout;
 mod satgas;

@@ -10,9 +10,10 @@ use super::record::Record;
 use crate::CredentialKey;
 use crate::credential::{ID_NUMBER, normal_id_number};
 use base::file_error::FileError;
+use base::nearest::nearest;
 
 const NAME_CHARS_MAX: usize = 128;
-const OPD_CHARS_MAX: usize = 64;
+const OPD_CHARS_MAX: usize = 256;
 const HOST_CHARS_MAX: usize = 64;
 const GROUPS_MAX: usize = 16;
 const GROUP_BYTES_MAX: usize = 32;
@@ -65,10 +66,11 @@ pub(crate) fn check(person: &PersonRecord, key: &CredentialKey, time_zone: &Time
     let class = PersonClass::ALL.into_iter().find(|class| class.as_str() == person.class.trim());
     let record = Record {
         name: text("name", &person.name, NAME_CHARS_MAX)?,
-        class: class.ok_or_else(|| wrong("class", "must be asn, non-asn or visitor"))?,
+        class: class
+            .ok_or_else(|| wrong("class", must_be(&person.class, &PersonClass::ALL.map(PersonClass::as_str))))?,
         opd: text("opd", &person.opd, OPD_CHARS_MAX)?.unwrap_or_default(),
         groups: checked_groups(person)?,
-        status: one_of("status", &person.status, "green, yellow, red, black", |word| {
+        status: one_of("status", &person.status, &HealthStatus::ALL.map(HealthStatus::as_str), |word| {
             HealthStatus::ALL.into_iter().find(|status| status.as_str() == word)
         })?,
         status_since: moment("status_since", &person.status_since, Day::Begins)?,
@@ -76,7 +78,7 @@ pub(crate) fn check(person: &PersonRecord, key: &CredentialKey, time_zone: &Time
         valid_from: moment("valid_from", &person.valid_from, Day::Begins)?,
         valid_until: moment("valid_until", &person.valid_until, Day::Ends)?,
         host: text("host", &person.host, HOST_CHARS_MAX)?,
-        language: one_of("language", &person.language, "id, en", |word| {
+        language: one_of("language", &person.language, &Language::ALL.map(Language::as_str), |word| {
             Language::ALL.into_iter().find(|language| language.as_str() == word)
         })?,
         credentials: checked_credentials(person, key)?,
@@ -142,6 +144,9 @@ fn checked_groups(person: &PersonRecord) -> Result<Option<Vec<String>>, FieldErr
 fn checked_credentials(person: &PersonRecord, key: &CredentialKey) -> Result<Vec<CredentialHash>, FieldError> {
     let mut credentials = Vec::with_capacity(person.badges.len() + person.credentials.len());
     for badge in words(&person.badges) {
+        if protocol::normal_code(badge).is_empty() {
+            return Err(wrong("badges", "a badge's code has nothing but what scanners put around one"));
+        }
         if badge.chars().count() > BADGE_CHARS_MAX {
             return Err(wrong("badges", format!("a badge's code may have {BADGE_CHARS_MAX} characters")));
         }
@@ -208,11 +213,21 @@ fn text(field: &'static str, text: &Option<String>, chars_max: usize) -> Result<
 fn one_of<T>(
     field: &'static str,
     text: &Option<String>,
-    known: &str,
+    known: &[&str],
     find: impl Fn(&str) -> Option<T>,
 ) -> Result<Option<T>, FieldError> {
-    let found = filled(text).map(|word| find(word).ok_or_else(|| wrong(field, format!("must be {known} or empty"))));
+    let found =
+        filled(text).map(|word| find(word).ok_or_else(|| wrong(field, must_be(word, &[known, &["empty"]].concat()))));
     found.transpose()
+}
+
+/// What a word must be that is none of those that are known.
+fn must_be(word: &str, known: &[&str]) -> String {
+    let near = nearest(word, known.iter().copied()).map(|near| format!("; the nearest is {near}")).unwrap_or_default();
+    match known {
+        [first @ .., last] if !first.is_empty() => format!("must be {} or {last}{near}", first.join(", ")),
+        _ => format!("must be {}{near}", known.join("")),
+    }
 }
 
 /// A moment, or an end of a day.

@@ -205,7 +205,7 @@ fn a_field_that_is_wrong_is_named_and_nothing_is_written() {
         (PersonRecord { class: "staff".into(), ..good() }, "class", "asn, non-asn or visitor"),
         (PersonRecord { class: String::new(), ..good() }, "class", "asn, non-asn or visitor"),
         (PersonRecord { name: long(129), ..good() }, "name", "128 characters"),
-        (PersonRecord { opd: long(65), ..good() }, "opd", "64 characters"),
+        (PersonRecord { opd: long(257), ..good() }, "opd", "256 characters"),
         (PersonRecord { host: long(65), ..good() }, "host", "64 characters"),
         (PersonRecord { groups: badges(&["Secret"]), ..good() }, "groups", "16 words"),
         (PersonRecord { groups: badges(&["a b"]), ..good() }, "groups", "a-z"),

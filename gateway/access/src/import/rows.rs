@@ -1,7 +1,7 @@
 //! From a file to rows: each is a person, checked, or a mistake with its line and column.
 
-use std::collections::HashSet;
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::collections::{HashSet, VecDeque};
+use std::io::{self, BufRead, BufReader, Read};
 
 use jiff::tz::TimeZone;
 use serde_json::error::Category;
@@ -9,6 +9,7 @@ use serde_json::error::Category;
 use super::report::RowError;
 use crate::CredentialKey;
 use crate::directory::{PersonError, PersonRecord, check, is_id};
+use base::nearest::nearest;
 use base::spreadsheet::unguarded;
 
 const FILE_BYTES_MAX: u64 = 1 << 30;
@@ -35,6 +36,8 @@ const COLUMNS: [(&str, &str); 15] = [
 /// Other names for some of them, as JSON has them.
 const ALIASES: [(&str, &str); 2] = [("id", "id"), ("badges", "badges")];
 const REQUIRED: [(&str, &str); 2] = [("person", "id"), ("class", "class")];
+/// Lines that one row may go on for behind its first.
+const ROW_LINES_MAX: usize = 8;
 /// Stands for the whole row.
 const ALL: &str = "(all)";
 
@@ -68,29 +71,99 @@ pub(super) fn read_csv(input: impl Read, key: &CredentialKey, time_zone: &TimeZo
     input.read_until(b'\n', &mut header).map_err(|error| unreadable(&error))?;
     let header = header.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&header);
     let delimiter = if header.contains(&b';') && !header.contains(&b',') { b';' } else { b',' };
+    if !is_closed(header) {
+        return Err("line 1: a quote is opened and not closed on this line".into());
+    }
+    let mut rows = Rows::new(columns(&cells(header, 1, delimiter)?)?);
+    let mut table = Table { input, ahead: VecDeque::new(), line: 1, delimiter, columns: rows.columns.len() };
+    while let Some((line, text)) = table.next_row()? {
+        let Some(text) = text else {
+            let reason = "a quote is opened here and not closed in the same cell";
+            rows.refuse(line, "", ALL, reason.into());
+            continue;
+        };
+        let row = cells(&text, line, delimiter)?;
+        // What a spreadsheet leaves of a row that was emptied.
+        if row.iter().all(str::is_empty) {
+            continue;
+        }
+        if row.len() != rows.columns.len() {
+            let reason = format!("must have {} fields, as the first line has", rows.columns.len());
+            rows.refuse(line, "", ALL, reason);
+            continue;
+        }
+        let person = person(&row, &rows.columns);
+        rows.take(line, &person, key, time_zone);
+    }
+    Ok(rows.in_order())
+}
+
+/// A table's rows, as text. A cell may have line ends within quotes; a quote that nobody closes must not swallow other rows.
+struct Table<R> {
+    input: R,
+    /// Lines that were looked at and belong to later rows.
+    ahead: VecDeque<Vec<u8>>,
+    /// The number of the last line that was taken.
+    line: u64,
+    delimiter: u8,
+    columns: usize,
+}
+
+impl<R: BufRead> Table<R> {
+    /// The line on which the next row begins, and its text; no text where it has a quote that is not closed before another row
+    /// begins.
+    fn next_row(&mut self) -> Result<Option<(u64, Option<Vec<u8>>)>, String> {
+        let Some(mut text) = self.next_line()? else { return Ok(None) };
+        self.line += 1;
+        let line = self.line;
+        let mut within = Vec::new();
+        while !is_closed(&text) {
+            let next = if within.len() < ROW_LINES_MAX { self.next_line()? } else { None };
+            let Some(next) = next else { return Ok(Some((line, self.put_back(within)))) };
+            let is_row = next.iter().filter(|byte| **byte == self.delimiter).count() + 1 >= self.columns;
+            text.extend_from_slice(&next);
+            within.push(next);
+            if is_row {
+                return Ok(Some((line, self.put_back(within))));
+            }
+        }
+        self.line += within.len() as u64;
+        Ok(Some((line, Some(text))))
+    }
+
+    fn next_line(&mut self) -> Result<Option<Vec<u8>>, String> {
+        if let Some(line) = self.ahead.pop_front() {
+            return Ok(Some(line));
+        }
+        let mut text = Vec::new();
+        let read = self.input.read_until(b'\n', &mut text).map_err(|error| unreadable(&error))?;
+        Ok((read > 0).then_some(text))
+    }
+
+    /// Leaves lines to later rows.
+    fn put_back(&mut self, lines: Vec<Vec<u8>>) -> Option<Vec<u8>> {
+        lines.into_iter().rev().for_each(|line| self.ahead.push_front(line));
+        None
+    }
+}
+
+/// Whether every quote that is opened is closed.
+fn is_closed(text: &[u8]) -> bool {
+    text.iter().filter(|byte| **byte == b'"').count().is_multiple_of(2)
+}
+
+/// The cells of one row.
+fn cells(text: &[u8], line: u64, delimiter: u8) -> Result<csv::StringRecord, String> {
+    let text = text.trim_ascii_end();
     let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
         .delimiter(delimiter)
         .trim(csv::Trim::All)
-        .from_reader(Cursor::new(header).chain(input));
-    let columns = columns(reader.headers().map_err(|error| unreadable_csv(&error))?)?;
-    let mut rows = Rows::new(columns);
+        .buffer_capacity(text.len().max(1))
+        .from_reader(text);
     let mut row = csv::StringRecord::new();
-    loop {
-        match reader.read_record(&mut row) {
-            Ok(false) => return Ok(rows.in_order()),
-            Ok(true) => {
-                let line = row.position().map_or(0, csv::Position::line);
-                let person = person(&row, &rows.columns);
-                rows.take(line, &person, key, time_zone);
-            }
-            Err(error) if matches!(error.kind(), csv::ErrorKind::UnequalLengths { .. }) => {
-                let line = error.position().map_or(0, csv::Position::line);
-                let reason = format!("must have {} fields, as the first line has", rows.columns.len());
-                rows.refuse(line, "", ALL, reason);
-            }
-            Err(error) => return Err(unreadable_csv(&error)),
-        }
-    }
+    reader.read_record(&mut row).map(|_| row).map_err(|error| unreadable_csv(&error, line))
 }
 
 /// Reads an object a line.
@@ -183,8 +256,9 @@ fn columns(header: &csv::StringRecord) -> Result<Vec<(&'static str, &'static str
         // A file without a first line of names has a person there: nothing of it is repeated.
         let known = COLUMNS.into_iter().chain(ALIASES).find(|(column, _)| *column == name);
         let known = known.ok_or_else(|| {
-            let names = COLUMNS.map(|(column, _)| column).join(", ");
-            format!("line 1: the name of column {at} is unknown; known are {names}")
+            let names = COLUMNS.map(|(column, _)| column);
+            let near = nearest(name, names).map(|near| format!(", the nearest is {near}")).unwrap_or_default();
+            format!("line 1: the name of column {at} is unknown{near}; known are {}", names.join(", "))
         })?;
         if columns.iter().any(|(_, field)| *field == known.1) {
             return Err(format!("line 1: column {} is there twice", known.0));
@@ -258,14 +332,11 @@ fn unreadable(error: &io::Error) -> String {
     }
 }
 
-fn unreadable_csv(error: &csv::Error) -> String {
+fn unreadable_csv(error: &csv::Error, line: u64) -> String {
     match error.kind() {
         csv::ErrorKind::Io(error) => unreadable(error),
-        csv::ErrorKind::Utf8 { pos, .. } => {
-            let line = pos.as_ref().map_or(1, csv::Position::line);
-            format!("line {line} is not UTF-8 text; save it as CSV UTF-8")
-        }
-        _ => error.to_string(),
+        csv::ErrorKind::Utf8 { .. } => format!("line {line} is not UTF-8 text; save it as CSV UTF-8"),
+        _ => format!("line {line}: {error}"),
     }
 }
 

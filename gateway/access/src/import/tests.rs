@@ -144,7 +144,7 @@ fn every_mistake_is_named_with_its_line_and_column_and_nothing_is_imported() {
         ("P-4,Secret,asn,,SECRET-9,green,2026-02-30".to_owned(), "status_until", "2026-12-31"),
         ("P-4,Secret,asn,,SECRET-9,green,2026-12-31T16:00:00".to_owned(), "status_until", "+08:00"),
         (format!("P-4,Secret{},asn,,SECRET-9,,", long(123)), "name", "128 characters"),
-        (format!("P-4,Secret,asn,{},SECRET-9,,", long(65)), "opd", "64 characters"),
+        (format!("P-4,Secret,asn,{},SECRET-9,,", long(257)), "opd", "256 characters"),
         (format!("P-4,Secret,asn,,SECRET-9;{},,", long(257)), "badge", "256 characters"),
         ("P-4,Secret,asn,,SECRET-2,,".to_owned(), "badge", "also on line 2"),
         ("P-4,Secret,asn,,SECRET-9,".to_owned(), "(all)", "7 fields"),
@@ -159,6 +159,13 @@ fn every_mistake_is_named_with_its_line_and_column_and_nothing_is_imported() {
         assert_eq!(site.read().credentials(), 0);
         assert!(column == "badge" || !site.path().exists());
 
+        // Closed on a later line, it would have three people in one name.
+        let swallowing = "person,name,class\nP-1,\"Siti,asn\nP-2,x,asn\nP-3,Made\",asn\nP-4,Contoh,asn\n";
+        let refused = site.import(swallowing).unwrap_err();
+        assert!(
+            refused.contains("2 bad rows") && refused.contains("line 2") && refused.contains("line 4"),
+            "{refused}"
+        );
         let skipping = ImportOptions { skip_bad: true, ..ImportOptions::default() };
         let report = site.import_with(csv.as_bytes(), &skipping).unwrap();
         assert_eq!((report.added, report.bad_rows.len(), report.bad_rows[0].line), (3, 1, 5));
@@ -219,6 +226,10 @@ fn a_badge_has_one_owner_and_may_change_hands() {
     site.import(&people("P-4,asn,B\nP-2,asn,A\n")).unwrap();
     assert_eq!((site.owner("A").as_deref(), site.owner("B").as_deref()), (Some("P-2"), Some("P-4")));
     // Where the row that gives it away is left out, so is the one that takes it, and whoever depends on that one.
+    // Closed on a later line, it would have three people in one name.
+    let swallowing = "person,name,class\nP-1,\"Siti,asn\nP-2,x,asn\nP-3,Made\",asn\nP-4,Contoh,asn\n";
+    let refused = site.import(swallowing).unwrap_err();
+    assert!(refused.contains("2 bad rows") && refused.contains("line 2") && refused.contains("line 4"), "{refused}");
     let skipping = ImportOptions { skip_bad: true, ..ImportOptions::default() };
     let report = site
         .import_with(people("P-5,asn,A\nP-2,what,\nP-4,asn,A\nP-6,asn,B\nP-7,asn,D\n").as_bytes(), &skipping)
@@ -291,6 +302,13 @@ fn every_mistake_in_a_line_of_json_is_named_and_nothing_is_imported() {
         assert!(error.contains(&format!("\n  line 3, column {field}: ")) && error.contains(words), "{line}: {error}");
         assert!(!error.contains("SECRET"), "{error}");
         assert_eq!(site.read().people(), 0);
+        // Closed on a later line, it would have three people in one name.
+        let swallowing = "person,name,class\nP-1,\"Siti,asn\nP-2,x,asn\nP-3,Made\",asn\nP-4,Contoh,asn\n";
+        let refused = site.import(swallowing).unwrap_err();
+        assert!(
+            refused.contains("2 bad rows") && refused.contains("line 2") && refused.contains("line 4"),
+            "{refused}"
+        );
         let skipping = ImportOptions { format: PeopleFormat::Ndjson, skip_bad: true, ..ImportOptions::default() };
         assert_eq!(site.import_with(lines.as_bytes(), &skipping).unwrap().added, 1);
         assert_eq!(site.ids(), ["P-1"]);
@@ -485,4 +503,57 @@ proptest! {
             prop_assert_eq!(copy.export(format), exported);
         }
     }
+}
+
+#[test]
+fn a_quote_that_nobody_closes_spoils_its_own_line_only() {
+    let site = Site::new();
+    let csv = "person,name,class,badge\nP-1,\"Siti,asn,B-1\nP-2,\"Contoh, S.Kom.\",asn,B-2\nP-3,Contoh \"\"Tiga\"\",asn,B-3\n";
+    let refused = site.import(csv).unwrap_err();
+    assert!(
+        refused.contains("1 bad rows") && refused.contains("line 2") && refused.contains("a quote is opened"),
+        "{refused}"
+    );
+    // Closed on a later line, it would have three people in one name.
+    let swallowing = "person,name,class\nP-1,\"Siti,asn\nP-2,x,asn\nP-3,Made\",asn\nP-4,Contoh,asn\n";
+    let refused = site.import(swallowing).unwrap_err();
+    assert!(refused.contains("2 bad rows") && refused.contains("line 2") && refused.contains("line 4"), "{refused}");
+    let skipping = ImportOptions { skip_bad: true, ..ImportOptions::default() };
+    assert_eq!(site.import_with(csv.as_bytes(), &skipping).unwrap().added, 2);
+    assert_eq!(site.ids(), ["P-2", "P-3"]);
+    let header = site.import("person,\"class\nP-1,asn\n").unwrap_err();
+    assert!(header.contains("line 1: a quote is opened"), "{header}");
+}
+
+#[test]
+fn what_a_spreadsheet_leaves_of_emptied_rows_is_passed_over() {
+    let site = Site::new();
+    let csv = "person;class;badge\nP-1;asn;B-1\n;;\n;\n ; ;;;\n\n\"\";;\nP-2;asn;B-2\n;;\n";
+    assert_eq!(site.import(csv), Ok(report(2, 0, 0)));
+    let named = site.import("person;class;badge\n;;B-3\n").unwrap_err();
+    assert!(named.contains("line 2"), "{named}");
+}
+
+#[test]
+fn a_mistyped_word_is_told_with_the_nearest_that_is_known() {
+    let site = Site::new();
+    for (csv, told) in [
+        ("Person,class\nP-1,asn\n", "column 1 is unknown, the nearest is person"),
+        ("person,class,statsu\nP-1,asn,green\n", "column 3 is unknown, the nearest is status"),
+        ("person,class\nP-1,ASN\n", "must be asn, non-asn or visitor; the nearest is asn"),
+        ("person,class,status\nP-1,asn,Gren\n", "green, yellow, red, black or empty; the nearest is green"),
+        ("person,class,language\nP-1,asn,xx\n", "must be id, en or empty"),
+        ("person,class,badge\nP-1,asn,]Q1\n", "nothing but what scanners put around one"),
+    ] {
+        let error = site.import(csv).unwrap_err();
+        assert!(error.contains(told), "{error}");
+    }
+}
+
+#[test]
+fn an_office_may_have_a_long_name() {
+    let site = Site::new();
+    let office = |chars: usize| format!("person,class,opd\nP-1,asn,{}\n", "é".repeat(chars));
+    assert_eq!(site.import(&office(256)), Ok(report(1, 0, 0)));
+    assert!(site.import(&office(257)).unwrap_err().contains("may have 256 characters"));
 }

@@ -5,8 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
-use protocol::{Channel, DoorId, DoorStatus};
+use protocol::DoorId;
 use rustls::CertificateError;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -19,24 +18,19 @@ use super::context::FrontContext;
 use super::framing::{self, Cut};
 use super::limits::Bucket;
 use super::outbox::Intake;
-use super::packet::{Connect, Packet, Version, Will};
+use super::packet::{Connect, Packet, Version};
 use super::pending::PendingSlot;
 use super::publish::TOPIC_ALIAS_MAX;
 use super::reason::{Reason, Refusal};
 use super::registry::Presence;
 use super::reply::{self, Welcome};
+use super::rights::{believed, check_rights, last_will};
 use super::scans::PendingScans;
 use super::session::{DoorSession, HelperSession, LastWill, MonitorSession, Session, SessionRole};
 use super::stored_sessions::StoredSession;
 use super::wire::{Stream, Wire};
 use crate::monitors::{ConnectError, MonitorConnection};
 use base::identity::{Identity, Role};
-
-/// What the client ids of monitors start with where there is no certificate to tell them from doors.
-const MONITOR_PREFIX: &str = "monitor-";
-
-/// The same of helpers' devices.
-const HELPER_PREFIX: &str = "helper-";
 
 /// Enough of a CONNECT to tell its version.
 const CONNECT_HEAD_BYTES: usize = 16;
@@ -355,45 +349,6 @@ fn session_role(
             SessionRole::Monitor(Box::new(MonitorSession { connection, bucket, retained, missed: 0, helper }))
         }
     }
-}
-
-/// The identity of a client without a certificate, as its client id says.
-fn believed(client_id: &str) -> Result<Identity, Refusal> {
-    let name = client_id.parse().map_err(|_| (Reason::CLIENT_ID_INVALID, "client_id"))?;
-    let role = if client_id.starts_with(MONITOR_PREFIX) {
-        Role::Monitor(name)
-    } else if client_id.starts_with(HELPER_PREFIX) {
-        Role::Helper(name)
-    } else {
-        Role::Door(name)
-    };
-    Ok(Identity { role, serial: Vec::new(), not_after: protocol::Instant::from_unix_ms(i64::MAX) })
-}
-
-fn check_rights(context: &Arc<FrontContext>, identity: &Identity, connect: &Connect) -> Result<(), Refusal> {
-    let client_id = identity.role.client_id().ok_or((Reason::NOT_AUTHORIZED, "role"))?;
-    if let Role::Door(door) = &identity.role
-        && (context.door_settings)(door).is_none()
-    {
-        return Err((Reason::NOT_AUTHORIZED, "unknown_door"));
-    }
-    let assigned = connect.client_id.is_empty() && connect.clean;
-    if connect.client_id != client_id && !assigned {
-        return Err((Reason::CLIENT_ID_INVALID, "client_id"));
-    }
-    Ok(())
-}
-
-/// A will is a door's status, or refused.
-fn last_will(context: &Arc<FrontContext>, door: &DoorId, will: Will) -> Result<Box<LastWill>, Refusal> {
-    let topic = protocol::topic::door_prefix(&context.site, door) + Channel::Status.as_str();
-    if will.topic != topic {
-        return Err((Reason::NOT_AUTHORIZED, "will"));
-    }
-    let status = DoorStatus::from_json(&will.payload).map_err(|_| (Reason::PAYLOAD_INVALID, "will"))?;
-    // Copies, so that the whole CONNECT does not live as long as they do.
-    let (topic, payload) = (Bytes::new(), Bytes::copy_from_slice(&will.payload));
-    Ok(Box::new(LastWill { status, will: Will { topic, payload, ..will } }))
 }
 
 fn expires_in(context: &Arc<FrontContext>, presence: &Presence) -> Duration {

@@ -22,7 +22,7 @@ base::settings! {
         pub handshakes_max: usize = 8192 => "connections", in 1..=100_000;
         /// Connections of one client address (IPv6: of one /64 network) that have not sent CONNECT yet; one more drops the oldest.
         pub handshakes_per_address_max: usize = 1024 => "connections", in 1..=100_000, at_most handshakes_max;
-        /// Largest packet that a client may send; the largest scan needs the minimum. Of a larger message the beginning is kept.
+        /// Largest packet that a client may send; a scan with the longest credential needs the minimum.
         pub packet_bytes_max: usize = 24_576 => "bytes", in protocol::scan::SCAN_BYTES_MAX + 512..=1 << 20;
         /// Keep-alive of clients that ask for none, and the longest that an MQTT 5 client gets.
         pub keep_alive_s_max: u16 = 300 => "seconds", in 5..=43_200;

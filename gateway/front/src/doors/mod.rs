@@ -47,6 +47,7 @@ mod publish;
 mod reason;
 mod registry;
 mod reply;
+mod rights;
 mod scans;
 mod serve;
 mod session;

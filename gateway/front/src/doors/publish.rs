@@ -108,11 +108,11 @@ impl Session {
             (Some(oversized), _) => {
                 let Oversized { payload_bytes, digest } = *oversized;
                 let scan = MalformedScan::new(ScanError::too_large(payload_bytes), payload_bytes, &publish.payload);
-                Payload::Malformed { scan, digest }
+                Payload::Malformed { scan: Box::new(scan), digest }
             }
             (None, Ok(scan)) => Payload::Scan(scan),
             (None, Err(error)) => Payload::Malformed {
-                scan: MalformedScan::new(error, publish.payload.len(), &publish.payload),
+                scan: Box::new(MalformedScan::new(error, publish.payload.len(), &publish.payload)),
                 digest: blake3::hash(&publish.payload).into(),
             },
         };

@@ -31,7 +31,7 @@ pub enum Payload {
     /// What should be a scan and is none.
     Malformed {
         /// What is kept of it.
-        scan: MalformedScan,
+        scan: Box<MalformedScan>,
         /// BLAKE3 of the payload.
         digest: [u8; 32],
     },

@@ -34,6 +34,7 @@ pub struct WorkQueue(pub(super) mpsc::Receiver<Work>);
 
 /// What the spine is handed.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all work is scans")]
 pub(super) enum Work {
     Scan(QueuedArrival),
     Upstream(UpstreamCursor, oneshot::Sender<()>),

@@ -67,7 +67,7 @@ pub(super) async fn summary(
 }
 
 /// Longest name of an OPD in a query, in characters.
-const OPD_CHARS_MAX: usize = 64;
+const OPD_CHARS_MAX: usize = 256;
 
 fn read(uri: &Uri) -> Result<AttendanceQuery, Refusal> {
     let known = ["from", "to", "person", "opd", "format", "purpose"];

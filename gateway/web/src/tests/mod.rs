@@ -288,8 +288,6 @@ fn status() -> SiteStatus {
         started_at: at(-3_600),
         problems: vec![problem(Severity::Warning, "upstream")],
         doors: vec![DoorRow {
-            door: "main-in".into(),
-            zone: "lobby".into(),
             mode: Mode::Enforce,
             connected: true,
             since: Some(at(-60)),
@@ -297,7 +295,9 @@ fn status() -> SiteStatus {
             clock_offset_ms: Some(-20),
             last_scan_at: Some(at(-2)),
             scans: 4,
-            missing_scans: 0,
+            highest_epoch: Some(1),
+            highest_seq: Some(4),
+            ..DoorRow::named("main-in", "lobby")
         }],
         monitors_connected: 1,
         scans: ScanStatus {

@@ -171,7 +171,7 @@ fn a_payload_that_is_no_scan_is_kept_and_answered() {
         let malformed =
             MalformedScan { id, payload_bytes: 3, payload_head: b"???".to_vec(), ..MalformedScan::default() };
         let mut arrival = bench.arrival(ticket, &door(0), ScanId { epoch: 0, seq: 0 });
-        arrival.payload = Payload::Malformed { scan: malformed, digest: [3; 32] };
+        arrival.payload = Payload::Malformed { scan: malformed.into(), digest: [3; 32] };
         bench.queue().submit(arrival).unwrap();
         let Answer::Committed { ticket: of, decision, malformed } = bench.answer() else { panic!("not kept") };
         assert_eq!((of, malformed, decision.is_some()), (ticket, true, id.is_some()));

@@ -91,7 +91,7 @@ fn a_malformed_payload_under_a_used_number_is_one_of_its_own() {
         let id = ScanId { epoch: 1, seq: 1 };
         let mut arrival = bench.arrival(77, &door(0), id);
         let scan = MalformedScan { id: Some(id), payload_bytes: 9, ..MalformedScan::default() };
-        arrival.payload = Payload::Malformed { scan, digest: [digest; 32] };
+        arrival.payload = Payload::Malformed { scan: scan.into(), digest: [digest; 32] };
         bench.queue().submit(arrival).unwrap();
         bench.kept(77)
     };

@@ -1,0 +1,33 @@
+//! Which of several names a mistyped one was probably meant to be.
+
+/// How alike two names are that one is taken for the other, of 1.
+const ALIKE_MIN: f64 = 0.8;
+
+/// The name that is most like `typed`, in capitals or not, where one is.
+pub fn nearest<'n>(typed: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let typed = typed.trim().to_lowercase();
+    let alike = names.into_iter().map(|name| (strsim::jaro_winkler(&typed, &name.to_lowercase()), name));
+    alike
+        .filter(|(alike, _)| *alike >= ALIKE_MIN)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_name_has_a_nearest_and_another_word_has_none() {
+        let names = ["person", "class", "status", "status_until"];
+        for (typed, near) in [
+            ("Person", Some("person")),
+            ("CLAS", Some("class")),
+            ("status until", Some("status_until")),
+            ("Wayan Contoh", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(typed, names), near, "{typed}");
+        }
+    }
+}
