@@ -62,7 +62,7 @@ pub(super) async fn run(cases: Vec<Case>) {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
-async fn perform(gateway: &mut Gateway, clients: &mut Vec<Client>, used: usize, step: Step) -> Result<(), String> {
+async fn perform(gateway: &mut Gateway, clients: &mut [Client], used: usize, step: Step) -> Result<(), String> {
     let client = &mut clients[used];
     let check = |holds: bool, got: &dyn std::fmt::Debug| if holds { Ok(()) } else { Err(format!("{got:02x?}")) };
     match step {
