@@ -20,7 +20,7 @@ const MAY_USE: [(&str, &str, &[&str]); 9] = [
 ];
 
 /// Libraries that cost much to build or to trust, each with the crates that may have it.
-const HEAVY: [(&str, &[&str]); 9] = [
+const HEAVY: [(&str, &[&str]); 8] = [
     ("axum", &["web"]),
     ("cedar-policy", &["access"]),
     ("clap", &["gateway"]),
@@ -29,7 +29,6 @@ const HEAVY: [(&str, &[&str]); 9] = [
     ("redb", &["access", "ledgers", "store"]),
     ("reqwest", &["gateway", "upstream"]),
     ("rqrr", &["gateway"]),
-    ("rumqttd", &["front"]),
 ];
 
 #[test]
@@ -132,7 +131,7 @@ fn deciding_touches_neither_disk_nor_network_nor_clock() {
 fn the_wire_contract_knows_nothing_of_the_programs_and_does_no_input_or_output() {
     let protocol = repository().join("protocol");
     let manifest = fs::read_to_string(protocol.join("Cargo.toml")).unwrap();
-    for crate_name in ["gateway", "simulator", "tokio", "rumqttc", "rumqttd", "redb", "axum", "reqwest"] {
+    for crate_name in ["gateway", "simulator", "tokio", "rumqttc", "redb", "axum", "reqwest"] {
         assert!(!manifest.lines().any(|line| line.starts_with(crate_name)), "protocol depends on {crate_name}");
     }
     for file in rust_files(&protocol.join("src")) {

@@ -5,36 +5,35 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
-use protocol::{Channel, DoorId, DoorStatus};
+use protocol::DoorId;
 use rustls::CertificateError;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use super::backlog::Backlog;
-use super::codec::{self, Connect, Packet, Version, Will};
+use super::codec;
 use super::config::Config;
 use super::context::FrontContext;
-use super::framing;
+use super::framing::{self, Cut};
 use super::limits::Bucket;
 use super::outbox::Intake;
+use super::packet::{Connect, Packet, Version};
 use super::pending::PendingSlot;
 use super::publish::TOPIC_ALIAS_MAX;
 use super::reason::{Reason, Refusal};
 use super::registry::Presence;
 use super::reply::{self, Welcome};
+use super::rights::{believed, check_rights, last_will};
 use super::scans::PendingScans;
 use super::session::{DoorSession, HelperSession, LastWill, MonitorSession, Session, SessionRole};
+use super::stored_sessions::StoredSession;
 use super::wire::{Stream, Wire};
 use crate::monitors::{ConnectError, MonitorConnection};
 use base::identity::{Identity, Role};
 
-/// What the client ids of monitors start with where there is no certificate to tell them from doors.
-const MONITOR_PREFIX: &str = "monitor-";
-
-/// The same of helpers' devices.
-const HELPER_PREFIX: &str = "helper-";
+/// Enough of a CONNECT to tell its version.
+const CONNECT_HEAD_BYTES: usize = 16;
 
 /// A timer that has nothing to do is set so far ahead.
 const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -59,6 +58,13 @@ struct Caller {
     tls: Option<Arc<rustls::ServerConfig>>,
 }
 
+impl Caller {
+    /// Largest packet that it takes, in bytes.
+    fn packet_bytes_max(&self) -> usize {
+        usize::try_from(self.connect.packet_bytes_max).unwrap_or(usize::MAX)
+    }
+}
+
 /// Leads a new connection to its session; `None` when it did not get that far.
 pub(super) async fn admit(
     context: Arc<FrontContext>,
@@ -75,12 +81,16 @@ pub(super) async fn admit(
     };
     let mut caller = listened?;
     drop(slot);
-    match judge(&context, &mut caller).await {
-        Ok(admitted) => Some(session(&context, caller, admitted)),
+    let admitted = judge(&context, &mut caller).await;
+    let greeted = admitted.and_then(|admitted| Ok((greet(&context, &mut caller, &admitted)?, admitted)));
+    match greeted {
+        Ok((greeting, admitted)) => Some(session(&context, caller, greeting, admitted)),
         Err((reason, counted_as)) => {
             context.metrics.refuse_connection(counted_as);
             tracing::debug!(%address, reason = reason.0, counted_as, "connection refused");
-            reply::refusal(&mut caller.wire.out, caller.version, reason);
+            if caller.packet_bytes_max() >= reply::REFUSAL_BYTES {
+                reply::refusal(&mut caller.wire.out, caller.version, reason);
+            }
             caller.wire.close().await;
             None
         }
@@ -131,12 +141,20 @@ async fn listen(context: &Arc<FrontContext>, socket: TcpStream, proof: Proof, de
 async fn first_packet(context: &Arc<FrontContext>, wire: &mut Wire) -> Result<(Version, Box<Connect>), &'static str> {
     let frame = loop {
         match framing::peek(&wire.input, context.config.packet_bytes_max) {
-            Ok(Some(frame)) => break frame,
-            Ok(None) => match wire.read().await {
-                Ok(0) | Err(_) => return Err("no_connect"),
-                Ok(_) => {}
+            Ok(Cut::Whole(frame)) => break frame,
+            Ok(Cut::TooLarge(frame)) => match codec::version(&wire.input, frame) {
+                Some(version) => {
+                    reply::refusal(&mut wire.out, version.unwrap_or_else(|version| version), Reason::PACKET_TOO_LARGE);
+                    return Err("packet_too_large");
+                }
+                None if wire.input.len() > CONNECT_HEAD_BYTES => return Err("not_mqtt"),
+                None => {}
             },
+            Ok(Cut::Part) => {}
             Err(_) => return Err("not_mqtt"),
+        }
+        if matches!(wire.read().await, Ok(0) | Err(_)) {
+            return Err("no_connect");
         }
     };
     let version = match codec::version(&wire.input, frame) {
@@ -147,8 +165,8 @@ async fn first_packet(context: &Arc<FrontContext>, wire: &mut Wire) -> Result<(V
         }
         None => return Err("no_connect"),
     };
-    let packet = frame.take(&mut wire.input);
-    match codec::decode(version, frame, packet) {
+    let packet = frame.take(&mut wire.input).freeze();
+    match codec::decode(version, frame, &packet) {
         Ok(Packet::Connect(connect)) => Ok((version, connect)),
         Ok(_) => Err("no_connect"),
         Err(reason) => {
@@ -209,11 +227,25 @@ async fn judge(context: &Arc<FrontContext>, caller: &mut Caller) -> Result<Admit
     Ok(Admitted { presence, role })
 }
 
-/// Makes the session of a caller that is let in, with CONNACK on its wire.
-fn session(context: &Arc<FrontContext>, caller: Caller, Admitted { presence, role }: Admitted) -> Box<Session> {
-    let Caller { mut wire, version, connect, .. } = caller;
-    let config = &context.config;
-    let (stored, session_expiry_s, prefix) = match &role {
+/// What a caller that is let in is told, or finds again.
+struct Greeting {
+    stored: Option<StoredSession>,
+    session_expiry_s: u32,
+    keep_alive_s: u16,
+    /// What the door's topics start with; empty for a monitor.
+    prefix: String,
+}
+
+/// Puts CONNACK on the wire of a caller that is let in.
+fn greet(
+    context: &Arc<FrontContext>,
+    caller: &mut Caller,
+    Admitted { presence, role }: &Admitted,
+) -> Result<Greeting, Refusal> {
+    let bytes_max = caller.packet_bytes_max();
+    let Caller { wire, version, connect, .. } = caller;
+    let (config, version) = (&context.config, *version);
+    let (stored, session_expiry_s, prefix) = match role {
         AdmittedRole::Door(door, _) => (
             context.registry.take_stored(door).filter(|_| !connect.clean),
             connect.session_expiry_s.unwrap_or(u32::MAX).min(config.session_expiry_s_max),
@@ -237,7 +269,23 @@ fn session(context: &Arc<FrontContext>, caller: Caller, Admitted { presence, rol
         keep_alive_s: (keep_alive_s != connect.keep_alive_s).then_some(keep_alive_s),
         response_information: Some(&*prefix).filter(|prefix| connect.wants_response_information && !prefix.is_empty()),
     };
-    reply::welcome(&mut wire.out, version, &welcome);
+    if !reply::welcome(&mut wire.out, version, &welcome, bytes_max) {
+        return Err((Reason::PACKET_TOO_LARGE, "packet_bytes_max"));
+    }
+    Ok(Greeting { stored, session_expiry_s, keep_alive_s, prefix })
+}
+
+/// Makes the session of a caller that was greeted.
+fn session(
+    context: &Arc<FrontContext>,
+    caller: Caller,
+    greeting: Greeting,
+    Admitted { presence, role }: Admitted,
+) -> Box<Session> {
+    let packet_bytes_max = caller.packet_bytes_max();
+    let Caller { wire, version, connect, .. } = caller;
+    let Greeting { stored, session_expiry_s, keep_alive_s, prefix } = greeting;
+    let config = &context.config;
     let now = Instant::now();
     let settings_version =
         stored.as_ref().map_or_else(|| context.registry.settings_version(), |stored| stored.settings_version);
@@ -252,7 +300,7 @@ fn session(context: &Arc<FrontContext>, caller: Caller, Admitted { presence, rol
             version,
             prefix: prefix.into(),
             receive_max: usize::from(connect.receive_max.min(config.in_flight_max)),
-            packet_bytes_max: usize::try_from(connect.packet_bytes_max).unwrap_or(usize::MAX),
+            packet_bytes_max,
         },
         expires_at: now + expires_in(context, &presence),
         presence,
@@ -260,6 +308,7 @@ fn session(context: &Arc<FrontContext>, caller: Caller, Admitted { presence, rol
         subscriptions,
         outbox,
         aliases: Vec::new(),
+        skipped: None,
         silence_max,
         session_expiry_s,
         last_packet: now,
@@ -300,44 +349,6 @@ fn session_role(
             SessionRole::Monitor(Box::new(MonitorSession { connection, bucket, retained, missed: 0, helper }))
         }
     }
-}
-
-/// The identity of a client without a certificate, as its client id says.
-fn believed(client_id: &str) -> Result<Identity, Refusal> {
-    let name = client_id.parse().map_err(|_| (Reason::CLIENT_ID_INVALID, "client_id"))?;
-    let role = if client_id.starts_with(MONITOR_PREFIX) {
-        Role::Monitor(name)
-    } else if client_id.starts_with(HELPER_PREFIX) {
-        Role::Helper(name)
-    } else {
-        Role::Door(name)
-    };
-    Ok(Identity { role, serial: Vec::new(), not_after: protocol::Instant::from_unix_ms(i64::MAX) })
-}
-
-fn check_rights(context: &Arc<FrontContext>, identity: &Identity, connect: &Connect) -> Result<(), Refusal> {
-    let client_id = identity.role.client_id().ok_or((Reason::NOT_AUTHORIZED, "role"))?;
-    if let Role::Door(door) = &identity.role
-        && (context.door_settings)(door).is_none()
-    {
-        return Err((Reason::NOT_AUTHORIZED, "unknown_door"));
-    }
-    let assigned = connect.client_id.is_empty() && connect.clean;
-    if connect.client_id != client_id && !assigned {
-        return Err((Reason::CLIENT_ID_INVALID, "client_id"));
-    }
-    Ok(())
-}
-
-/// A will is a door's status, or refused.
-fn last_will(context: &Arc<FrontContext>, door: &DoorId, will: Will) -> Result<Box<LastWill>, Refusal> {
-    let topic = protocol::topic::door_prefix(&context.site, door) + Channel::Status.as_str();
-    if will.topic != topic {
-        return Err((Reason::NOT_AUTHORIZED, "will"));
-    }
-    let status = DoorStatus::from_json(&will.payload).map_err(|_| (Reason::PAYLOAD_INVALID, "will"))?;
-    let payload = Bytes::copy_from_slice(&will.payload);
-    Ok(Box::new(LastWill { status, payload, delay_s: will.delay_s }))
 }
 
 fn expires_in(context: &Arc<FrontContext>, presence: &Presence) -> Duration {

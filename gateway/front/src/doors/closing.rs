@@ -5,6 +5,7 @@ use std::time::Duration;
 use protocol::{DoorState, DoorStatus};
 use tokio::time::Instant;
 
+use super::door_record::StatusMessage;
 use super::reason::Reason;
 use super::reply;
 use super::session::{End, Session, SessionRole};
@@ -32,18 +33,21 @@ impl Session {
         let will = role.will.take().filter(|_| !matches!(end, End::Left { with_will: false }));
         let taken_over = matches!(end, End::Closed(Reason::SESSION_TAKEN_OVER));
         match will {
-            Some(will) if will.delay_s.min(self.session_expiry_s) > 0 => {
-                let delay = Duration::from_secs(will.delay_s.min(self.session_expiry_s).into());
+            Some(last) if last.will.delay_s.min(self.session_expiry_s) > 0 => {
+                let due = Instant::now() + Duration::from_secs(last.will.delay_s.min(self.session_expiry_s).into());
                 // A door that is back already has cancelled it.
                 if !taken_over {
-                    record.delay_will(Instant::now() + delay, (will.status, will.payload));
+                    record.delay_will(due, last.into_message(due));
                 }
             }
-            Some(will) => self.publish_status(will.status, will.payload, None),
+            Some(last) => {
+                let (status, message) = last.into_message(Instant::now());
+                self.publish_status(status, message, None);
+            }
             None if !taken_over && !record.is_said_offline() => {
                 let offline = DoorStatus::new(DoorState::Offline, None);
-                let payload = offline.to_json().into();
-                self.publish_status(offline, payload, None);
+                let message = StatusMessage::own(offline.to_json().into());
+                self.publish_status(offline, message, None);
             }
             None => {}
         }

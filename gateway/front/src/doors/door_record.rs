@@ -1,12 +1,13 @@
 //! What the front remembers of one door, whether its reader is connected or not.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use protocol::{DoorId, DoorState, DoorStatus, Instant};
 use tokio::time;
 
 use super::limits::Bucket;
+use crate::monitors::PublishOptions;
 use base::clock::Clock;
 
 /// One door as the front knows it.
@@ -34,13 +35,33 @@ pub(super) struct DoorRecord {
     state: Mutex<RecordState>,
 }
 
+/// A door's status as it was published: by its reader, as its last will, or by the gateway in its name.
+#[derive(Clone, Debug)]
+pub(super) struct StatusMessage {
+    pub(super) payload: Bytes,
+    /// `None` where the gateway has published it.
+    pub(super) options: Option<Arc<PublishOptions>>,
+}
+
 pub(super) struct RecordState {
     pub(super) connected: bool,
     pub(super) since: Instant,
     pub(super) mqtt: &'static str,
-    pub(super) status: Option<(DoorStatus, Bytes)>,
+    pub(super) status: Option<(DoorStatus, StatusMessage)>,
     pub(super) clock_offset_ms: Option<i64>,
-    pub(super) delayed_will: Option<(time::Instant, (DoorStatus, Bytes))>,
+    pub(super) delayed_will: Option<(time::Instant, (DoorStatus, StatusMessage))>,
+}
+
+impl StatusMessage {
+    /// What the gateway publishes itself.
+    pub(super) fn own(payload: Bytes) -> Self {
+        Self { payload, options: None }
+    }
+
+    fn is_expired(&self, now: time::Instant) -> bool {
+        let expires_at = self.options.as_ref().and_then(|options| options.expires_at);
+        expires_at.is_some_and(|expires_at| expires_at <= now)
+    }
 }
 
 impl DoorRecord {
@@ -56,25 +77,27 @@ impl DoorRecord {
         Self { door, bucket: Mutex::new(Bucket::new(time::Instant::now())), state: Mutex::new(state) }
     }
 
-    /// The door's last status as an MQTT payload.
-    pub(super) fn status(&self) -> Option<Bytes> {
-        self.state().status.as_ref().map(|(_, payload)| payload.clone())
+    /// The door's last status, unless it has expired.
+    pub(super) fn status(&self) -> Option<StatusMessage> {
+        let state = self.state();
+        let (_, message) = state.status.as_ref()?;
+        (!message.is_expired(time::Instant::now())).then(|| message.clone())
     }
 
     pub(super) fn is_said_offline(&self) -> bool {
         self.state().status.as_ref().is_some_and(|(status, _)| status.state == DoorState::Offline)
     }
 
-    pub(super) fn remember(&self, status: DoorStatus, payload: Bytes, clock_offset_ms: Option<i64>) {
+    pub(super) fn remember(&self, status: DoorStatus, message: StatusMessage, clock_offset_ms: Option<i64>) {
         let mut state = self.state();
-        state.status = Some((status, payload));
+        state.status = Some((status, message));
         if clock_offset_ms.is_some() {
             state.clock_offset_ms = clock_offset_ms;
         }
     }
 
     /// Remembers to publish a will later, unless the door is back before.
-    pub(super) fn delay_will(&self, due: time::Instant, will: (DoorStatus, Bytes)) {
+    pub(super) fn delay_will(&self, due: time::Instant, will: (DoorStatus, StatusMessage)) {
         self.state().delayed_will = Some((due, will));
     }
 

@@ -9,6 +9,7 @@ pub(super) mod kind {
     pub(in super::super) const CONNECT: u8 = 1;
     pub(in super::super) const PUBLISH: u8 = 3;
     pub(in super::super) const PUBACK: u8 = 4;
+    pub(in super::super) const PUBREC: u8 = 5;
     pub(in super::super) const PUBREL: u8 = 6;
     pub(in super::super) const PUBCOMP: u8 = 7;
     pub(in super::super) const SUBSCRIBE: u8 = 8;
@@ -45,24 +46,40 @@ impl Frame {
     }
 }
 
-/// The first packet of `input` once it is there in full. Type, flags and size are judged as soon as they are readable, so that
-/// nothing is buffered for a packet that would be refused.
-pub(super) fn peek(input: &[u8], bytes_max: usize) -> Result<Option<Frame>, Reason> {
-    let Some((&head, rest)) = input.split_first() else { return Ok(None) };
+/// What the bytes received begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// Too little of a packet.
+    Part,
+    /// A packet.
+    Whole(Frame),
+    /// The start of one that is larger than a client may send.
+    TooLarge(Frame),
+}
+
+/// The first packet of `input`. Type, flags and size are judged as soon as they are readable, so that nothing is buffered for a
+/// packet that would be refused.
+pub(super) fn peek(input: &[u8], bytes_max: usize) -> Result<Cut, Reason> {
+    let Some((&head, rest)) = input.split_first() else { return Ok(Cut::Part) };
     check_head(head)?;
     let mut body_len = 0usize;
     for (position, byte) in rest.iter().take(4).enumerate() {
         body_len |= usize::from(byte & 0x7F) << (7 * position);
         if byte & 0x80 == 0 {
-            let body_at = position + 2;
-            let len = body_at + body_len;
-            if len > bytes_max {
-                return Err(Reason::PACKET_TOO_LARGE);
+            // As few bytes as it needs (MQTT 5 section 1.5.5).
+            if position > 0 && *byte == 0 {
+                return Err(Reason::MALFORMED_PACKET);
             }
-            return Ok((input.len() >= len).then_some(Frame { head, body_at, len }));
+            let body_at = position + 2;
+            let frame = Frame { head, body_at, len: body_at + body_len };
+            return Ok(match frame.len {
+                len if len > bytes_max => Cut::TooLarge(frame),
+                len if len > input.len() => Cut::Part,
+                _ => Cut::Whole(frame),
+            });
         }
     }
-    if rest.len() >= 4 { Err(Reason::MALFORMED_PACKET) } else { Ok(None) }
+    if rest.len() >= 4 { Err(Reason::MALFORMED_PACKET) } else { Ok(Cut::Part) }
 }
 
 fn check_head(head: u8) -> Result<(), Reason> {
@@ -87,10 +104,10 @@ mod tests {
     #[test]
     fn a_packet_is_cut_exactly_and_not_before_it_is_whole() {
         let bytes = [0xC0, 0x00, 0x40, 0x02, 0x00];
-        assert_eq!(peek(&bytes, 100), Ok(Some(Frame { head: 0xC0, body_at: 2, len: 2 })));
-        assert_eq!(peek(&bytes[2..], 100), Ok(None));
-        assert_eq!(peek(&[], 100), Ok(None));
-        assert_eq!(peek(&[0x30, 0x80, 0x80], 100), Ok(None));
+        assert_eq!(peek(&bytes, 100), Ok(Cut::Whole(Frame { head: 0xC0, body_at: 2, len: 2 })));
+        assert_eq!(peek(&bytes[2..], 100), Ok(Cut::Part));
+        assert_eq!(peek(&[], 100), Ok(Cut::Part));
+        assert_eq!(peek(&[0x30, 0x80, 0x80], 100), Ok(Cut::Part));
     }
 
     #[test]
@@ -102,14 +119,17 @@ mod tests {
             assert_eq!(peek(&[head], 100), Err(Reason::MALFORMED_PACKET), "{head:#x}");
         }
         assert_eq!(peek(&[0x30, 0xFF, 0xFF, 0xFF, 0xFF], 100), Err(Reason::MALFORMED_PACKET));
-        assert_eq!(peek(&[0x30, 99], 100), Err(Reason::PACKET_TOO_LARGE));
-        assert_eq!(peek(&[0x30, 98], 100), Ok(None));
+        for length in [&[0x80, 0][..], &[0xFF, 0x80, 0], &[0xFF, 0xFF, 0x80, 0]] {
+            assert_eq!(peek(&[&[0x30][..], length].concat(), 1000), Err(Reason::MALFORMED_PACKET), "{length:?}");
+        }
+        assert_eq!(peek(&[0x30, 99], 100), Ok(Cut::TooLarge(Frame { head: 0x30, body_at: 2, len: 101 })));
+        assert_eq!(peek(&[0x30, 98], 100), Ok(Cut::Part));
     }
 
     proptest! {
         #[test]
         fn a_cut_packet_lies_within_the_input(input in proptest::collection::vec(any::<u8>(), 0..64)) {
-            if let Ok(Some(frame)) = peek(&input, 32) {
+            if let Ok(Cut::Whole(frame)) = peek(&input, 32) {
                 prop_assert!(frame.body_at <= frame.len && frame.len <= input.len() && frame.len <= 32);
             }
         }

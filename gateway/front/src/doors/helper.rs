@@ -4,8 +4,8 @@ use bytes::Bytes;
 use protocol::{Assist, Channel, Decision, DoorId, DoorTopic, Via};
 use tokio::time::Instant;
 
-use super::codec::{Publish, Version};
 use super::outbox::{Message, Topic};
+use super::packet::{Publish, Version};
 use super::reason::Reason;
 use super::scans::PendingScan;
 use super::session::{End, Session, SessionRole};
@@ -33,7 +33,7 @@ impl Session {
             helper.scans.retry(&self.context.scans);
             return Ok(());
         }
-        let Ok(assist) = Assist::from_json(&publish.payload) else {
+        let Ok(assist) = Assist::from_json(publish.document()) else {
             self.context.metrics.refuse_assist("payload");
             let told = self.intake.version == Version::V5;
             self.ack(&publish, if told { Reason::PAYLOAD_INVALID } else { Reason::SUCCESS });

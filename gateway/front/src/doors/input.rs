@@ -4,9 +4,11 @@ use std::sync::PoisonError;
 
 use tokio::time::Instant;
 
-use super::codec::{self, Packet, Version};
-use super::framing::{self, Frame, kind};
+use super::codec;
+use super::framing::{self, Cut, Frame, kind};
 use super::limits::Rate;
+use super::oversized::Skipped;
+use super::packet::{Packet, Version};
 use super::reason::Reason;
 use super::reply::{self, Ack};
 use super::session::{End, Session, SessionRole};
@@ -21,29 +23,66 @@ impl Session {
             return Ok(());
         }
         (self.paused_until, self.blocked) = (None, false);
-        while let Some(frame) = framing::peek(&self.wire.input, self.context.config.packet_bytes_max)
-            .map_err(|reason| self.malformed(reason))?
-        {
+        while self.skip()? {
+            let bytes_max = self.context.config.packet_bytes_max;
+            let cut = framing::peek(&self.wire.input, bytes_max).map_err(|reason| self.malformed(reason))?;
+            let frame = match cut {
+                Cut::Part => break,
+                Cut::Whole(frame) => frame,
+                Cut::TooLarge(frame) if !Skipped::may_be(frame) => {
+                    return Err(self.malformed(Reason::PACKET_TOO_LARGE));
+                }
+                // So much may be held; it ends well behind the beginning of the payload.
+                Cut::TooLarge(_) if self.wire.input.len() < bytes_max => break,
+                Cut::TooLarge(frame) => frame,
+            };
             if frame.kind() == kind::PUBLISH && !self.has_room(frame)? {
                 self.blocked = true;
                 break;
             }
-            let now = Instant::now();
             // Acknowledgements only answer what was sent, and are free.
-            if !matches!(frame.kind(), kind::PUBACK..=kind::PUBCOMP)
-                && let Err(until) = self.take_token(now)
-            {
-                self.context.metrics.scans_throttled.inc();
-                self.paused_until = Some(until);
+            if !matches!(frame.kind(), kind::PUBACK..=kind::PUBCOMP) && !self.may_send() {
                 break;
             }
-            self.last_packet = now;
-            let packet = frame.take(&mut self.wire.input);
-            let packet = codec::decode(self.intake.version, frame, packet).map_err(|reason| self.malformed(reason))?;
+            if matches!(cut, Cut::TooLarge(_)) {
+                let head = frame.take(&mut self.wire.input).freeze();
+                let skipped = Skipped::new(self.intake.version, frame, &head);
+                self.skipped = Some(Box::new(skipped.map_err(|reason| self.malformed(reason))?));
+                continue;
+            }
+            self.last_packet = Instant::now();
+            let packet = frame.take(&mut self.wire.input).freeze();
+            let packet = codec::decode(self.intake.version, frame, &packet).map_err(|reason| self.malformed(reason))?;
             self.on_packet(packet)?;
         }
         self.wire.rest();
         Ok(())
+    }
+
+    /// Throws away what has come of a message that is too large, and takes in the message when all has; whether to go on.
+    fn skip(&mut self) -> Result<bool, End> {
+        let Some(mut skipped) = self.skipped.take() else { return Ok(true) };
+        // What is thrown away is paid for as well.
+        if !skipped.is_over() && !self.wire.input.is_empty() && !self.may_send() {
+            self.skipped = Some(skipped);
+            return Ok(false);
+        }
+        skipped.skip(&mut self.wire.input);
+        if !skipped.is_over() {
+            self.skipped = Some(skipped);
+            return Ok(false);
+        }
+        self.last_packet = Instant::now();
+        self.on_publish(skipped.into_publish())?;
+        Ok(true)
+    }
+
+    /// Whether the client keeps to its rate; if not, it is not read for a while.
+    fn may_send(&mut self) -> bool {
+        let Err(until) = self.take_token(Instant::now()) else { return true };
+        self.context.metrics.scans_throttled.inc();
+        self.paused_until = Some(until);
+        false
     }
 
     fn on_packet(&mut self, packet: Packet) -> Result<(), End> {

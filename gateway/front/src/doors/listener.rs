@@ -12,6 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::admission::{self, Proof};
 use super::context::FrontContext;
+use super::door_record::StatusMessage;
 use super::pending::Pending;
 
 /// Pause after an error of accepting, such as too many open files.
@@ -100,7 +101,8 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
 }
 
 fn publish_due_wills(context: &Arc<FrontContext>) {
-    for (door, payload) in context.registry.due_wills() {
-        context.monitors.publish(&DoorTopic::new(context.site.clone(), door, Channel::Status), payload);
+    for (door, StatusMessage { payload, options }) in context.registry.due_wills() {
+        let topic = DoorTopic::new(context.site.clone(), door, Channel::Status);
+        context.monitors.pass_on(&topic, payload, options);
     }
 }

@@ -6,7 +6,8 @@
 //! 2. `admission` makes the TLS handshake, reads CONNECT and ties the client to its certificate
 //! 3. `registry` knows who is connected: the old connection of the same client ends first
 //! 4. `session` is the connection from then on, and `serve` waits for what comes next: bytes, answers, commands, time
-//! 5. `wire` reads the bytes, `input` takes as many as may be, `framing` cuts packets out of them, `codec` (rumqttd's) says what they mean
+//! 5. `wire` reads the bytes, `input` takes as many as may be, `framing` cuts packets out of them, `codec` says what they mean (`fields`, `packet`),
+//!    and `oversized` passes over what is too large
 //! 6. `publish` checks that the topic is the door's own, and hands the scan to the spine; `scans` remembers it
 //! 7. the spine's answer comes back once the scan is on disk: the decision goes to the `outbox`, then the scan is acknowledged
 //! 8. `reply` puts both into bytes, sent with one write
@@ -28,6 +29,7 @@ mod codec;
 mod config;
 mod context;
 mod door_record;
+mod fields;
 mod framing;
 mod helper;
 mod input;
@@ -38,11 +40,14 @@ mod metrics;
 mod mode_changes;
 mod monitor;
 mod outbox;
+mod oversized;
+mod packet;
 mod pending;
 mod publish;
 mod reason;
 mod registry;
 mod reply;
+mod rights;
 mod scans;
 mod serve;
 mod session;

@@ -2,11 +2,12 @@
 
 use protocol::{Channel, DoorId};
 
-use super::codec::{Filter, Version};
+use super::door_record::StatusMessage;
 use super::outbox::{Message, Topic};
+use super::packet::{Filter, Version};
 use super::reason::Reason;
 use super::session::{End, Session, SessionRole};
-use crate::monitors::Delivery;
+use crate::monitors::{Delivery, PublishOptions};
 
 /// A client waits for so many of its messages at once; the others follow as these go.
 const WAITING_MAX: usize = 32;
@@ -37,7 +38,7 @@ impl Session {
 
     /// Puts a delivery on its way. A client that has missed messages is told how many; where its version of MQTT has no
     /// way to say so, the connection ends: then it knows as well.
-    fn on_delivery(&mut self, Delivery { topic, payload, missed }: Delivery) -> Result<(), End> {
+    fn on_delivery(&mut self, Delivery { topic, payload, options, missed }: Delivery) -> Result<(), End> {
         let SessionRole::Monitor(role) = &mut self.role else { return Ok(()) };
         role.missed = role.missed.saturating_add(missed);
         if role.missed > 0 && self.intake.version == Version::V311 {
@@ -45,9 +46,12 @@ impl Session {
         }
         let Ok(name) = std::str::from_utf8(&topic) else { return Ok(()) };
         let Some(subscription) = self.subscriptions.covering(name) else { return Ok(()) };
-        let retain = subscription.retain_as_published && name.ends_with(Channel::Status.as_str());
-        let message = Message::new(Topic::Named(topic), payload, subscription.qos, retain);
-        let message = Message { missed: std::mem::take(&mut role.missed), ..message };
+        // What the gateway says of a door in its name is retained; its decisions are not.
+        let own = || name.ends_with(Channel::Status.as_str());
+        let retain = subscription.retain_as_published && options.as_ref().map_or_else(own, |options| options.retain);
+        let qos = subscription.qos.min(published_qos(options.as_deref()));
+        let message = Message::new(Topic::Named(topic), payload, qos, retain);
+        let message = Message { missed: std::mem::take(&mut role.missed), options, ..message };
         if let Some(dropped) = self.outbox.push(message, self.context.config.outbox_messages_max) {
             self.context.metrics.outbox_dropped.inc();
             role.missed = dropped.missed.saturating_add(1);
@@ -73,13 +77,19 @@ impl Session {
     pub(super) fn send_waiting_status(&mut self) {
         let SessionRole::Monitor(role) = &mut self.role else { return };
         while self.outbox.waiting() < WAITING_MAX
-            && let Some((door, payload)) = role.retained.pop()
+            && let Some((door, StatusMessage { payload, options })) = role.retained.pop()
         {
             let topic = protocol::topic::door_prefix(&self.context.site, &door) + Channel::Status.as_str();
             if let Some(subscription) = self.subscriptions.covering(&topic) {
-                let message = Message::new(Topic::Named(topic.into()), payload, subscription.qos, true);
-                drop(self.outbox.push(message, usize::MAX));
+                let qos = subscription.qos.min(published_qos(options.as_deref()));
+                let message = Message::new(Topic::Named(topic.into()), payload, qos, true);
+                drop(self.outbox.push(Message { options, ..message }, usize::MAX));
             }
         }
     }
+}
+
+/// The quality of service that a message was published with.
+fn published_qos(options: Option<&PublishOptions>) -> u8 {
+    options.map_or(1, |options| options.qos)
 }

@@ -1,12 +1,15 @@
 //! Messages on their way to one client: waiting, in flight, and sent again after a reconnect.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use protocol::Channel;
+use protocol::{Channel, Decision, Text};
+use tokio::time::Instant;
 
-use super::codec::Version;
+use super::packet::Version;
 use super::reply::{self, Publication};
+use crate::monitors::PublishOptions;
 
 /// So many bytes are put into one write at most, give or take a message.
 const WRITE_BYTES: usize = 32 * 1024;
@@ -29,6 +32,8 @@ pub(super) struct Message {
     pub(super) qos: u8,
     pub(super) retain: bool,
     pub(super) correlation: Option<Bytes>,
+    /// How it was published, where not by the gateway.
+    pub(super) options: Option<Arc<PublishOptions>>,
     /// 0 until it is sent with QoS 1 for the first time.
     pub(super) pkid: u16,
     /// Messages to a monitor that were lost before this one; a client of MQTT 5 is told.
@@ -76,16 +81,18 @@ impl Outbox {
             && (message.qos == 0 || self.in_flight.len() < intake.receive_max)
         {
             let Some(mut message) = self.waiting.pop_front() else { break };
+            if message.is_expired(Instant::now()) {
+                continue;
+            }
             let dup = message.pkid != 0;
             if message.qos > 0 && !dup {
                 message.pkid = self.next_pkid();
             }
-            let publication = message.publication(intake, dup);
-            if reply::publish_len(intake.version, &publication) > intake.packet_bytes_max {
+            if !message.fits(intake) && !message.shorten(intake) {
                 dropped += 1;
                 continue;
             }
-            reply::publish(out, intake.version, &publication);
+            reply::publish(out, intake.version, &message.publication(intake, dup));
             if message.qos > 0 {
                 self.in_flight.push_back(message);
             }
@@ -126,10 +133,39 @@ impl Outbox {
 
 impl Message {
     pub(super) fn new(topic: Topic, payload: Bytes, qos: u8, retain: bool) -> Self {
-        Self { topic, payload, qos, retain, correlation: None, pkid: 0, missed: 0 }
+        Self { topic, payload, qos, retain, correlation: None, options: None, pkid: 0, missed: 0 }
+    }
+
+    /// Whether the client takes a packet of this size.
+    fn fits(&self, intake: &Intake) -> bool {
+        reply::publish_len(intake.version, &self.publication(intake, false)) <= intake.packet_bytes_max
+    }
+
+    /// Takes out of a decision what a door can do without, until it fits; whether it does.
+    fn shorten(&mut self, intake: &Intake) -> bool {
+        let Ok(mut decision) = Decision::from_json(&self.payload) else { return false };
+        let steps: [fn(&mut Decision); 3] = [
+            |decision| (decision.policy, decision.policies) = (None, Vec::new()),
+            |decision| decision.text = Text::default(),
+            |decision| (decision.language, decision.status, decision.event, decision.assist) = (None, None, None, None),
+        ];
+        steps.into_iter().any(|step| {
+            step(&mut decision);
+            self.payload = decision.to_json().into();
+            self.fits(intake)
+        })
+    }
+
+    /// Whether nobody needs it any more. What was sent once is sent again all the same (MQTT 5 section 4.3.3).
+    fn is_expired(&self, now: Instant) -> bool {
+        let expires_at = self.options.as_ref().and_then(|options| options.expires_at);
+        self.pkid == 0 && expires_at.is_some_and(|expires_at| expires_at <= now)
     }
 
     fn publication<'a>(&'a self, intake: &'a Intake, dup: bool) -> Publication<'a> {
+        let options = self.options.as_deref();
+        // Whole seconds that it has waited count (MQTT 5 section 3.3.2.3.3).
+        let left = |at: Instant| at.saturating_duration_since(Instant::now()).as_millis().div_ceil(1000);
         let topic = match &self.topic {
             Topic::Own(channel) => (intake.prefix.as_bytes(), channel.as_str().as_bytes()),
             Topic::Named(topic) => (&topic[..], &b""[..]),
@@ -138,6 +174,10 @@ impl Message {
             topic,
             payload: &self.payload,
             correlation: self.correlation.as_deref(),
+            properties: options.map_or(&b""[..], |options| &options.properties),
+            expiry_s: options
+                .and_then(|options| options.expires_at)
+                .map(|at| u32::try_from(left(at)).unwrap_or(u32::MAX)),
             qos: self.qos,
             retain: self.retain,
             dup,

@@ -1,16 +1,22 @@
 //! What a client may publish, and how it is answered.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
-use protocol::{Channel, Decision, DoorStatus, MalformedScan, Scan};
+use protocol::{Channel, Decision, DoorStatus, MalformedScan, Scan, ScanError};
 use tokio::time::Instant;
 
-use super::codec::{Publish, Version};
+use super::codec;
+use super::door_record::StatusMessage;
 use super::outbox::{Message, Topic};
+use super::packet::{Oversized, Publish, Version};
 use super::reason::Reason;
 use super::reply::{self, Ack};
 use super::scans::PendingScan;
 use super::session::{End, Session, SessionRole};
 use super::subscriptions::Subscriptions;
+use crate::monitors::PublishOptions;
 use crate::scan::{Answer, Arrival, Payload};
 
 /// Topics that a client may give a number.
@@ -98,9 +104,14 @@ impl Session {
             return Ok(());
         }
         self.context.metrics.scans_received.inc();
-        let payload = match Scan::from_json(&publish.payload) {
-            Ok(scan) => Payload::Scan(scan),
-            Err(error) => Payload::Malformed {
+        let payload = match (publish.oversized, Scan::from_json(&publish.payload)) {
+            (Some(oversized), _) => {
+                let Oversized { payload_bytes, digest } = *oversized;
+                let scan = MalformedScan::new(ScanError::too_large(payload_bytes), payload_bytes, &publish.payload);
+                Payload::Malformed { scan: Box::new(scan), digest }
+            }
+            (None, Ok(scan)) => Payload::Scan(scan),
+            (None, Err(error)) => Payload::Malformed {
                 scan: Box::new(MalformedScan::new(error, publish.payload.len(), &publish.payload)),
                 digest: blake3::hash(&publish.payload).into(),
             },
@@ -124,7 +135,7 @@ impl Session {
     }
 
     fn on_status(&mut self, publish: Publish) -> Result<(), End> {
-        let Ok(status) = DoorStatus::from_json(&publish.payload) else {
+        let Ok(status) = DoorStatus::from_json(publish.document()) else {
             self.context.metrics.refuse_publish("status");
             let reason = Reason::PAYLOAD_INVALID;
             self.ack(&publish, if self.intake.version == Version::V5 { reason } else { Reason::SUCCESS });
@@ -136,13 +147,22 @@ impl Session {
         }
         // A copy, so that the record of a quiet door does not hold on to all that was received with it.
         let payload = Bytes::copy_from_slice(&publish.payload);
-        self.publish_status(status, payload.clone(), offset_ms);
+        let (properties, expiry_s) = codec::message_properties(&publish.properties);
+        let options = Arc::new(PublishOptions {
+            qos: publish.qos,
+            retain: publish.retain,
+            properties: properties.into(),
+            expires_at: expiry_s.map(|seconds| Instant::now() + Duration::from_secs(seconds.into())),
+        });
+        let message = StatusMessage { payload, options: Some(options) };
+        self.publish_status(status, message.clone(), offset_ms);
         let subscription = self.subscriptions.covering_own(&self.intake.prefix, Channel::Status);
         if let Some(subscription) = subscription.filter(|found| !found.no_local) {
             let retain = publish.retain && subscription.retain_as_published;
             let qos = subscription.qos.min(publish.qos);
             let topic = Topic::Own(Channel::Status);
-            self.push(Message::new(topic, payload, qos, retain));
+            let StatusMessage { payload, options } = message;
+            self.push(Message { options, ..Message::new(topic, payload, qos, retain) });
         }
         self.ack(&publish, Reason::SUCCESS);
         Ok(())

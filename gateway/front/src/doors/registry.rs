@@ -11,7 +11,7 @@ use tokio::time::{self, timeout_at};
 
 use super::client::{Client, Command};
 use super::config::Config;
-use super::door_record::{DoorPresence, DoorRecord};
+use super::door_record::{DoorPresence, DoorRecord, StatusMessage};
 use super::metrics::Metrics;
 use super::reason::{Reason, Refusal};
 use super::stored_sessions::{StoredSession, StoredSessions};
@@ -129,21 +129,21 @@ impl Registry {
     }
 
     /// Wills that are due now, already remembered as their doors' status.
-    pub(super) fn due_wills(&self) -> Vec<(DoorId, Bytes)> {
+    pub(super) fn due_wills(&self) -> Vec<(DoorId, StatusMessage)> {
         let mut clients = self.clients();
         let now = time::Instant::now();
         clients.stored.expire(now);
         let due = clients.doors.values().filter_map(|record| {
             let mut state = record.state();
-            let (_, (status, payload)) = state.delayed_will.take_if(|(due, _)| *due <= now)?;
-            state.status = Some((status, payload.clone()));
-            Some((record.door.clone(), payload))
+            let (_, (status, message)) = state.delayed_will.take_if(|(due, _)| *due <= now)?;
+            state.status = Some((status, message.clone()));
+            Some((record.door.clone(), message))
         });
         due.collect()
     }
 
-    /// The last status of every door that has one, as MQTT payloads.
-    pub(super) fn statuses(&self) -> Vec<(DoorId, Bytes)> {
+    /// The last status of every door that has one.
+    pub(super) fn statuses(&self) -> Vec<(DoorId, StatusMessage)> {
         let clients = self.clients();
         clients.doors.values().filter_map(|record| Some((record.door.clone(), record.status()?))).collect()
     }

@@ -5,7 +5,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::codec::Version;
+use super::packet::Version;
 use super::reason::Reason;
 
 /// Which acknowledgement, as the first byte of its packet.
@@ -45,6 +45,10 @@ pub(super) struct Publication<'a> {
     pub(super) topic: (&'a [u8], &'a [u8]),
     pub(super) payload: &'a [u8],
     pub(super) correlation: Option<&'a [u8]>,
+    /// Properties of MQTT 5 as whoever has published it gave them.
+    pub(super) properties: &'a [u8],
+    /// After so many seconds nobody needs it any more.
+    pub(super) expiry_s: Option<u32>,
     pub(super) qos: u8,
     pub(super) retain: bool,
     pub(super) dup: bool,
@@ -54,13 +58,30 @@ pub(super) struct Publication<'a> {
     pub(super) missed: u64,
 }
 
-/// CONNACK that lets a client in.
-pub(super) fn welcome(out: &mut BytesMut, version: Version, welcome: &Welcome<'_>) {
+/// CONNACK that lets a client in; whether it is no larger than `bytes_max`, which nothing is sent beyond.
+pub(super) fn welcome(out: &mut BytesMut, version: Version, welcome: &Welcome<'_>, bytes_max: usize) -> bool {
     let present = u8::from(welcome.session_present);
     if version == Version::V311 {
         out.extend_from_slice(&[0x20, 2, present, 0]);
-        return;
+        return true;
     }
+    for all in [true, false] {
+        let properties = welcome_properties(welcome, all);
+        let body_len = 2 + length_len(properties.len()) + properties.len();
+        if 1 + length_len(body_len) + body_len <= bytes_max {
+            out.put_u8(0x20);
+            put_length(out, body_len);
+            out.extend_from_slice(&[present, 0]);
+            put_length(out, properties.len());
+            out.extend_from_slice(&properties);
+            return true;
+        }
+    }
+    false
+}
+
+/// What the client is told, or as much of it as it must know.
+fn welcome_properties(welcome: &Welcome<'_>, all: bool) -> BytesMut {
     let mut properties = BytesMut::new();
     if let Some(seconds) = welcome.session_expiry_s {
         properties.put_u8(0x11);
@@ -70,8 +91,10 @@ pub(super) fn welcome(out: &mut BytesMut, version: Version, welcome: &Welcome<'_
     properties.put_u16(welcome.receive_max);
     properties.put_u8(0x27);
     properties.put_u32(welcome.packet_bytes_max);
-    properties.put_u8(0x22);
-    properties.put_u16(welcome.topic_alias_max);
+    if all {
+        properties.put_u8(0x22);
+        properties.put_u16(welcome.topic_alias_max);
+    }
     if let Some(client_id) = welcome.client_id {
         properties.put_u8(0x12);
         put_text(&mut properties, (client_id.as_bytes(), b""));
@@ -80,18 +103,21 @@ pub(super) fn welcome(out: &mut BytesMut, version: Version, welcome: &Welcome<'_
         properties.put_u8(0x13);
         properties.put_u16(seconds);
     }
-    if let Some(information) = welcome.response_information {
+    if let Some(information) = welcome.response_information.filter(|_| all) {
         properties.put_u8(0x1A);
         put_text(&mut properties, (information.as_bytes(), b""));
     }
-    // Retain: yes. Wildcard subscriptions: yes. Subscription identifiers, shared subscriptions: no.
-    properties.extend_from_slice(&[0x25, 1, 0x28, 1, 0x29, 0, 0x2A, 0]);
-    out.put_u8(0x20);
-    put_length(out, 2 + length_len(properties.len()) + properties.len());
-    out.extend_from_slice(&[present, 0]);
-    put_length(out, properties.len());
-    out.extend_from_slice(&properties);
+    if all {
+        // Retain: yes. Wildcard subscriptions: yes.
+        properties.extend_from_slice(&[0x25, 1, 0x28, 1]);
+    }
+    // Subscription identifiers, shared subscriptions: no.
+    properties.extend_from_slice(&[0x29, 0, 0x2A, 0]);
+    properties
 }
+
+/// Length of the longest [`refusal`], in bytes.
+pub(super) const REFUSAL_BYTES: usize = 5;
 
 /// CONNACK that turns a client away; nothing where its version has no word for the reason.
 pub(super) fn refusal(out: &mut BytesMut, version: Version, reason: Reason) {
@@ -125,6 +151,12 @@ pub(super) fn suback(out: &mut BytesMut, version: Version, pkid: u16, reasons: &
         out.put_u8(0);
     }
     out.extend(reasons.iter().map(|reason| if v5 || !reason.is_error() { reason.0 } else { 0x80 }));
+}
+
+/// Length of a SUBACK or UNSUBACK with so many reasons, in bytes.
+pub(super) fn reasons_len(version: Version, reasons: usize) -> usize {
+    let body_len = 2 + usize::from(version == Version::V5) + reasons;
+    1 + length_len(body_len) + body_len
 }
 
 /// UNSUBACK; one reason for every filter, which a 3.1.1 client is not told.
@@ -170,6 +202,11 @@ pub(super) fn publish(out: &mut BytesMut, version: Version, publication: &Public
             out.put_u8(0x09);
             put_text(out, (correlation, b""));
         }
+        if let Some(seconds) = publication.expiry_s {
+            out.put_u8(0x02);
+            out.put_u32(seconds);
+        }
+        out.extend_from_slice(publication.properties);
         if publication.missed > 0 {
             out.put_u8(0x26);
             put_text(out, (protocol::MISSED_PROPERTY.as_bytes(), b""));
@@ -187,6 +224,7 @@ pub(super) fn publish_len(version: Version, publication: &Publication<'_>) -> us
 
 fn publish_body(version: Version, publication: &Publication<'_>) -> (usize, usize) {
     let mut properties_len = publication.correlation.map_or(0, |correlation| 3 + correlation.len());
+    properties_len += publication.properties.len() + publication.expiry_s.map_or(0, |_| 5);
     if let Some(digits) = publication.missed.checked_ilog10() {
         properties_len += 5 + protocol::MISSED_PROPERTY.len() + 1 + digits as usize;
     }
@@ -265,6 +303,8 @@ mod tests {
             topic: (b"t", b""),
             payload: b"{}",
             correlation: None,
+            properties: b"",
+            expiry_s: None,
             qos: 0,
             retain: false,
             dup: false,
@@ -281,10 +321,14 @@ mod tests {
         for version in [Version::V311, Version::V5] {
             for payload_len in [0, 100, 127, 128, 5000, 20_000] {
                 for (correlation, missed) in [(None, 0), (Some(&b"cc"[..]), 0), (None, 9), (Some(&b""[..]), 10)] {
+                    let (properties, expiry_s) =
+                        if missed > 9 { (&b"\x01\x01"[..], Some(7)) } else { (&b""[..], None) };
                     let publication = Publication {
                         topic: (b"a/", b"b"),
                         payload: &vec![b'x'; payload_len],
                         correlation,
+                        properties,
+                        expiry_s,
                         qos: 1,
                         retain: true,
                         dup: true,

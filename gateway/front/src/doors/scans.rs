@@ -7,7 +7,7 @@ use protocol::ScanId;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::codec::Respond;
+use super::packet::Respond;
 use crate::scan::{Answer, Arrival, ReplyTo, ScanQueue};
 
 /// Pause before a scan that found the queue full is handed in again.

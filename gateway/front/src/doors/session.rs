@@ -10,14 +10,17 @@ use tokio::time::{Instant, Sleep};
 
 use super::backlog::Backlog;
 use super::context::FrontContext;
+use super::door_record::StatusMessage;
 use super::limits::Bucket;
 use super::outbox::{Intake, Message, Outbox};
+use super::oversized::Skipped;
+use super::packet::Will;
 use super::reason::Reason;
 use super::registry::Presence;
 use super::scans::PendingScans;
 use super::subscriptions::Subscriptions;
 use super::wire::Wire;
-use crate::monitors::MonitorConnection;
+use crate::monitors::{MonitorConnection, PublishOptions};
 
 /// One client's connection.
 pub(super) struct Session {
@@ -30,6 +33,8 @@ pub(super) struct Session {
     pub(super) outbox: Outbox,
     /// Topics that the client has given a number.
     pub(super) aliases: Vec<(u16, Bytes)>,
+    /// The message that is being thrown away because it is too large.
+    pub(super) skipped: Option<Box<Skipped>>,
     /// Silence after which the connection ends.
     pub(super) silence_max: Duration,
     /// When the client's certificate expires.
@@ -69,7 +74,7 @@ pub(super) struct MonitorSession {
     pub(super) connection: MonitorConnection,
     pub(super) bucket: Mutex<Bucket>,
     /// Doors' last status, to be sent as fast as the client takes them.
-    pub(super) retained: Vec<(DoorId, Bytes)>,
+    pub(super) retained: Vec<(DoorId, StatusMessage)>,
     /// Messages that were dropped on their way to the client, and of which it was not told.
     pub(super) missed: u64,
     /// For a helper's device.
@@ -86,8 +91,7 @@ pub(super) struct HelperSession {
 /// A door's last will, which can only be a status.
 pub(super) struct LastWill {
     pub(super) status: DoorStatus,
-    pub(super) payload: Bytes,
-    pub(super) delay_s: u32,
+    pub(super) will: Will,
 }
 
 /// Why a connection ends.
@@ -110,11 +114,22 @@ impl Session {
     }
 
     /// Remembers what is said of the door, and tells monitors.
-    pub(super) fn publish_status(&self, status: DoorStatus, payload: Bytes, clock_offset_ms: Option<i64>) {
+    pub(super) fn publish_status(&self, status: DoorStatus, message: StatusMessage, clock_offset_ms: Option<i64>) {
         let Some(record) = &self.presence.door else { return };
-        record.remember(status, payload.clone(), clock_offset_ms);
+        record.remember(status, message.clone(), clock_offset_ms);
         let topic = DoorTopic::new(self.context.site.clone(), record.door.clone(), Channel::Status);
-        self.context.monitors.publish(&topic, payload);
+        self.context.monitors.pass_on(&topic, message.payload, message.options);
+    }
+}
+
+impl LastWill {
+    /// As it is published at that time.
+    pub(super) fn into_message(self, at: Instant) -> (DoorStatus, StatusMessage) {
+        let Self { status, will } = self;
+        let expires_at = will.expiry_s.map(|seconds| at + Duration::from_secs(seconds.into()));
+        let properties = will.properties.into();
+        let options = PublishOptions { qos: will.qos, retain: will.retain, properties, expires_at };
+        (status, StatusMessage { payload: will.payload, options: Some(Arc::new(options)) })
     }
 }
 

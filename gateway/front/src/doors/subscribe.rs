@@ -2,8 +2,9 @@
 
 use protocol::Channel;
 
-use super::codec::{Filter, Retained, Subscribe, Unsubscribe};
+use super::door_record::StatusMessage;
 use super::outbox::{Message, Topic};
+use super::packet::{Filter, Retained, Subscribe, Unsubscribe};
 use super::reason::Reason;
 use super::reply;
 use super::session::{End, Session, SessionRole};
@@ -16,6 +17,7 @@ impl Session {
         if subscribe.has_identifier {
             return Err(End::Closed(Reason::SUBSCRIPTION_IDS_NOT_SUPPORTED));
         }
+        self.check_answer(subscribe.filters.len())?;
         let mut reasons = Vec::with_capacity(subscribe.filters.len());
         let mut granted = Vec::new();
         for filter in subscribe.filters {
@@ -46,6 +48,7 @@ impl Session {
 
     /// Ends subscriptions.
     pub(super) fn on_unsubscribe(&mut self, unsubscribe: Unsubscribe) -> Result<(), End> {
+        self.check_answer(unsubscribe.filters.len())?;
         let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
         for filter in &unsubscribe.filters {
             let found = self.subscriptions.remove(filter);
@@ -55,6 +58,15 @@ impl Session {
             }
         }
         reply::unsuback(&mut self.wire.out, self.intake.version, unsubscribe.pkid, &reasons);
+        Ok(())
+    }
+
+    /// Makes sure that the client takes an answer with so many reasons. It must get one, and must not get a larger packet than it
+    /// has said: its connection ends before anything has changed.
+    fn check_answer(&self, reasons: usize) -> Result<(), End> {
+        if reply::reasons_len(self.intake.version, reasons) > self.intake.packet_bytes_max {
+            return Err(End::Closed(Reason::PACKET_TOO_LARGE));
+        }
         Ok(())
     }
 
@@ -100,10 +112,12 @@ impl Session {
                 let config = covers(Channel::Config).then(|| self.door_config()).flatten();
                 let record = self.presence.door.as_ref().filter(|_| covers(Channel::Status));
                 let status = record.and_then(|record| record.status());
-                for (channel, payload) in [(Channel::Config, config), (Channel::Status, status)] {
-                    let Some(payload) = payload else { continue };
-                    let (qos, topic) = (filter.qos.min(1), Topic::Own(channel));
-                    self.push(Message::new(topic, payload, qos, true));
+                let config = config.map(StatusMessage::own);
+                for (channel, message) in [(Channel::Config, config), (Channel::Status, status)] {
+                    let Some(StatusMessage { payload, options }) = message else { continue };
+                    let published = options.as_ref().map_or(1, |options| options.qos);
+                    let (qos, topic) = (filter.qos.min(1).min(published), Topic::Own(channel));
+                    self.push(Message { options, ..Message::new(topic, payload, qos, true) });
                 }
             }
             SessionRole::Monitor(_) => self.retain_for_monitor(filter),

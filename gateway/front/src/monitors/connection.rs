@@ -10,7 +10,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::filters::{Feed, Filters, PerFeed};
 use super::metrics::{DropReason, RefuseReason};
-use super::shared::{ConnectionPermit, Message, Shared, Stopped};
+use super::shared::{ConnectionPermit, Message, PublishOptions, Shared, Stopped};
 
 /// One monitor's end of the fan-out. Dropping it disconnects the monitor.
 pub struct MonitorConnection {
@@ -28,6 +28,8 @@ pub struct Delivery {
     pub topic: Bytes,
     /// What was published.
     pub payload: Bytes,
+    /// How it was published, where not by the gateway.
+    pub options: Option<Arc<PublishOptions>>,
     /// How many messages before it were overwritten unread, of all doors; the monitor may have wanted all of them.
     pub missed: u64,
 }
@@ -105,9 +107,9 @@ impl MonitorConnection {
                 next = FeedReader::next(decisions) => next?,
                 next = FeedReader::next(status) => next?,
             };
-            let Message { topic, payload, .. } = message;
+            let Message { topic, payload, options, .. } = message;
             if std::str::from_utf8(&topic).is_ok_and(|topic| filters.cover(topic)) {
-                return Ok(Delivery { topic, payload, missed: mem::take(missed) });
+                return Ok(Delivery { topic, payload, options, missed: mem::take(missed) });
             }
         }
     }

@@ -39,7 +39,7 @@ pub use self::broadcaster::Broadcaster;
 pub use self::config::Config;
 pub use self::connection::{Delivery, MonitorConnection, SubscribeAnswer};
 pub use self::metrics::{DropReason, Metrics, RefuseReason};
-pub use self::shared::Stopped;
+pub use self::shared::{PublishOptions, Stopped};
 
 /// Publishes to every monitor that has subscribed. Cheap to clone.
 #[derive(Clone)]
@@ -95,6 +95,11 @@ impl Monitors {
     /// `topic` is a door's decision or status, `payload` at most [`PAYLOAD_BYTES_MAX`] bytes; anything else is refused
     /// and counted.
     pub fn publish(&self, topic: &DoorTopic, payload: Bytes) {
+        self.pass_on(topic, payload, None);
+    }
+
+    /// The same for a message that somebody else has published with these options.
+    pub fn pass_on(&self, topic: &DoorTopic, payload: Bytes, options: Option<Arc<PublishOptions>>) {
         let Shared { listeners, metrics, .. } = &*self.shared;
         let Some(feed) = Feed::of_channel(topic.channel) else {
             return metrics.refuse(RefuseReason::Topic);
@@ -105,7 +110,7 @@ impl Monitors {
         if payload.len() > PAYLOAD_BYTES_MAX {
             return metrics.refuse(RefuseReason::Payload);
         }
-        match self.queue.try_send(Message { feed, topic: topic.to_string().into(), payload }) {
+        match self.queue.try_send(Message { feed, topic: topic.to_string().into(), payload, options }) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => metrics.drop_messages(DropReason::QueueFull, 1),
             Err(TrySendError::Closed(_)) => metrics.drop_messages(DropReason::Stopped, 1),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use prometheus_client::metrics::gauge::Gauge;
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
+use tokio::time::Instant;
 
 use super::config::Config;
 use super::filters::{Feed, PerFeed};
@@ -35,6 +36,20 @@ pub(super) struct Message {
     pub(super) feed: Feed,
     pub(super) topic: Bytes,
     pub(super) payload: Bytes,
+    pub(super) options: Option<Arc<PublishOptions>>,
+}
+
+/// How a message was published, where that differs from what the gateway does itself: QoS 1, not retained, without properties.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishOptions {
+    /// Quality of service, 0 to 2.
+    pub qos: u8,
+    /// Whether it was to be retained.
+    pub retain: bool,
+    /// Properties of MQTT 5 that subscribers get unchanged, as they stand in a packet, without their length.
+    pub properties: Box<[u8]>,
+    /// When nobody needs it any more.
+    pub expires_at: Option<Instant>,
 }
 
 /// One of the connections that may be; given back when it is dropped.

@@ -3,10 +3,15 @@
 mod assists;
 mod attacks;
 mod certificates;
+mod codec;
 mod monitors;
+mod normative;
+mod normative_v311;
+mod normative_v5;
 mod rights;
 mod scans;
 mod sessions;
+mod sizes;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

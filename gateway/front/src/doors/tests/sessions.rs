@@ -263,7 +263,7 @@ async fn connack_says_what_the_server_offers() {
     for property in [
         &b"\x11\0\0\0\x0A"[..],
         b"\x21\0\x40",
-        b"\x27\0\0\x20\0",
+        b"\x27\0\0\x60\0",
         b"\x22\0\x08",
         b"\x12\0\x01a",
         &information,
