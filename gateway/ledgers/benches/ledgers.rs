@@ -27,6 +27,7 @@ use ledgers::{
     Source,
 };
 use prometheus_client::registry::Registry;
+use protocol::event::Marks;
 use protocol::{
     ClockQuality, CredentialHash, Direction, Encrypted, Event, EventKind, Instant, Mode, Outcome, ScanId, ScanRecord,
     SealedPart, Text, Verdict,
@@ -504,5 +505,7 @@ fn event(number: u64, scan: &Scan) -> Event {
             language: None,
         },
         encrypted: Some(Encrypted { person: Some(SealedPart { of: scan.person, bytes: Vec::new() }), helper: None }),
+        happened_at: Some(Instant::from_unix_ms(scan.at_ms)),
+        marks: Marks::default(),
     }
 }

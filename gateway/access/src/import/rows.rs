@@ -101,6 +101,9 @@ pub(super) fn read_csv(input: impl Read, key: &CredentialKey, time_zone: &TimeZo
     Ok(rows.in_order())
 }
 
+/// The line on which a row begins, and its text where that is whole.
+type RowText = (u64, Option<Vec<u8>>);
+
 /// A table's rows, as text. A cell may have line ends within quotes; a quote that nobody closes must not swallow other rows.
 struct Table<R> {
     input: R,
@@ -115,7 +118,7 @@ struct Table<R> {
 impl<R: BufRead> Table<R> {
     /// The line on which the next row begins, and its text; no text where it has a quote that is not closed before another row
     /// begins.
-    fn next_row(&mut self) -> Result<Option<(u64, Option<Vec<u8>>)>, String> {
+    fn next_row(&mut self) -> Result<Option<RowText>, String> {
         let Some(mut text) = self.next_line()? else { return Ok(None) };
         self.line += 1;
         let line = self.line;
