@@ -186,7 +186,8 @@ impl Gateway {
 
 async fn kept(arrival: &Arrival, malformed: bool) {
     let decision = Some(Bytes::from_static(b"{\"decided\":true}"));
-    arrival.reply.answers.send(Answer::Committed { ticket: arrival.reply.ticket, decision, malformed }).await.unwrap();
+    let ticket = arrival.reply.ticket;
+    arrival.reply.answers.send(Answer::Committed { ticket, decision, malformed, opens_until: None }).await.unwrap();
 }
 
 async fn unavailable(arrival: &Arrival) {
