@@ -65,6 +65,7 @@ pub mod app;
 
 mod in_force;
 mod inputs;
+mod known_files;
 mod ledger_answers;
 mod ledger_questions;
 mod ledger_rules;

@@ -13,6 +13,11 @@ pub fn nearest<'n>(typed: &str, names: impl IntoIterator<Item = &'n str>) -> Opt
         .map(|(_, name)| name)
 }
 
+/// The same as a question at the end of a message; empty where none is like it.
+pub fn did_you_mean<'n>(typed: &str, names: impl IntoIterator<Item = &'n str>) -> String {
+    nearest(typed, names).map(|name| format!(", did you mean {name}?")).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,5 +34,7 @@ mod tests {
         ] {
             assert_eq!(nearest(typed, names), near, "{typed}");
         }
+        assert_eq!(did_you_mean("CLAS", names), ", did you mean class?");
+        assert_eq!(did_you_mean("Wayan Contoh", names), "");
     }
 }

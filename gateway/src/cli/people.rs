@@ -5,13 +5,14 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant as Monotonic};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use protocol::Instant;
 
 use super::output::print_line;
 use crate::config::Config;
 use crate::inputs;
+use crate::reload::loss;
 use access::{
     CredentialKey, ExportError, ImportError, ImportOptions, ImportReport, PeopleFormat, export_people, import_people,
 };
@@ -80,8 +81,15 @@ pub(super) fn import(config: &Config, Import::People(arguments): Import, now: In
         replace: arguments.replace,
         force: arguments.force,
     };
+    let directory = inputs::directory(&folder);
+    if !options.replace && inputs::known_files(&folder).knows(&directory) {
+        // A new one would hold nobody but those of this file.
+        if let Some(reason) = loss(&directory) {
+            bail!("{reason}");
+        }
+    }
     let started = Monotonic::now();
-    let imported = import_people(&inputs::directory(&folder), &key, &time_zone, input, &name, &options, now);
+    let imported = import_people(&directory, &key, &time_zone, input, &name, &options, now);
     let took = started.elapsed();
     match imported {
         Ok(report) if arguments.json => print_json_report(&report, options.dry_run, took),

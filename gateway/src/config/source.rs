@@ -16,6 +16,11 @@ const ENVIRONMENT: &str = "GAPURA_";
 
 const REMEDY: &str = "the comments in a new gapura.toml list every setting";
 
+/// Whether a variable of the environment may be meant as a setting.
+pub(super) fn may_be_setting(variable: &str) -> bool {
+    variable.starts_with(ENVIRONMENT)
+}
+
 /// The values of one file with those of the environment on top.
 pub(super) struct Source {
     values: toml::Table,
@@ -25,7 +30,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Reads `file`, and of the environment what begins with `GAPURA_`.
+    /// Reads `file`, and of the environment what [may be a setting](may_be_setting).
     ///
     /// # Errors
     /// Names the line of what is not TOML, or a variable that names no setting.
@@ -49,7 +54,7 @@ impl Source {
         }
         let values = toml::from_str(&text).map_err(at_line)?;
         let mut source = Self { values, file: name, places };
-        for (variable, value) in environment.filter(|(variable, _)| variable.starts_with(ENVIRONMENT)) {
+        for (variable, value) in environment {
             source.set(&variable, &value)?;
         }
         Ok(source)
@@ -73,6 +78,11 @@ impl Source {
         self.places.entry(section.into()).or_insert_with(|| place.clone());
         self.places.insert(format!("{section}.{setting}"), place);
         Ok(())
+    }
+
+    /// What file and environment say.
+    pub(super) fn values(&self) -> &toml::Table {
+        &self.values
     }
 
     /// Checks that every section and every setting exists.

@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use protocol::Instant;
 
 use crate::config::Config;
+use crate::inputs;
 use crate::reload::Refusals;
 use access::Snapshot;
 use base::clock::Clock;
@@ -119,9 +120,15 @@ impl StatusSources {
         problems.extend(self.directory_problem(now));
         problems.extend(upstream.into_iter().flat_map(upstream_problems));
         problems.extend(certificates.iter().filter_map(|certificate| certificate.problem(now)));
+        problems.extend(self.key_problems());
         problems.extend(door_problems::of_all(doors));
         problems.sort_by_key(|problem| problem.severity);
         problems
+    }
+
+    fn key_problems(&self) -> impl Iterator<Item = Problem> {
+        let exposed = inputs::exposed_keys(&self.config).into_iter();
+        exposed.map(|message| Problem::new(Severity::Warning, "keys", message, None))
     }
 
     /// A directory that nobody has changed for long tells of people who have left since.

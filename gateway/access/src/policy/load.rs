@@ -47,6 +47,11 @@ impl Policy {
                 Err(error) => return Err(unreadable(&path, error)),
             }
         }
+        let missing = TEXT_FILES.iter().filter(|name| !files.contains_key(**name));
+        if let [missing] = *missing.collect::<Vec<_>>() {
+            let reason = "is missing, although there are texts in the other language; put it back; it may hold a comment and nothing else";
+            return Err(FileError::new(&folder.join(missing), reason));
+        }
         Self::from_files(folder, &files)
     }
 
@@ -135,7 +140,16 @@ impl About {
                 return Err(format!("(@id(\"{id}\")) has an unknown @outcome(\"{other}\"); {allowed}"));
             }
         };
-        let text = Text::new(annotation("text_id").unwrap_or_default(), annotation("text_en").unwrap_or_default());
+        let text = match (annotation("text_id"), annotation("text_en")) {
+            (None, None) => Text::default(),
+            (Some(indonesian), Some(english)) => Text::new(indonesian, english),
+            (one, _) => {
+                let (has, lacks) = if one.is_some() { ("id", "en") } else { ("en", "id") };
+                return Err(format!(
+                    "(@id(\"{id}\")) has @text_{has} and no @text_{lacks}; displays show both languages"
+                ));
+            }
+        };
         Ok(Self {
             place: place(path, file, id),
             id: id.into(),

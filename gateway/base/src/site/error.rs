@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use protocol::{DoorId, SiteId};
 use thiserror::Error;
 
+use crate::file_error::FileError;
 use crate::tls::TlsError;
 
 /// Why a command on a site's folder failed. Nothing that is in force was changed, unless a variant says otherwise.
@@ -75,6 +76,19 @@ pub enum SiteError {
         /// What was given.
         name: String,
     },
+    /// Zones are declared, and this one is not.
+    #[error("{} does not declare the zone {zone}{meant}; correct the name, or add [{zone}] there first", path.display())]
+    UndeclaredZone {
+        /// What was given.
+        zone: String,
+        /// The list of zones.
+        path: PathBuf,
+        /// The zone that was probably meant, as a question; or nothing.
+        meant: String,
+    },
+    /// A file beside the one that is changed cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The configuration does not say which site this is.
     #[error("{} does not say which site this is: it needs a section [site] with a valid name", path.display())]
     Configuration {
@@ -168,13 +182,14 @@ pub enum SiteError {
         /// Whose it would be, such as `door:main-in`.
         role: String,
     },
-    /// Authority and configuration are not of the same site.
+    /// A certificate and the configuration are not of the same site.
     #[error(
-        "the authority {} is of site {found}, not of {expected}: use the authority made with the site",
+        "the certificate {} is of site {found}, not of {expected}: a site keeps its name; put the name back, or use what was \
+         made with the site",
         path.display()
     )]
     OtherSite {
-        /// The authority's certificate.
+        /// The authority's certificate, or the gateway's.
         path: PathBuf,
         /// The configuration's site.
         expected: SiteId,

@@ -50,7 +50,7 @@ use std::path::{Path, PathBuf};
 use protocol::{DoorId, SiteId};
 use serde::Deserialize;
 
-pub use self::authority::{Authority, Issued, Validity};
+pub use self::authority::{Authority, Issued, Validity, check_site_of_certificates};
 pub use self::certificates::{HandedOut, add_helper, add_monitor, renew_gateway, revoke_helper, revoke_monitor};
 pub use self::doors::{
     AfterRevocation, DoorCertificate, DoorListing, DoorRevocation, NewDoor, add_door, add_doors, list_doors,

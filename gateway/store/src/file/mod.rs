@@ -18,8 +18,8 @@ use std::time::{Duration, Instant as Monotonic};
 
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{
-    Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, StorageError, TableDefinition, TableError,
-    WriteTransaction,
+    Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, StorageError, TableDefinition,
+    TableError, WriteTransaction,
 };
 use thiserror::Error;
 
@@ -147,6 +147,38 @@ impl FileKind {
         opened.map(Some).map_err(|error| self.refused(path, error))
     }
 
+    /// Whether the file at `path` is one of this kind, without changing it. One that is not there is, and so are one that is in
+    /// use and one that was left in the middle of a change: whoever opens it mends it.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn probe(&self, path: &Path) -> Result<(), OpenError> {
+        if !folder_of(path).is_dir() {
+            return Err(OpenError::NoFolder { path: path.into() });
+        }
+        if !path.exists() {
+            return Ok(());
+        }
+        let opened = Database::builder().open_read_only(path);
+        let database = match opened {
+            Ok(database) => database,
+            Err(DatabaseError::RepairAborted) => return Ok(()),
+            Err(error) => {
+                return match self.refused(path, error) {
+                    OpenError::InUse { .. } => Ok(()),
+                    error => Err(error),
+                };
+            }
+        };
+        let transaction = database.begin_read().map_err(|error| self.unusable(path, error))?;
+        let is_empty = transaction.list_tables().map_err(|error| self.unusable(path, error))?.next().is_none();
+        match self.format_in(path, &transaction)? {
+            Some(found) => self.check_format(path, found),
+            None if is_empty => Ok(()),
+            None => Err(self.foreign(path)),
+        }
+    }
+
     /// An empty database that leaves nothing on disk. `path` is for messages.
     ///
     /// # Errors
@@ -231,10 +263,14 @@ impl FileKind {
 
     fn format_of(&self, path: &Path, database: &Database) -> Result<Option<u64>, OpenError> {
         let transaction = database.begin_read().map_err(|error| self.unusable(path, error))?;
+        self.format_in(path, &transaction)
+    }
+
+    fn format_in(&self, path: &Path, transaction: &ReadTransaction) -> Result<Option<u64>, OpenError> {
         let meta = match transaction.open_table(META) {
             Ok(meta) => meta,
             Err(TableError::Storage(error)) => return Err(self.unusable(path, error)),
-            Err(_) => return Err(self.foreign(path)),
+            Err(_) => return Ok(None),
         };
         Ok(meta.get(FORMAT_KEY).map_err(|error| self.unusable(path, error))?.map(|format| format.value()))
     }

@@ -209,3 +209,31 @@ fn a_file_that_the_system_does_not_give_is_named_with_the_systems_reason() {
         assert!(std::error::Error::source(&error).is_some());
     }
 }
+
+#[test]
+fn a_probe_says_whether_a_file_would_open_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("guests.redb");
+    KIND.probe(&path).unwrap();
+    assert!(!path.exists(), "nothing was made");
+    assert!(matches!(KIND.probe(&folder.path().join("nowhere/guests.redb")), Err(OpenError::NoFolder { .. })));
+    drop(KIND.create(&path, CACHE_BYTES).unwrap());
+    KIND.probe(&path).unwrap();
+    drop(made(&path));
+    let mut holder = Holder::start(&path);
+    KIND.probe(&path).unwrap();
+    holder.end();
+    // That process did not close it: whoever opens it next mends it.
+    let left = fs::read(&path).unwrap();
+    KIND.probe(&path).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), left);
+    drop(KIND.open(&path, CACHE_BYTES).unwrap());
+    for garbage in [b"a shopping list".as_slice(), &[0; 8192]] {
+        let path = folder.path().join("garbage");
+        fs::write(&path, garbage).unwrap();
+        assert!(matches!(KIND.probe(&path), Err(OpenError::Foreign { .. })));
+        assert_eq!(fs::read(&path).unwrap(), garbage);
+    }
+    let other = FileKind { format: 4, ..KIND };
+    assert!(matches!(other.probe(&path), Err(OpenError::OtherFormat { found: 3, known: 4, .. })));
+}
