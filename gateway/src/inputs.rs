@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use prometheus_client::registry::Registry;
 
 use crate::config::Config;
@@ -13,6 +13,7 @@ use access::{self, Calendar, CredentialKey, Directory, Doors, Passes, Policy, Sn
 use base::clock::Clock;
 use base::door_list::read_places;
 use base::nearest::did_you_mean;
+use base::owner::{strays, why};
 use base::site::{self, SiteFolder};
 use base::tls::{self, ServerFiles};
 use base::tokens::Tokens;
@@ -203,7 +204,8 @@ pub fn audit(folder: &SiteFolder) -> PathBuf {
 /// Names the file that cannot be used.
 pub fn tokens(folder: &SiteFolder) -> Result<Tokens> {
     let path = folder.admin_token();
-    let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let unreadable = |error| anyhow!("{} cannot be read: {}", path.display(), why(&path, &error));
+    let text = std::fs::read_to_string(&path).map_err(unreadable)?;
     let admin = blake3::Hash::from_hex(text.trim())
         .with_context(|| format!("{} must hold the token's BLAKE3 hash, 64 hexadecimal digits", path.display()))?;
     Ok(site::list_tokens(folder)?.with_admin(admin)?)
@@ -233,7 +235,12 @@ pub fn probe_data(folder: &SiteFolder) -> Result<()> {
     log::probe(&data.join(LOG))?;
     vault::probe(&data.join(VAULT))?;
     store::audit::probe(&data.join(AUDIT))?;
-    Ok(())
+    let folder = data.read_dir().with_context(|| format!("{} cannot be listed", data.display()))?;
+    // Whoever may do everything, as root, does not notice what the gateway may not do.
+    match folder.flatten().find_map(|entry| strays(&entry.path())) {
+        Some(stray) => bail!("{stray}"),
+        None => Ok(()),
+    }
 }
 
 /// The keys and secrets that others than their owner may read, each with what to do.

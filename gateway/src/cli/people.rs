@@ -136,6 +136,9 @@ fn print_report(report: &ImportReport, dry_run: bool, took: Duration, name: &str
     let mut errors = io::stderr().lock();
     report.bad_rows.iter().try_for_each(|bad| writeln!(errors, "{name}: {bad}; left out"))?;
     report.diff.iter().try_for_each(|difference| print_line(format_args!("{difference}")))?;
+    if let Some(aside) = &report.set_aside {
+        writeln!(errors, "the directory could not be used and is in {aside} now; delete it when all is well")?;
+    }
     let done = if dry_run { "would be" } else { "were" };
     let ImportReport { added, changed, unchanged, removed, bad_rows, .. } = report;
     print_line(format_args!(

@@ -9,6 +9,7 @@ use toml::de::DeTable;
 use super::error::ConfigError;
 use base::file_error;
 use base::nearest::nearest;
+use base::owner::why;
 use base::settings::{Section, SettingError};
 
 /// What the name of every variable that is a setting begins with.
@@ -38,7 +39,7 @@ impl Source {
         let name = file.display().to_string();
         let text = std::fs::read_to_string(file).map_err(|cause| ConfigError {
             place: name.clone(),
-            reason: format!("cannot be read ({cause}); `gapura init` makes one"),
+            reason: format!("cannot be read ({}); `gapura init` makes one", why(file, &cause)),
         })?;
         let line_of = |at: usize| format!("{name}:{}", file_error::line_of(&text, at));
         let at_line = |cause: toml::de::Error| ConfigError {

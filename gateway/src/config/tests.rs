@@ -136,7 +136,7 @@ fn what_has_changed_since_is_named_by_setting() {
     write("# so\n[scans]\nqueue_events_max = 9\nlate_after_ms = 30000\n[mqtt]\nin_flight_max = 7\n");
     assert_eq!(changes(), Ok(vec![]));
     write("[scans]\nlate_after_ms = 1000\n[upstream]\nurl = \"http://127.0.0.1:9/\"\n");
-    assert_eq!(changes().unwrap(), ["[scans] late_after_ms", "[scans] queue_events_max", "[upstream] url"]);
+    assert_eq!(changes().unwrap(), ["[scans] queue_events_max", "[scans] late_after_ms", "[upstream] url"]);
     write("[scans\n");
     assert!(changes().unwrap_err().contains("gapura.toml:4"));
     std::fs::remove_file(&file).unwrap();

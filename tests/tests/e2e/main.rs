@@ -11,6 +11,7 @@
 mod harness;
 
 mod attacks;
+mod beginnings;
 mod clients;
 mod crash;
 mod disk;

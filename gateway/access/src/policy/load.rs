@@ -15,6 +15,7 @@ use super::request::Names;
 use super::texts::{TEXT_FILES, Texts};
 use super::{About, Policy};
 use base::file_error::{FileError, line_of};
+use base::owner::why;
 
 const SCHEMA_FILE: &str = "schema.cedarschema";
 
@@ -29,7 +30,9 @@ impl Policy {
     /// in one language only.
     pub fn read(folder: &Path) -> Result<Self, FileError> {
         let mut files = Files::new();
-        let unreadable = |path: &Path, error: std::io::Error| FileError::new(path, format!("cannot be read ({error})"));
+        let unreadable = |path: &Path, error: std::io::Error| {
+            FileError::new(path, format!("cannot be read ({})", why(path, &error)))
+        };
         for entry in std::fs::read_dir(folder).map_err(|error| unreadable(folder, error))? {
             let entry = entry.map_err(|error| unreadable(folder, error))?;
             let name = entry.file_name().to_string_lossy().into_owned();

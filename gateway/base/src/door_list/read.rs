@@ -7,6 +7,7 @@ use toml::de::DeTable;
 use super::{Doors, ZoneError, Zones};
 use crate::file_error::{FileError, line_of};
 use crate::nearest::did_you_mean;
+use crate::owner::why;
 
 /// Reads the doors and the zones of a site, which must fit together: where zones are declared, a door leads into one of them.
 ///
@@ -42,7 +43,10 @@ impl Doors {
     /// Names the line of what is wrong.
     pub fn read(path: &Path) -> Result<Self, FileError> {
         let text = std::fs::read_to_string(path).map_err(|error| {
-            FileError::new(path, format!("cannot be read ({error}); it lists the site's doors and may be empty"))
+            FileError::new(
+                path,
+                format!("cannot be read ({}); it lists the site's doors and may be empty", why(path, &error)),
+            )
         })?;
         Self::parse(&text).map_err(|error| {
             let line = line_of(&text, error.span().map_or(0, |span| span.start));
@@ -62,7 +66,7 @@ impl Zones {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(FileError::new(path, format!("cannot be read ({error})"))),
+            Err(error) => return Err(FileError::new(path, format!("cannot be read ({})", why(path, &error)))),
         };
         Self::parse(&text).map_err(|error| match &error {
             ZoneError::Format(format) => {

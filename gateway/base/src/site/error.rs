@@ -7,6 +7,7 @@ use protocol::{DoorId, SiteId};
 use thiserror::Error;
 
 use crate::file_error::FileError;
+use crate::owner::whose;
 use crate::tls::TlsError;
 
 /// Why a command on a site's folder failed. Nothing that is in force was changed, unless a variant says otherwise.
@@ -32,7 +33,11 @@ pub enum SiteError {
         path: PathBuf,
     },
     /// The system refused.
-    #[error("cannot {action} {}: check that this user owns the folder and that its disk has room", path.display())]
+    #[error(
+        "cannot {action} {}{}: check that this user owns the folder and that its disk has room",
+        path.display(),
+        whose(path, source)
+    )]
     Io {
         /// What was tried, an infinitive.
         action: &'static str,

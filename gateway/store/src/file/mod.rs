@@ -2,7 +2,9 @@
 //!
 //! # Invariants
 //!
-//! - The file is for its owner alone (mode 0600), and for one process at a time; several may read one that nobody changes.
+//! - The file is for its owner alone (mode 0600; for the group as well where that may change the folder), and for one process at
+//!   a time; several may read one that nobody changes. Its owner is that of its folder, whoever makes it.
+//! - A new file is made beside its place, and has its name when it is whole.
 //! - Its name in the folder, and whatever was written to it before a crash, are durable before anybody is told of them.
 //! - A file of something else, or of another format, is refused and left as it is.
 
@@ -23,13 +25,20 @@ use redb::{
 };
 use thiserror::Error;
 
+use base::owner::{self, share_like_folder, take_after_folder};
+
+pub use base::owner::folder_of;
 pub use replace::{beside, exchange, remove_if_there};
+use replace::{is_made, put_in_place, remove_unfinished, unfinished};
 
 /// Where a file says which format it has, under [`FORMAT_KEY`].
 pub const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
 
 /// The key of the format in [`META`].
 pub const FORMAT_KEY: &str = "format";
+
+/// Memory for an empty database.
+const MAKING_CACHE_BYTES: usize = 1 << 20;
 
 /// How long to wait between two tries to open a file that is in use.
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
@@ -89,7 +98,7 @@ pub enum OpenError {
         known: u64,
     },
     /// The system does not let the file be opened, made or removed.
-    #[error("cannot open {}; check its owner, its permissions and the disk", path.display())]
+    #[error("cannot open {}{}; check its owner, its permissions and the disk", path.display(), owner::whose(path, source))]
     System {
         /// The file.
         path: PathBuf,
@@ -116,7 +125,13 @@ impl FileKind {
     /// # Errors
     /// When the folder is missing, another process has the file, it is no database, or the disk fails.
     pub fn open(&self, path: &Path, cache_bytes: usize) -> Result<Database, OpenError> {
-        self.open_as(OpenOptions::new().create(true), path, cache_bytes)
+        if !folder_of(path).is_dir() {
+            return Err(OpenError::NoFolder { path: path.into() });
+        }
+        if !is_made(path) {
+            self.make_whole(path)?;
+        }
+        self.open_as(&mut OpenOptions::new(), path, cache_bytes)
     }
 
     /// Makes the file at `path`, where there must be none, with an empty database in it.
@@ -234,7 +249,11 @@ impl FileKind {
             return Err(OpenError::NoFolder { path: path.into() });
         }
         let file = how.read(true).write(true).truncate(false).mode(0o600).open(path).map_err(failed)?;
-        let inode = file.metadata().map_err(failed)?.ino();
+        let found = file.metadata().map_err(failed)?;
+        if found.len() == 0 {
+            take_after_folder(&file, path).and_then(|()| share_like_folder(&file, path)).map_err(failed)?;
+        }
+        let inode = found.ino();
         // Without this the name of a new file may not survive a power cut, whatever is synced in the file.
         sync_folder(path).map_err(failed)?;
         // After a crash or a failed commit the file may hold what was written and never synced. Nobody may be told of it
@@ -247,6 +266,25 @@ impl FileKind {
         }
         let opened = Database::builder().set_cache_size(cache_bytes).create_with_backend(backend);
         opened.map_err(|error| self.refused(path, error))
+    }
+
+    /// Makes the file at `path` with an empty database in it. A crash leaves no half of one behind that name.
+    fn make_whole(&self, path: &Path) -> Result<(), OpenError> {
+        let failed = |source| OpenError::System { path: path.into(), source };
+        remove_unfinished(path).map_err(failed)?;
+        let unfinished = unfinished(path);
+        let made = match self.create(&unfinished, MAKING_CACHE_BYTES) {
+            Err(OpenError::System { source, .. }) => Err(source),
+            made => Ok(drop(made?)),
+        };
+        let synced = made.and_then(|()| File::open(&unfinished)?.sync_all());
+        let placed = synced.and_then(|()| put_in_place(&unfinished, path));
+        match placed {
+            Ok(()) => sync_folder(path).map_err(failed),
+            // Another process was at the same.
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(OpenError::InUse { path: path.into() }),
+            Err(error) => Err(failed(error)),
+        }
     }
 
     fn make(
@@ -304,11 +342,6 @@ pub fn while_in_use<T>(wait: Duration, open: impl Fn() -> Result<T, OpenError>) 
             opened => return opened,
         }
     }
-}
-
-/// The folder that holds `path`.
-pub fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Makes the names in the folder of `path` durable.
