@@ -16,6 +16,7 @@ mod presence;
 mod privacy;
 mod queries;
 mod run;
+mod stderr;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ use base::clock::Clock;
 use base::site::{self, InitOptions, SiteFolder};
 
 use self::output::print_line;
+use self::stderr::Stderr;
 
 /// Events that an export reads at once.
 const EXPORT_EVENTS: usize = 4096;
@@ -136,7 +138,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match perform(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("gapura: {error:#}");
+            writeln!(Stderr, "gapura: {error:#}").unwrap_or_default();
             ExitCode::FAILURE
         }
     }
@@ -227,5 +229,5 @@ fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| filter.into());
     let ansi = io::stderr().is_terminal();
     // A second one in the same process is refused, and the first stays.
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(ansi).try_init().ok();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(Stderr::default).with_ansi(ansi).try_init().ok();
 }

@@ -73,6 +73,8 @@ struct Origin {
     file: PathBuf,
     /// What of the environment counts.
     environment: Vec<(String, String)>,
+    /// Variables that begin like a setting and are none.
+    ignored: Vec<String>,
     /// What both say.
     values: toml::Table,
 }
@@ -133,10 +135,14 @@ impl Config {
     pub fn read(file: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         let environment: Vec<_> =
             environment.filter(|(name, _)| name != TOKEN && source::may_be_setting(name)).collect();
+        let sections = Self::sections();
+        let (ignored, environment): (Vec<_>, Vec<_>) =
+            environment.into_iter().partition(|(name, _)| source::is_of_others(name, &sections));
         let source = Source::read(file, environment.iter().cloned())?;
-        source.check_names(&Self::sections())?;
+        source.check_names(&sections)?;
         let mut config: Self = source.deserialize()?;
-        config.origin = Origin { file: file.to_owned(), environment, values: source.values().clone() };
+        let ignored = ignored.into_iter().map(|(name, _)| name).collect();
+        config.origin = Origin { file: file.to_owned(), environment, ignored, values: source.values().clone() };
         config.folder = SiteFolder::of_configuration(file).root().to_owned();
         config.resolve_paths();
         for (section, _, check) in SECTIONS {
@@ -152,6 +158,11 @@ impl Config {
     /// The file that it was read from.
     pub fn file(&self) -> &Path {
         &self.origin.file
+    }
+
+    /// Variables of the environment that begin like settings and were taken for somebody else's.
+    pub fn ignored_variables(&self) -> &[String] {
+        &self.origin.ignored
     }
 
     /// Reads the same file again, under the same environment.

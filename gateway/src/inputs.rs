@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use prometheus_client::registry::Registry;
 
 use crate::config::Config;
@@ -13,7 +13,7 @@ use access::{self, Calendar, CredentialKey, Directory, Doors, Passes, Policy, Sn
 use base::clock::Clock;
 use base::door_list::read_places;
 use base::nearest::did_you_mean;
-use base::owner::{strays, why};
+use base::owner::strays;
 use base::site::{self, SiteFolder};
 use base::tls::{self, ServerFiles};
 use base::tokens::Tokens;
@@ -203,12 +203,11 @@ pub fn audit(folder: &SiteFolder) -> PathBuf {
 /// # Errors
 /// Names the file that cannot be used.
 pub fn tokens(folder: &SiteFolder) -> Result<Tokens> {
-    let path = folder.admin_token();
-    let unreadable = |error| anyhow!("{} cannot be read: {}", path.display(), why(&path, &error));
-    let text = std::fs::read_to_string(&path).map_err(unreadable)?;
-    let admin = blake3::Hash::from_hex(text.trim())
-        .with_context(|| format!("{} must hold the token's BLAKE3 hash, 64 hexadecimal digits", path.display()))?;
-    Ok(site::list_tokens(folder)?.with_admin(admin)?)
+    let tokens = site::list_tokens(folder)?;
+    Ok(match site::admin_token(folder)? {
+        Some(admin) => tokens.with_admin(admin)?,
+        None => tokens,
+    })
 }
 
 /// Checks that every door at which a token may act is one of the site's.

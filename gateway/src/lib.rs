@@ -63,6 +63,7 @@ pub mod cli;
 
 pub mod app;
 
+mod descriptors;
 mod in_force;
 mod inputs;
 mod known_files;

@@ -8,7 +8,7 @@ use toml::de::DeTable;
 
 use super::error::ConfigError;
 use base::file_error;
-use base::nearest::nearest;
+use base::nearest::{is_slip_of, nearest};
 use base::owner::why;
 use base::settings::{Section, SettingError};
 
@@ -20,6 +20,37 @@ const REMEDY: &str = "the comments in a new gapura.toml list every setting";
 /// Whether a variable of the environment may be meant as a setting.
 pub(super) fn may_be_setting(variable: &str) -> bool {
     variable.starts_with(ENVIRONMENT)
+}
+
+/// Whether a variable is somebody else's although it begins like a setting: an orchestrator names the ports of a service
+/// `gapura` so, and whoever runs the program may have names of their own. What is only mistyped is not.
+pub(super) fn is_of_others(variable: &str, sections: &[(&str, Section)]) -> bool {
+    let Some(name) = variable.strip_prefix(ENVIRONMENT).map(str::to_ascii_lowercase) else { return true };
+    if name.contains("__") {
+        return false;
+    }
+    let settings =
+        sections.iter().flat_map(|(section, about)| about.settings.iter().map(move |setting| (section, setting)));
+    let is_meant = |meant: &str| is_slip_of(&name, meant);
+    is_of_service(&name)
+        || !(is_meant("token")
+            || settings
+                .into_iter()
+                .any(|(section, setting)| is_meant(setting.name) || is_meant(&format!("{section}_{}", setting.name))))
+}
+
+/// Whether Kubernetes names a service's address and ports like this: `service_host`, `service_port_mqtts`,
+/// `port_8883_tcp_addr`, with more of the service's name in front where it has more.
+fn is_of_service(name: &str) -> bool {
+    let padded = format!("_{name}_");
+    let has_port = padded.split("_port_").skip(1).any(|rest| {
+        let mut words = rest.split('_');
+        let (number, protocol) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        !number.is_empty()
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+            && ["tcp", "udp", "sctp"].contains(&protocol)
+    });
+    has_port || padded.contains("_service_host_") || padded.contains("_service_port_") || padded.ends_with("_port_")
 }
 
 /// The values of one file with those of the environment on top.
@@ -65,7 +96,7 @@ impl Source {
     fn set(&mut self, variable: &str, text: &str) -> Result<(), ConfigError> {
         let place = format!("environment variable {variable}");
         let error = |reason: &str| ConfigError { place: place.clone(), reason: reason.into() };
-        let path = variable.trim_start_matches(ENVIRONMENT).to_ascii_lowercase();
+        let path = variable.strip_prefix(ENVIRONMENT).unwrap_or(variable).to_ascii_lowercase();
         let (section, setting) = path
             .split_once("__")
             .ok_or_else(|| error("must be GAPURA_{SECTION}__{FIELD}, like GAPURA_MQTT__LISTEN"))?;

@@ -142,3 +142,35 @@ fn what_has_changed_since_is_named_by_setting() {
     std::fs::remove_file(&file).unwrap();
     assert!(changes().unwrap_err().contains("cannot be read"));
 }
+
+#[test]
+fn variables_of_others_are_no_settings_and_mistyped_settings_are_mistakes() {
+    let of_others = [
+        "GAPURA_SERVICE_HOST",
+        "GAPURA_SERVICE_PORT",
+        "GAPURA_SERVICE_PORT_MQTTS",
+        "GAPURA_PORT",
+        "GAPURA_PORT_8883_TCP",
+        "GAPURA_PORT_8883_TCP_ADDR",
+        "GAPURA_PORT_8883_TCP_PROTO",
+        "GAPURA_HTTP_SERVICE_HOST",
+        "GAPURA_HTTP_PORT_8080_TCP_PORT",
+        "GAPURA_VERSION",
+        "GAPURA_HOME",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gapura.toml");
+    std::fs::write(&file, SITE).unwrap();
+    let environment = of_others.iter().map(|name| ((*name).to_owned(), "tcp://192.0.2.1:8883".to_owned()));
+    let config = Config::read(&file, environment).unwrap();
+    assert_eq!(config.ignored_variables(), of_others);
+    for mistyped in
+        ["GAPURA_LISTEN", "GAPURA_MQTT_LISTEN", "GAPURA_MQTT_LISTNE", "GAPURA_TOKNE", "GAPURA_SCANS_LATE_AFTER_MS"]
+    {
+        let error = read(SITE, &[(mistyped, "x")]).unwrap_err();
+        assert!(error.contains(mistyped) && error.contains("GAPURA_{SECTION}__{FIELD}"), "{error}");
+    }
+    for mistyped in ["GAPURA_PORT__8883", "GAPURA_SERVICE__HOST", "GAPURA___MQTT__LISTEN"] {
+        assert!(read(SITE, &[(mistyped, "x")]).is_err(), "{mistyped}");
+    }
+}

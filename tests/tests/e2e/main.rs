@@ -22,6 +22,7 @@ mod ledgers;
 mod mistakes;
 mod passes;
 mod people;
+mod process;
 mod readers;
 mod reload;
 mod rollout;

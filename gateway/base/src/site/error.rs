@@ -134,6 +134,15 @@ pub enum SiteError {
         /// The name.
         name: DoorId,
     },
+    /// The file of the administrator's token holds something else.
+    #[error(
+        "{} must hold the token's BLAKE3 hash, 64 hexadecimal digits: `gapura token renew admin` makes a new token",
+        path.display()
+    )]
+    AdminToken {
+        /// The file.
+        path: PathBuf,
+    },
     /// It would have ended before it was made.
     #[error("the token {name} would be over already: give --until a moment to come, or leave it out")]
     TokenEnded {

@@ -58,7 +58,7 @@ pub use self::doors::{
 };
 pub use self::error::SiteError;
 pub use self::init::{InitOptions, Initialized, init};
-pub use self::tokens::{NewToken, add_token, list_tokens, revoke_token};
+pub use self::tokens::{NewToken, add_token, admin_token, list_tokens, renew_token, revoke_token};
 
 /// Days that the site's authority is valid.
 pub const AUTHORITY_DAYS: u32 = 3653;
