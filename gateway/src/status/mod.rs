@@ -124,6 +124,7 @@ impl StatusSources {
         problems.extend(certificates.iter().filter_map(|certificate| certificate.problem(now)));
         problems.extend(self.key_problems());
         problems.extend(self.connections_problem(doors.len()));
+        problems.extend(self.revocation_problems(now));
         problems.extend(door_problems::of_all(doors));
         problems.sort_by_key(|problem| problem.severity);
         problems
@@ -143,6 +144,18 @@ impl StatusSources {
             wait_max.as_secs_f64()
         );
         (wait > wait_max).then(|| Problem::new(Severity::Critical, "disk", message, None))
+    }
+
+    /// Lists that cannot be read are a refused change of the certificates.
+    fn revocation_problems(&self, now: Instant) -> impl Iterator<Item = Problem> {
+        let folder = self.config.folder();
+        let gaps = tls::revocation_gaps(&folder.ca_certificate(), &folder.crl(), now).unwrap_or_default();
+        gaps.into_iter().map(|gap| {
+            let message = format!(
+                "{gap}; what is listed stays revoked; `gapura renew` signs the list of the site's authority anew"
+            );
+            Problem::new(Severity::Warning, "revocation", message, None)
+        })
     }
 
     fn connections_problem(&self, doors: usize) -> Option<Problem> {

@@ -172,6 +172,15 @@ impl Authority {
         Ok(added)
     }
 
+    /// Signs the revocation list anew, with the same entries; makes one where this authority has none yet.
+    ///
+    /// # Errors
+    /// As [`Authority::revoke`].
+    pub(super) fn renew_list(&self, lock: &Lock, now: Instant) -> Result<(), SiteError> {
+        let lists = RevocationLists::read(&self.folder, &self.subject, now)?;
+        revocation::replace(lock, &self.folder, &lists.signed(&self.issuer, now, self.not_after)?)
+    }
+
     /// Signs a certificate without listing it.
     pub(super) fn sign(&self, key: &impl PublicKeyData, role: &Role, validity: Validity) -> Result<Signed, SiteError> {
         self.sign_for(key, &self.holder(role, &local_names()), validity)

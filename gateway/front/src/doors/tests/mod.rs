@@ -9,6 +9,7 @@ mod scans;
 mod sessions;
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ struct Gateway {
     metrics: Metrics,
     arrivals: WorkQueue,
     settings: Arc<Mutex<Option<DoorSettings>>>,
+    /// How far its clock is ahead of this machine's, for what sessions make of it.
+    clock_ahead_ms: Arc<AtomicI64>,
     shutdown: watch::Sender<bool>,
     /// Dropping it ends the fan-out to monitors.
     stop_monitors: watch::Sender<bool>,
@@ -103,6 +106,12 @@ impl Gateway {
             metrics: metrics.clone(),
             answer_timeout: config.answer_timeout(),
         };
+        let clock_ahead_ms = Arc::new(AtomicI64::new(0));
+        let ahead = Arc::clone(&clock_ahead_ms);
+        let clock = Clock::new(move || {
+            let now = Clock::system().now().unix_ms();
+            protocol::Instant::from_unix_ms(now + ahead.load(Ordering::Relaxed))
+        });
         let assists = Arc::new(AssistSubmitter::new(ASSISTS_PER_MINUTE_MAX, route));
         let parts = FrontContext {
             site: "regency".parse().unwrap(),
@@ -112,7 +121,7 @@ impl Gateway {
             assists: Arc::clone(&assists),
             door_settings,
             tls: Arc::clone(&tls_config),
-            clock: Clock::system(),
+            clock,
             metrics: metrics.clone(),
             config,
         };
@@ -128,6 +137,7 @@ impl Gateway {
             metrics,
             arrivals,
             settings,
+            clock_ahead_ms,
             shutdown,
             stop_monitors,
             served,
