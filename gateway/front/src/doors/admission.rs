@@ -35,8 +35,9 @@ use base::identity::{Identity, Role};
 /// Enough of a CONNECT to tell its version.
 const CONNECT_HEAD_BYTES: usize = 16;
 
-/// A timer that has nothing to do is set so far ahead.
-const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Time between two looks at the clock: it may be set right while a session lives, which then ends with its certificate all the
+/// same.
+const CLOCK_LOOK_INTERVAL: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 
 /// How a connection proves who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -302,7 +303,7 @@ fn session(
             receive_max: usize::from(connect.receive_max.min(config.in_flight_max)),
             packet_bytes_max,
         },
-        expires_at: now + expires_in(context, &presence),
+        expires_at: now + expires_in(context, &presence.client.identity),
         presence,
         role,
         subscriptions,
@@ -351,9 +352,10 @@ fn session_role(
     }
 }
 
-fn expires_in(context: &Arc<FrontContext>, presence: &Presence) -> Duration {
-    let left_ms = presence.client.identity.not_after.ms_since(context.clock.now());
-    Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)).min(FAR)
+/// How long a certificate is still valid; longer than [`CLOCK_LOOK_INTERVAL`] is not told.
+pub(super) fn expires_in(context: &Arc<FrontContext>, identity: &Identity) -> Duration {
+    let left_ms = identity.not_after.ms_since(context.clock.now());
+    Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)).min(CLOCK_LOOK_INTERVAL)
 }
 
 fn tls_failure(error: &io::Error) -> &'static str {
