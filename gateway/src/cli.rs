@@ -1,5 +1,6 @@
 //! The command line of `gapura`.
 
+mod acknowledge;
 mod api;
 mod attendance;
 mod check;
@@ -59,7 +60,7 @@ struct Arguments {
 enum Command {
     /// Make a site: certificate authority, certificates, configuration, policy and an administrator's token.
     Init(Init),
-    /// Add, list or revoke doors.
+    /// Add, list or revoke doors; acknowledge what one is missing.
     #[command(subcommand)]
     Door(devices::Door),
     /// Add or revoke monitors, which watch all doors' decisions.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use protocol::Event;
-use protocol::api::{BEHIND, EventsQuery, PAGE_ROWS_MAX, SiteStatus};
+use protocol::api::{Acknowledgement, BEHIND, EventsQuery, PAGE_ROWS_MAX, SiteStatus};
 use reqwest::{Client, Response, StatusCode};
 use rustls::RootCertStore;
 use serde::Serialize;
@@ -83,7 +83,7 @@ impl GatewayApi {
         if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
             return Ok(Ledger::Rebuilding(words(answer).await));
         }
-        let answer = expected(path, answer).await?;
+        let answer = expected(&format!("GET {path}"), answer).await?;
         let behind = answer.headers().get(BEHIND).and_then(|behind| behind.to_str().ok()?.parse().ok());
         let behind = behind.with_context(|| format!("the answer to GET {path} has no header {BEHIND}"))?;
         let body = answer.bytes().await.with_context(|| format!("the answer to GET {path} broke off"))?;
@@ -95,8 +95,21 @@ impl GatewayApi {
         }
     }
 
+    /// Says as an operator that the scans are known that a door is missing; how many they are.
+    ///
+    /// # Errors
+    /// When the gateway does not answer as expected.
+    pub async fn acknowledge(&self, door: &str) -> Result<u64> {
+        let path = format!("/api/v1/doors/{door}/acknowledge");
+        let request = self.client.post(format!("{}{path}", self.base)).bearer_auth(self.token.as_deref().unwrap_or(""));
+        let answer = request.send().await.with_context(|| format!("no answer from the gateway at {}", self.base))?;
+        let done: Acknowledgement =
+            expected(&format!("POST {path}"), answer).await?.json().await.context("the answer cannot be read")?;
+        Ok(done.acknowledged_scans)
+    }
+
     async fn get(&self, path: &str) -> Result<Response> {
-        expected(path, self.send(path, TIMEOUT).await?).await
+        expected(&format!("GET {path}"), self.send(path, TIMEOUT).await?).await
     }
 
     async fn send(&self, path: &str, timeout: Duration) -> Result<Response> {
@@ -117,10 +130,10 @@ pub fn asked(path: &str, query: &impl Serialize) -> Result<String> {
     Ok(format!("{path}?{}", serde_urlencoded::to_string(query)?))
 }
 
-async fn expected(path: &str, answer: Response) -> Result<Response> {
+async fn expected(asked: &str, answer: Response) -> Result<Response> {
     let status = answer.status();
     if !status.is_success() {
-        bail!("the gateway answered GET {path} with {status}: {}", words(answer).await);
+        bail!("the gateway answered {asked} with {status}: {}", words(answer).await);
     }
     Ok(answer)
 }

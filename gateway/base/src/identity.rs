@@ -44,6 +44,11 @@ pub enum IdentityError {
         "the certificate has no name of the form urn:gapura:{{site}}:door:{{door}} in its subject alternative names"
     )]
     NoName,
+    /// More than one URI of that form.
+    #[error(
+        "the certificate has more than one name of the form urn:gapura:…, and nobody can tell who it is; issue it again"
+    )]
+    TwoNames,
     /// The URI names another site.
     #[error("the certificate is of site {found}, this is site {expected}")]
     OtherSite {
@@ -65,17 +70,11 @@ impl Identity {
     pub fn of(site: &SiteId, certificate: &CertificateDer<'_>) -> Result<Self, IdentityError> {
         let (_, x509) =
             X509Certificate::from_der(certificate).map_err(|error| IdentityError::NotX509(error.to_string()))?;
-        let name = x509
-            .subject_alternative_name()
-            .ok()
-            .flatten()
-            .into_iter()
-            .flat_map(|extension| &extension.value.general_names)
-            .find_map(|name| match name {
-                GeneralName::URI(uri) => uri.strip_prefix("urn:gapura:"),
-                _ => None,
-            })
-            .ok_or(IdentityError::NoName)?;
+        let mut names = names(&x509);
+        let name = names.next().ok_or(IdentityError::NoName)?;
+        if names.next().is_some() {
+            return Err(IdentityError::TwoNames);
+        }
         let (found, role) = name.split_once(':').ok_or(IdentityError::NoName)?;
         let found: SiteId = found.parse()?;
         if found != *site {
@@ -87,6 +86,32 @@ impl Identity {
             not_after: Instant::from_unix_ms(x509.validity().not_after.timestamp().saturating_mul(1000)),
         })
     }
+}
+
+/// Longest name that is told of a certificate or client that was refused, in characters.
+pub const SHOWN_NAME_CHARS_MAX: usize = 64;
+
+/// What a certificate calls its holder, whoever has issued it: the gateway's name for it, else its subject's common name.
+pub fn shown_name(certificate: &CertificateDer<'_>) -> Option<String> {
+    let (_, x509) = X509Certificate::from_der(certificate).ok()?;
+    let own = names(&x509).next();
+    let common = || x509.subject().iter_common_name().find_map(|name| name.as_str().ok());
+    own.or_else(common).map(plain_name)
+}
+
+/// A name that a stranger has chosen, as it may be shown: printable ASCII, and not too long.
+pub fn plain_name(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    name.chars().take(SHOWN_NAME_CHARS_MAX).map(plain).collect()
+}
+
+/// The URIs of ours, behind what they start with.
+fn names<'a>(x509: &'a X509Certificate<'_>) -> impl Iterator<Item = &'a str> {
+    let extension = x509.subject_alternative_name().ok().flatten();
+    extension.into_iter().flat_map(|extension| &extension.value.general_names).filter_map(|name| match name {
+        GeneralName::URI(uri) => uri.strip_prefix("urn:gapura:"),
+        _ => None,
+    })
 }
 
 /// A serial number without the leading zeros that DER may add.

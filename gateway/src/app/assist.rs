@@ -1,4 +1,4 @@
-//! Assist requests: what they pass, and how HTTP hands them in.
+//! What is done at doors over HTTP: assist requests, and what they pass; acknowledgements of missing scans.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,9 +6,12 @@ use std::time::Duration;
 use super::edge::Edge;
 use super::spine::{Core, door_settings};
 use crate::config::Config;
+use crate::status::StatusSources;
 use base::clock::Clock;
 use front::doors::{AssistRoute, AssistSubmitter};
+use protocol::DoorId;
 use protocol::api::AssistRefusal;
+use web::AcknowledgeError;
 
 /// What assist requests pass, from helpers' sessions and over HTTP.
 pub(super) fn submitter(config: &Config, core: &Core, edge: &Edge, clock: &Clock) -> Arc<AssistSubmitter> {
@@ -39,5 +42,26 @@ pub(super) fn submit(
         let submitter = Arc::clone(&submitter);
         let submitted = tokio::spawn(async move { submitter.submit(door, assist, token).await });
         Box::pin(async move { submitted.await.unwrap_or(Err(AssistRefusal::Unavailable)) })
+    })
+}
+
+/// Keeps that an operator knows of a door's missing scans.
+pub(super) fn acknowledge(site: &Arc<StatusSources>) -> Arc<dyn Fn(DoorId) -> web::AcknowledgeResult + Send + Sync> {
+    let site = Arc::clone(site);
+    Arc::new(move |door| {
+        let known = site.snapshot.load().doors.get(&door).is_some();
+        let (scans, site) = (site.scans.upgrade().filter(|_| known), Arc::clone(&site));
+        Box::pin(async move {
+            match scans {
+                Some(scans) => {
+                    let acknowledged = scans.acknowledge(door.clone()).await.map_err(|_| AcknowledgeError::NotKept)?;
+                    site.figures.acknowledge(&door);
+                    site.connected.acknowledge(&door);
+                    Ok(acknowledged)
+                }
+                None if known => Err(AcknowledgeError::NotKept),
+                None => Err(AcknowledgeError::UnknownDoor),
+            }
+        })
     })
 }

@@ -40,6 +40,7 @@ pub(super) fn sources(
         policy: policies::status(site),
         shadow: policies::shadow_report(site),
         assist: assist::submit(submitter),
+        acknowledge: assist::acknowledge(site),
         tokens: Arc::clone(tokens),
         clock: site.clock.clone(),
     }

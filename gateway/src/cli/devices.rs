@@ -1,11 +1,14 @@
 //! The commands about certificates' holders: doors, monitors and helpers.
 
+use std::io;
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 use clap::{Subcommand, ValueEnum};
 use protocol::{DoorId, Instant, Mode};
 
+use super::acknowledge::{self, AcknowledgeCommand};
+use super::inquiry::Inquiry;
 use super::output::print_line;
 use crate::config::Config;
 use base::site::{self, AfterRevocation, HandedOut, NewDoor, SiteFolder};
@@ -45,6 +48,8 @@ pub(super) enum Door {
         #[arg(long)]
         reissue: bool,
     },
+    /// Take note that somebody knows of the scans that a door is missing. Asks the running gateway.
+    Acknowledge(AcknowledgeCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -100,6 +105,11 @@ pub(super) fn perform_door(
         Door::List => list_doors(folder, &config()?, now),
         Door::Renew { door, csr } => print_handed_out(&site::reissue_door(folder, &door, csr.as_deref(), now)?),
         Door::Revoke { door, reissue } => revoke_door(folder, &door, reissue, now),
+        Door::Acknowledge(command) => {
+            let mut errors = io::stderr();
+            let mut inquiry = Inquiry::new(&command.api, &config()?, &mut errors)?;
+            acknowledge::perform(&mut inquiry, &mut io::stdout().lock(), &command)
+        }
     }
 }
 

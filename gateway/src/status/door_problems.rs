@@ -1,9 +1,12 @@
-//! What is wrong with a door's reader, and what to do about it. Each problem is over an hour after it last showed.
+//! What is wrong with a door's reader, and what to do about it. Each problem is over an hour after it last showed, or
+//! when an operator has acknowledged it.
 
 use jiff::tz::TimeZone;
 use protocol::api::{DoorRow, Problem, Severity};
 use protocol::{DoorId, Instant};
 
+use super::{CERTIFICATE_WARNING_DAYS, DAY_MS};
+use front::doors::{Contested, DoorPresence};
 use front::scan::{DoorScanStatus, Occurrences};
 
 /// Problems of doors that are told one by one; of more, only the number.
@@ -36,6 +39,32 @@ pub(super) fn of_door(door: &DoorId, scans: &DoorScanStatus, zone: &TimeZone, no
         told("reader-payload", what, message)
     });
     [reused, undated, malformed].into_iter().flatten().collect()
+}
+
+/// What is wrong with the identity of a door's reader: used by two, or about to expire.
+pub(super) fn of_identity(door: &DoorPresence, now: Instant) -> impl Iterator<Item = Problem> {
+    let DoorPresence { door, contested, certificate_not_after, .. } = door;
+    let contested = contested.filter(|contested| !contested.takeovers.is_over(now));
+    let contested = contested.map(|Contested { takeovers, addresses: [new, old] }| {
+        let Occurrences { count, first_at, last_at } = takeovers;
+        let from = if new == old { format!("both from {new}") } else { format!("from {new} and {old}") };
+        let message = format!(
+            "door {door}: two readers use the identity of door {door}, or its reader cannot stay connected: {count} times a new \
+             connection has ended the one before, the last at {last_at}, {from}. Give each reader a certificate of its own \
+             (gapura door add), and take this one off the other"
+        );
+        Problem::new(Severity::Warning, "reader-identity", message, Some(first_at))
+    });
+    let ends = certificate_not_after.filter(|ends| ends.ms_since(now) < CERTIFICATE_WARNING_DAYS * DAY_MS);
+    let ends = ends.map(|ends| {
+        let ends = if ends < now { format!("has expired at {ends}") } else { format!("expires at {ends}") };
+        let message = format!(
+            "door {door}: the certificate of its reader {ends}; then it is not let in. Renew it (gapura door renew {door}) and \
+             put it on the reader"
+        );
+        Problem::new(Severity::Warning, "reader-certificate", message, None)
+    });
+    contested.into_iter().chain(ends)
 }
 
 /// The problems of all doors, as far as they are told one by one.
@@ -124,6 +153,39 @@ mod tests {
             let told = messages(&scans, at(0));
             assert!(told[0].contains(words) && told[0].contains("publish a status"), "{}", told[0]);
         }
+    }
+
+    #[test]
+    fn an_identity_that_two_use_or_that_ends_is_told_with_the_remedy() {
+        let takeovers = Occurrences { count: 60, first_at: at(0), last_at: at(6) };
+        let addresses = ["10.0.0.7", "10.0.0.9"].map(|address| address.parse().unwrap());
+        let day = |days: i64| Some(at(days * 86_400));
+        let door = |contested, certificate_not_after| DoorPresence {
+            door: "main-in".parse().unwrap(),
+            connected: true,
+            since: at(0),
+            status: None,
+            clock_offset_ms: None,
+            mqtt: "5",
+            connects: 61,
+            takeovers: 60,
+            contested,
+            certificate_not_after,
+        };
+        let told = |door: &DoorPresence, now| of_identity(door, now).map(|problem| problem.message).collect::<Vec<_>>();
+        let contested = door(Some(Contested { takeovers, addresses }), day(15));
+        let [message] = &told(&contested, at(3_606))[..] else { panic!("one problem") };
+        for words in ["two readers use the identity of door main-in", "60 times", "from 10.0.0.7 and 10.0.0.9"] {
+            assert!(message.contains(words), "{message}");
+        }
+        assert!(told(&contested, at(3_607)).is_empty());
+        let ending = door(None, day(13));
+        assert!(
+            told(&ending, at(0))[0].contains("expires at")
+                && told(&ending, at(0))[0].contains("gapura door renew main-in")
+        );
+        assert!(told(&ending, at(14 * 86_400))[0].contains("has expired at"));
+        assert!(told(&door(None, None), at(0)).is_empty());
     }
 
     #[test]

@@ -92,6 +92,7 @@ impl StatusSources {
             directory_credentials: snapshot.directory.credentials() as u64,
             directory_changed_at: snapshot.directory.synced_at(),
             trusted_keys: snapshot.passes.keys() as u64,
+            refusals: self.connected.refusals(),
         }
     }
 
@@ -192,6 +193,8 @@ impl StatusSources {
             .map(|(door, settings)| {
                 let presence = presence.remove(door);
                 let figures = scans.get(door).cloned().unwrap_or_default();
+                let mut problems = door_problems::of_door(door, &figures, &snapshot.rules.time_zone, now);
+                problems.extend(presence.iter().flat_map(|presence| door_problems::of_identity(presence, now)));
                 DoorRow {
                     door: door.to_string(),
                     zone: settings.zone.clone(),
@@ -199,13 +202,16 @@ impl StatusSources {
                     connected: presence.as_ref().is_some_and(|presence| presence.connected),
                     since: presence.as_ref().map(|presence| presence.since),
                     clock_offset_ms: presence.as_ref().and_then(|presence| presence.clock_offset_ms),
-                    status: presence.and_then(|presence| presence.status),
                     last_scan_at: figures.last_scan_at,
                     scans: figures.scans,
                     missing_scans: figures.missing_scans,
                     highest_epoch: figures.highest.map(|id| id.epoch),
                     highest_seq: figures.highest.map(|id| id.seq),
-                    problems: door_problems::of_door(door, &figures, &snapshot.rules.time_zone, now),
+                    connects: presence.as_ref().map_or(0, |presence| presence.connects),
+                    takeovers: presence.as_ref().map_or(0, |presence| presence.takeovers),
+                    certificate_not_after: presence.as_ref().and_then(|presence| presence.certificate_not_after),
+                    status: presence.and_then(|presence| presence.status),
+                    problems,
                 }
             })
             .collect();

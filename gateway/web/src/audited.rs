@@ -55,8 +55,11 @@ impl AuditedRequest {
         // Behind `after` in the list of people stands an id.
         let is_open = |name: &str| OPEN_PARAMETERS.contains(&name) && (name != "after" || rule.route != Route::people);
         let open = pairs.iter().filter(|(name, _)| is_open(name));
-        let query: Vec<String> = open.map(|(name, value)| format!("{name}={}", plain(value))).collect();
-        let person = rule.named(head.uri.path()).filter(|_| rule.personal).map(decoded);
+        let mut query: Vec<String> = open.map(|(name, value)| format!("{name}={}", plain(value))).collect();
+        let (person, other) = rule.named(head.uri.path()).map(decoded).map_or((None, None), |level| {
+            if rule.personal { (Some(level), None) } else { (None, Some(level).filter(|_| rule.is_recorded())) }
+        });
+        query.extend(other.map(|door| format!("door={}", plain(&door))));
         Some(Self {
             token: token.clone(),
             rule,
@@ -67,14 +70,15 @@ impl AuditedRequest {
         })
     }
 
-    /// Whether it changes personal data.
+    /// Whether it changes something of which a record is kept.
     pub(super) fn changes(&self) -> bool {
-        self.rule.personal && ![Method::GET, Method::HEAD].contains(&self.method)
+        self.rule.is_recorded() && ![Method::GET, Method::HEAD].contains(&self.method)
     }
 
-    /// Whether it goes into the record: whatever shows personal data, and whoever was refused for their role.
+    /// Whether it goes into the record: whatever shows personal data or is to be recorded, and whoever was
+    /// refused for their role.
     pub(super) fn is_recorded(&self, status: StatusCode) -> bool {
-        self.rule.personal || status == StatusCode::FORBIDDEN
+        self.rule.is_recorded() || status == StatusCode::FORBIDDEN
     }
 
     /// The change, as its outcome goes into the record. Whose erasure was begun is not written down again: there must be
@@ -165,6 +169,7 @@ mod tests {
                 None,
             ),
             (Method::POST, "/api/v1/doors/main-in/assist", "assist-post", "", None, None),
+            (Method::POST, "/api/v1/doors/main-in/acknowledge", "acknowledge-post", "door=main-in", None, None),
             (
                 Method::GET,
                 "/api/v1/presence/people?zone=hall&format=html",

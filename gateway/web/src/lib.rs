@@ -51,7 +51,7 @@ pub use self::ledgers::{
 };
 pub use self::metrics::Metrics;
 pub use self::people::{People, PeopleError};
-pub use self::sources::{AssistResult, AssistSubmission, Sources};
+pub use self::sources::{AcknowledgeError, AcknowledgeResult, AssistResult, AssistSubmission, Sources};
 
 use self::connection::Peer;
 use self::listener::HttpListener;

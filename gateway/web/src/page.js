@@ -71,6 +71,7 @@ function draw() {
   drawFigures(problems, doors, now);
   drawDoors(doors, now);
   drawZones(picture.zones);
+  drawRefusals(picture.refusals, now);
   drawAbout(now);
 }
 
@@ -377,6 +378,33 @@ function makeZone() {
   row.word = make('span', '', row.level);
   row.people = cell('td', 'number people');
   row.most = cell('td', 'number most');
+  return row;
+}
+
+/* Who was not let in, or not heard: the newest first. What they call themselves need not be true. */
+function drawRefusals(refusals, now) {
+  $('refusals-section').hidden = refusals.length === 0;
+  put($('refusals-count'), refusals.length ? `since ${absolute(Date.parse(picture.started_at))}` : '');
+  sync($('refusal-rows'), refusals, makeRefusal, (row, refusal) => {
+    put(row.address, refusal.address);
+    put(row.name, refusal.name ?? 'shows no name');
+    put(row.reason, `${sentence(refusal.what)}: ${refusal.reason.replaceAll('-', ' ')}`);
+    put(row.remedy, refusal.remedy);
+    putTime(row.last, refusal.last_at, (moment) => `${span(now - moment)} ago`);
+    put(row.times, figure(refusal.count));
+  });
+}
+
+function makeRefusal() {
+  const [row, cell] = makeCells();
+  const head = cell('th', '');
+  head.scope = 'row';
+  row.address = make('span', '', head);
+  row.name = make('small', '', head);
+  row.reason = cell('td', '');
+  row.remedy = cell('td', '');
+  row.last = make('time', '', cell('td', ''));
+  row.times = cell('td', 'number');
   return row;
 }
 

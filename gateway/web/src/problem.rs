@@ -245,6 +245,11 @@ impl Refusal {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-kept", "The log cannot take it", detail).with(RETRY_AFTER, "1")
     }
 
+    pub(super) fn not_acknowledged() -> Self {
+        let detail = "the log cannot take it now, and what is missing stays marked; send it again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-kept", "The log cannot take it", detail).with(RETRY_AFTER, "1")
+    }
+
     pub(super) fn busy(requests_max: usize) -> Self {
         let detail = format!("{requests_max} requests of this kind are already being answered; try again in a second");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many requests at the same time", detail)

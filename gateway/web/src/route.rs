@@ -20,6 +20,7 @@ pub(super) enum Route {
     status,
     events,
     assist,
+    acknowledge,
     people,
     policy,
     shadow,
@@ -49,6 +50,8 @@ pub(super) struct Rule {
     body_bytes_max: usize,
     /// Whether it shows or changes personal data, so that every request is recorded.
     pub(super) personal: bool,
+    /// Whether every request is recorded although it concerns no person.
+    recorded: bool,
     /// Whether an answer may be so large that only few are made at the same time.
     pub(super) heavy: bool,
 }
@@ -70,7 +73,7 @@ const VIEWERS: &[TokenRole] = &[
 ];
 
 /// Every rule; no two allow the same.
-pub(super) const RULES: [Rule; 24] = [
+pub(super) const RULES: [Rule; 25] = [
     Rule::open("/", Route::page),
     Rule::open("/page.css", Route::page),
     Rule::open("/page.js", Route::page),
@@ -82,6 +85,7 @@ pub(super) const RULES: [Rule; 24] = [
     Rule::open("/api/v1/status", Route::status),
     Rule::open("/api/v1/events", Route::events).only(OPERATORS).personal().heavy(),
     Rule::open("/api/v1/doors/{door}/assist", Route::assist).only(HELPERS).takes("POST", protocol::PAYLOAD_BYTES_MAX),
+    Rule::open("/api/v1/doors/{door}/acknowledge", Route::acknowledge).only(OPERATORS).recorded().takes("POST", 0),
     Rule::open("/api/v1/people", Route::people).only(ADMIN).personal(),
     Rule::open("/api/v1/people/{id}", Route::people).only(ADMIN).personal().takes("GET, HEAD, PUT, DELETE", 65_536),
     Rule::open("/api/v1/policy", Route::policy).only(ADMIN),
@@ -107,7 +111,16 @@ pub(super) const RULES: [Rule; 24] = [
 impl Rule {
     /// One that everybody may look at.
     const fn open(path: &'static str, route: Route) -> Self {
-        Self { path, route, methods: LOOK, roles: &[], body_bytes_max: 0, personal: false, heavy: false }
+        Self {
+            path,
+            route,
+            methods: LOOK,
+            roles: &[],
+            body_bytes_max: 0,
+            personal: false,
+            recorded: false,
+            heavy: false,
+        }
     }
 
     const fn only(self, roles: &'static [TokenRole]) -> Self {
@@ -116,6 +129,10 @@ impl Rule {
 
     const fn personal(self) -> Self {
         Self { personal: true, ..self }
+    }
+
+    const fn recorded(self) -> Self {
+        Self { recorded: true, ..self }
     }
 
     const fn heavy(self) -> Self {
@@ -147,6 +164,11 @@ impl Rule {
     pub(super) fn named<'a>(&self, path: &'a str) -> Option<&'a str> {
         let mut levels = self.path.split('/').zip(path.split('/'));
         levels.find(|(wanted, _)| wanted.starts_with('{')).map(|(_, level)| level)
+    }
+
+    /// Whether every request goes into the audit trail.
+    pub(super) fn is_recorded(&self) -> bool {
+        self.personal || self.recorded
     }
 
     fn covers(&self, path: &str) -> bool {

@@ -42,6 +42,8 @@ pub struct Sources {
     /// Decides an assist request, and passes the decision on to the door; does not block. It does its work also when nobody
     /// waits for it any more.
     pub assist: Arc<dyn Fn(AssistSubmission) -> AssistResult + Send + Sync>,
+    /// Keeps that an operator knows of the scans that a door is missing, and says how many; does not block.
+    pub acknowledge: Arc<dyn Fn(DoorId) -> AcknowledgeResult + Send + Sync>,
     /// The access tokens in force.
     pub tokens: Arc<ArcSwap<Tokens>>,
     /// The gateway's clock, for tokens that end.
@@ -61,3 +63,15 @@ pub struct AssistSubmission {
 
 /// What becomes of an assist request.
 pub type AssistResult = Pin<Box<dyn Future<Output = Result<AssistOutcome, AssistRefusal>> + Send>>;
+
+/// How many scans were acknowledged, or why none.
+pub type AcknowledgeResult = Pin<Box<dyn Future<Output = Result<u64, AcknowledgeError>> + Send>>;
+
+/// Why missing scans were not acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcknowledgeError {
+    /// There is no such door.
+    UnknownDoor,
+    /// The log cannot take it now.
+    NotKept,
+}

@@ -1,4 +1,5 @@
-//! Assist requests over HTTP: a helper lets a person through, or not. The request's body is an [`Assist`](crate::Assist).
+//! What is done at a door over HTTP: a helper lets a person through, or not (the request's body is an [`Assist`](crate::Assist)); an
+//! operator acknowledges what is missing.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,16 @@ pub struct AssistOutcome {
     pub decision: Decision,
     /// Whether the door's reader was connected and has been told.
     pub door_told: bool,
+}
+
+/// What an operator has acknowledged at a door.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Acknowledgement {
+    /// The door.
+    pub door: String,
+    /// How many of its scans were missing, and count no more.
+    pub acknowledged_scans: u64,
 }
 
 /// Why an assist request was not decided.

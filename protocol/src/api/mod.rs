@@ -21,7 +21,7 @@ mod role;
 mod schema;
 mod status;
 
-pub use assist::{AssistOutcome, AssistRefusal};
+pub use assist::{Acknowledgement, AssistOutcome, AssistRefusal};
 pub use attendance::{
     AttendanceDay, AttendanceFlags, AttendanceFormat, AttendanceQuery, AttendanceRow, AttendanceSession,
     AttendanceSummary, AttendanceTable, OpdSummary, SummaryQuery,
@@ -40,8 +40,8 @@ pub use privacy::{
 pub use problem::ProblemDetails;
 pub use role::{TokenRole, UnknownRole};
 pub use status::{
-    CertificateStatus, DoorRow, LogStatus, Percentiles, Problem, Readiness, ReadinessQuery, ScanStatus, Severity,
-    SiteStatus, UpstreamStatus, ZoneRow,
+    CertificateStatus, DoorRow, LogStatus, Percentiles, Problem, Readiness, ReadinessQuery, RefusalRow, RefusedWhat,
+    ScanStatus, Severity, SiteStatus, UpstreamStatus, ZoneRow,
 };
 
 /// Most rows of a page of events, people or audit records.

@@ -42,6 +42,53 @@ pub struct SiteStatus {
     pub directory_changed_at: Option<Instant>,
     /// Keys that may sign passes and health certificates.
     pub trusted_keys: u64,
+    /// Connections and messages that were refused since the gateway started, the newest first; one for each address, name and
+    /// reason, and only the last of them.
+    #[serde(default)]
+    pub refusals: Vec<RefusalRow>,
+}
+
+/// Something that was refused, once or more often.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RefusalRow {
+    /// What was refused.
+    pub what: RefusedWhat,
+    /// Whose address it came from.
+    pub address: String,
+    /// The name in its certificate or, for want of one, its client id; as it says, which need not be true. At most 160 characters.
+    pub name: Option<String>,
+    /// Why, a stable word such as `revoked`, `unknown-ca`, `client-id`, `topic`.
+    pub reason: String,
+    /// What to do, for people.
+    pub remedy: String,
+    /// How often.
+    pub count: u64,
+    /// The first time.
+    pub first_at: Instant,
+    /// The last time.
+    pub last_at: Instant,
+}
+
+/// What was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RefusedWhat {
+    /// To be let in.
+    Connection,
+    /// A message.
+    Publish,
+}
+
+impl RefusedWhat {
+    /// As it stands in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connection => "connection",
+            Self::Publish => "publish",
+        }
+    }
 }
 
 /// Something that is wrong.
@@ -98,7 +145,8 @@ pub struct DoorRow {
     pub last_scan_at: Option<Instant>,
     /// Scans kept of it since the gateway started.
     pub scans: u64,
-    /// Sequence numbers that it has skipped and not sent since, in all epochs that are remembered.
+    /// Sequence numbers that it has skipped and not sent since, in all epochs that are remembered, as far as no operator has
+    /// acknowledged them.
     pub missing_scans: u64,
     /// The highest epoch of its scans that are kept.
     #[serde(default)]
@@ -106,6 +154,15 @@ pub struct DoorRow {
     /// The highest sequence number of that epoch.
     #[serde(default)]
     pub highest_seq: Option<u64>,
+    /// How often it has connected since the gateway started.
+    #[serde(default)]
+    pub connects: u64,
+    /// How often it did while its connection before was still there, which then ended.
+    #[serde(default)]
+    pub takeovers: u64,
+    /// When the certificate expires that its reader has last connected with since the gateway started.
+    #[serde(default)]
+    pub certificate_not_after: Option<Instant>,
     /// What is wrong with its reader.
     #[serde(default)]
     pub problems: Vec<Problem>,
@@ -127,6 +184,9 @@ impl DoorRow {
             missing_scans: 0,
             highest_epoch: None,
             highest_seq: None,
+            connects: 0,
+            takeovers: 0,
+            certificate_not_after: None,
             problems: Vec::new(),
         }
     }

@@ -218,3 +218,92 @@ async fn a_new_reader_is_told_that_nothing_is_kept_of_its_door() {
     let config = DoorConfig::from_json(&client.message().await.payload).unwrap();
     assert_eq!((config.epoch, config.seq), (None, None));
 }
+
+#[tokio::test]
+async fn a_mark_has_an_end_or_is_acknowledged_for_good() {
+    let site = Site::make(&["main-in"]);
+    let gateway = site.run().await;
+    let mut reader = Reader::connect(&site, &gateway, "main-in", Version::V5).await;
+    for seq in [1, 5] {
+        reader.scan(seq, GREEN).await;
+    }
+    reader.send(6, br#"{"v":1,"epoch":1,"seq":6,"direction":"in"}"#).await;
+    let row = async |gateway: &crate::harness::Gateway| gateway.status().await["doors"][0].clone();
+    let before = row(&gateway).await;
+    assert_eq!((&before["missing_scans"], &before["problems"][0]["what"]), (&json!(3), &json!("reader-payload")));
+    let viewer = site.must(&["token", "add", "desk", "--role", "viewer"]);
+    let viewer = viewer.split_ascii_whitespace().last().unwrap();
+    eventually("the token counts", async || {
+        site.ask(&gateway, viewer, &["door", "acknowledge", "main-in"]).stderr.contains("--role operator")
+    })
+    .await;
+    let said = site.ask(&gateway, site.token(), &["door", "acknowledge", "main-in"]);
+    assert_eq!(
+        (said.success, said.stdout.as_str()),
+        (true, "main-in: 3 missing scans acknowledged\n"),
+        "{}",
+        said.stderr
+    );
+    let after = row(&gateway).await;
+    assert_eq!((&after["missing_scans"], &after["problems"]), (&json!(0), &json!([])));
+    let audit = site.ask(&gateway, site.token(), &["privacy", "audit", "--json"]).stdout;
+    assert!(audit.contains(r#""what":"acknowledge-post","query":"door=main-in","status":200"#), "{audit}");
+
+    // It has no status of its own, and is not said to be off when it is back.
+    drop(reader);
+    gateway.status_when("the door is off", |status| status["doors"][0]["status"]["state"] == "offline").await;
+    gateway.kill_9();
+    let gateway = site.run().await;
+    let reader = Reader::connect(&site, &gateway, "main-in", Version::V4).await;
+    drop(reader);
+    gateway.status_when("the door is off", |status| status["doors"][0]["status"]["state"] == "offline").await;
+    let mut reader = Reader::connect(&site, &gateway, "main-in", Version::V4).await;
+    reader.epoch = 1;
+    let back = row(&gateway).await;
+    assert_eq!((&back["status"]["state"], &back["missing_scans"]), (&json!("online"), &json!(0)));
+    // A scan that was missing is still one of its own.
+    let late = reader.scan(3, GREEN).await.decision;
+    assert_eq!(late.event, Some(4));
+    let problems = gateway.status().await["problems"].clone();
+    assert!(!problems.to_string().contains("missing"), "{problems}");
+}
+
+#[tokio::test]
+async fn two_readers_of_one_identity_and_whoever_is_refused_are_told() {
+    let site = Site::make(&["main-in", "main-out"]);
+    let gateway = site.run().await;
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        clients.push(Client::connect(&site, &gateway, "doors", &Connect::new(Version::V5, "main-in")).await);
+    }
+    let problem = gateway.problem_when("reader-identity", true).await.unwrap();
+    let message = problem["message"].as_str().unwrap();
+    assert!(message.contains("two readers use the identity of door main-in"), "{message}");
+    let status = gateway.status().await;
+    let row = &status["doors"][0];
+    assert_eq!((&row["connects"], &row["takeovers"]), (&json!(8), &json!(7)));
+    assert!(row["certificate_not_after"].is_string());
+
+    // A revoked one, and one under another's name.
+    site.must(&["door", "revoke", "main-out"]);
+    eventually("the revoked one is on the record", async || {
+        if let Ok(mut client) = Client::dial(&site, &gateway, "doors", "main-out").await {
+            client.ends().await;
+        }
+        let refusals = gateway.status().await["refusals"].clone();
+        refusals.as_array().unwrap().iter().any(|row| row["reason"] == "revoked")
+    })
+    .await;
+    let mut client = Client::dial(&site, &gateway, "doors", "main-in").await.unwrap();
+    client.hello(&Connect::new(Version::V5, "main-out")).await.unwrap();
+    let refusals = gateway.status().await["refusals"].clone();
+    let find = |reason: &str| refusals.as_array().unwrap().iter().find(|row| row["reason"] == reason).unwrap();
+    assert_eq!(
+        (&find("revoked")["name"], &find("revoked")["address"]),
+        (&json!("regency:door:main-out"), &json!("127.0.0.1"))
+    );
+    assert!(find("revoked")["remedy"].as_str().unwrap().contains("gapura door renew"));
+    assert_eq!(find("client-id")["name"], "door:main-in, client id main-out");
+    let log = gateway.stderr();
+    assert!(log.contains("a connection was refused") && log.contains("regency:door:main-out"), "{log}");
+}

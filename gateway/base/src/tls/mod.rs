@@ -3,6 +3,7 @@
 //! Every configuration is made from files and checked whole before it is handed out, so that a failed reload leaves
 //! the one in force as it is. Like TLS itself, the checks ask the machine's clock.
 
+mod direct;
 mod error;
 pub(crate) mod files;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use rustls::sign::SingleCertAndKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion};
 
+pub use self::direct::{only_directly_issued, take_refused_name};
 pub use self::error::{Content, TlsError, TlsFile};
 use self::files::{Authorities, Pair};
 use self::verifier::Verifier;
@@ -81,7 +83,8 @@ impl Revoked {
     }
 }
 
-/// TLS 1.2 and 1.3 for the doors' port: a client certificate of the site is mandatory, a revoked one is refused.
+/// TLS 1.2 and 1.3 for the doors' port: a client certificate that the site's authority has issued itself is mandatory, a revoked one is
+/// refused.
 ///
 /// The serial numbers of the same revocation list come with it, for sessions that are live already.
 ///
@@ -111,11 +114,16 @@ pub fn door_server_config(files: &ServerFiles<'_>) -> Result<(Arc<ServerConfig>,
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(VERSIONS)
         .map_err(|error| refused(Box::new(error)))?
-        .with_client_cert_verifier(Arc::new(Verifier { inner: verifier, revoked: revoked.clone() }))
+        .with_client_cert_verifier(only_directly_issued(Arc::new(Verifier {
+            inner: verifier,
+            revoked: revoked.clone(),
+        })))
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(pair.certified)));
     // A resumed session would not be checked against the revocation list.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    // A client that speaks something else is refused; one that does not say what it speaks is not.
+    config.alpn_protocols = vec![b"mqtt".to_vec()];
     Ok((Arc::new(config), revoked))
 }
 

@@ -20,6 +20,8 @@ use crate::identity::{Identity, Role};
 use crate::site::testing::{Site, now};
 use crate::site::{AfterRevocation, SiteFolder, Validity, renew_gateway, revoke_door};
 
+mod direct;
+
 type Files = (PathBuf, PathBuf);
 
 type Refusal = fn(&Error) -> bool;

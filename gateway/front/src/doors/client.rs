@@ -1,6 +1,7 @@
 //! One live session as others see it: what they command it to do, and when it has ended.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -15,6 +16,8 @@ const PENDING_DECISIONS_MAX: usize = 16;
 /// One live session as others see it.
 pub(super) struct Client {
     pub(super) identity: Identity,
+    /// Where it has connected from.
+    pub(super) address: IpAddr,
     pending: AtomicU8,
     commanded: Notify,
     /// Decisions that the door has not asked for.
@@ -41,9 +44,10 @@ impl Command {
 }
 
 impl Client {
-    pub(super) fn new(identity: Identity) -> Self {
+    pub(super) fn new(identity: Identity, address: IpAddr) -> Self {
         Self {
             identity,
+            address,
             pending: AtomicU8::new(0),
             commanded: Notify::new(),
             decisions: Mutex::default(),

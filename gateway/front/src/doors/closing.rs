@@ -1,4 +1,4 @@
-//! The end of a connection: the reason, the last will, and what is stored.
+//! The end of a connection: the reason, the last will, what is stored, and what of it the next connection takes back.
 
 use std::time::Duration;
 
@@ -19,7 +19,8 @@ impl Session {
             reply::disconnect(&mut self.wire.out, self.intake.version, reason);
         }
         self.publish_last_will(end);
-        let Self { wire, presence, .. } = self.put_away();
+        let Self { wire, presence, role, .. } = self.put_away();
+        drop(role);
         drop(presence);
         if !matches!(end, End::Lost) {
             Box::pin(wire.close()).await;
@@ -50,6 +51,15 @@ impl Session {
                 self.publish_status(offline, message, None);
             }
             None => {}
+        }
+    }
+
+    /// Takes back that the door is offline, whoever said so of it while it was away: its reader may never publish a status.
+    pub(super) fn take_back_offline(&self) {
+        if self.presence.door.as_ref().is_some_and(|record| record.is_said_offline()) {
+            let online = DoorStatus::new(DoorState::Online, None);
+            let message = StatusMessage::own(online.to_json().into());
+            self.publish_status(online, message, None);
         }
     }
 

@@ -1,5 +1,7 @@
 //! What the front remembers of one door, whether its reader is connected or not.
 
+use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -8,6 +10,7 @@ use tokio::time;
 
 use super::limits::Bucket;
 use crate::monitors::PublishOptions;
+use crate::scan::Occurrences;
 use base::clock::Clock;
 
 /// One door as the front knows it.
@@ -25,7 +28,30 @@ pub struct DoorPresence {
     pub clock_offset_ms: Option<i64>,
     /// The protocol of its last connection, `3.1.1` or `5`.
     pub mqtt: &'static str,
+    /// How often it has connected.
+    pub connects: u64,
+    /// How often it did while its connection before was still there.
+    pub takeovers: u64,
+    /// That its identity seems to be used by two.
+    pub contested: Option<Contested>,
+    /// When the certificate expires that it has last connected with.
+    pub certificate_not_after: Option<Instant>,
 }
+
+/// Takeovers that come so fast that two readers seem to use one identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contested {
+    /// Those takeovers.
+    pub takeovers: Occurrences,
+    /// Where the last of them came from, and where the connection that it ended.
+    pub addresses: [IpAddr; 2],
+}
+
+/// So many takeovers within [`CONTESTED_WITHIN_MS`] are more than a bad network brings.
+const CONTESTED_TAKEOVERS: usize = 6;
+
+/// Five minutes.
+const CONTESTED_WITHIN_MS: i64 = 300_000;
 
 /// What outlives a door's connections.
 pub(super) struct DoorRecord {
@@ -50,6 +76,29 @@ pub(super) struct RecordState {
     pub(super) status: Option<(DoorStatus, StatusMessage)>,
     pub(super) clock_offset_ms: Option<i64>,
     pub(super) delayed_will: Option<(time::Instant, (DoorStatus, StatusMessage))>,
+    pub(super) connects: u64,
+    pub(super) takeovers: u64,
+    pub(super) contested: Option<Contested>,
+    pub(super) certificate_not_after: Option<Instant>,
+    /// When the last takeovers were, the oldest first.
+    recent_takeovers: VecDeque<Instant>,
+}
+
+impl RecordState {
+    /// Takes note that a connection from the first address has ended one from the second.
+    pub(super) fn taken_over(&mut self, addresses: [IpAddr; 2], now: Instant) {
+        self.takeovers = self.takeovers.saturating_add(1);
+        self.recent_takeovers.push_back(now);
+        if self.recent_takeovers.len() < CONTESTED_TAKEOVERS {
+            return;
+        }
+        let first = self.recent_takeovers.pop_front();
+        if first.is_some_and(|first| now.ms_since(first) <= CONTESTED_WITHIN_MS) {
+            let mut takeovers = self.contested.map(|contested| contested.takeovers);
+            Occurrences::add(&mut takeovers, now);
+            self.contested = takeovers.map(|takeovers| Contested { takeovers, addresses });
+        }
+    }
 }
 
 impl StatusMessage {
@@ -73,6 +122,11 @@ impl DoorRecord {
             status: None,
             clock_offset_ms: None,
             delayed_will: None,
+            connects: 0,
+            takeovers: 0,
+            contested: None,
+            certificate_not_after: None,
+            recent_takeovers: VecDeque::new(),
         };
         Self { door, bucket: Mutex::new(Bucket::new(time::Instant::now())), state: Mutex::new(state) }
     }
@@ -110,6 +164,10 @@ impl DoorRecord {
             status: state.status.as_ref().map(|(status, _)| status.clone()),
             clock_offset_ms: state.clock_offset_ms,
             mqtt: state.mqtt,
+            connects: state.connects,
+            takeovers: state.takeovers,
+            contested: state.contested,
+            certificate_not_after: state.certificate_not_after,
         }
     }
 

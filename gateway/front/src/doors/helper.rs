@@ -39,14 +39,14 @@ impl Session {
             return Ok(());
         }
         let Ok(assist) = Assist::from_json(publish.document()) else {
-            self.context.metrics.refuse_assist("payload");
+            self.note_refused_assist("payload");
             let told = self.intake.version == Version::V5;
             self.ack(&publish, if told { Reason::PAYLOAD_INVALID } else { Reason::SUCCESS });
             return Ok(());
         };
         let request = AssistRequest { assist, device: helper.name.clone(), via: Via::Mqtt };
         if self.context.assists.rate.take(&request, Instant::now()).is_err() {
-            self.context.metrics.refuse_assist("rate");
+            self.note_refused_assist("rate");
             // A 3.1.1 client cannot be told, and PUBACK would say that it is kept.
             if self.intake.version == Version::V5 {
                 self.ack(&publish, Reason::QUOTA_EXCEEDED);
@@ -57,6 +57,12 @@ impl Session {
         let waiting = PendingScan::new(publish.pkid, publish.qos, None, None);
         helper.scans.submit(&self.context.scans, waiting, arrival);
         Ok(())
+    }
+
+    fn note_refused_assist(&self, reason: &'static str) {
+        self.context.metrics.refuse_assist(reason);
+        let client = &self.presence.client;
+        self.context.note_publish(client.address, client.identity.role.to_string(), reason);
     }
 
     /// An assist request is on disk: the door hears of it, then the helper.

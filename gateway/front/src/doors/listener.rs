@@ -10,9 +10,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::admission::{self, Proof};
+use super::admission;
 use super::context::FrontContext;
 use super::door_record::StatusMessage;
+use super::handshake::Proof;
 use super::pending::Pending;
 
 /// Pause after an error of accepting, such as too many open files.

@@ -3,7 +3,7 @@
 //! The way of a scan through it:
 //!
 //! 1. `listener` accepts the connection; `pending` bounds those that say nothing
-//! 2. `admission` makes the TLS handshake, reads CONNECT and ties the client to its certificate
+//! 2. `handshake` makes the TLS handshake and reads CONNECT, and `admission` ties the client to its certificate
 //! 3. `registry` knows who is connected: the old connection of the same client ends first
 //! 4. `session` is the connection from then on, and `serve` waits for what comes next: bytes, answers, commands, time
 //! 5. `wire` reads the bytes, `input` takes as many as may be, `framing` cuts packets out of them, `codec` says what they mean (`fields`, `packet`),
@@ -14,7 +14,7 @@
 //!
 //! and beside it `helper` (assist requests: the same way, and the decision to the door that they are about; `assists` takes
 //! those that come over HTTP), `monitor` (what monitors hear, and what they miss), `subscribe` (what a client may hear),
-//! `settings` (what a door is told about itself), `mode_changes` (and when its mode changes by plan), `closing` (last wills), `stored_sessions` (of doors that are away), `limits`
+//! `settings` (what a door is told about itself), `mode_changes` (and when its mode changes by plan), `refusals` (who was refused lately, and what to do about it: `remedies`), `closing` (last wills), `stored_sessions` (of doors that are away), `limits`
 //! (how fast one client may send).
 //!
 //! What holds here: a scan is acknowledged only after the spine has said that it is kept; a client acts only under the name in its
@@ -31,6 +31,7 @@ mod context;
 mod door_record;
 mod fields;
 mod framing;
+mod handshake;
 mod helper;
 mod input;
 mod limits;
@@ -45,7 +46,9 @@ mod packet;
 mod pending;
 mod publish;
 mod reason;
+mod refusals;
 mod registry;
+mod remedies;
 mod reply;
 mod rights;
 mod scans;
@@ -63,7 +66,7 @@ mod tests;
 pub use self::assists::{AssistRoute, AssistSubmitter};
 pub use self::config::Config;
 pub use self::context::FrontContext;
-pub use self::door_record::DoorPresence;
+pub use self::door_record::{Contested, DoorPresence};
 pub use self::listener::serve;
 pub use self::lookup::{DoorLookup, DoorSettings};
 pub use self::metrics::{Metrics, ReasonLabel};

@@ -136,7 +136,7 @@ impl Session {
 
     fn on_status(&mut self, publish: Publish) -> Result<(), End> {
         let Ok(status) = DoorStatus::from_json(publish.document()) else {
-            self.context.metrics.refuse_publish("status");
+            self.note_refused("status");
             let reason = Reason::PAYLOAD_INVALID;
             self.ack(&publish, if self.intake.version == Version::V5 { reason } else { Reason::SUCCESS });
             return Ok(());
@@ -173,12 +173,19 @@ impl Session {
 
     /// Does not accept a message. A 3.1.1 client cannot be told, nor any at QoS 0: its connection ends.
     pub(super) fn refuse(&mut self, publish: &Publish, reason: Reason, counted_as: &'static str) -> Result<(), End> {
-        self.context.metrics.refuse_publish(counted_as);
+        self.note_refused(counted_as);
         if self.intake.version == Version::V311 || publish.qos == 0 {
             return Err(End::Closed(reason));
         }
         self.ack(publish, reason);
         Ok(())
+    }
+
+    /// Counts a message that is not accepted, and keeps whose it was.
+    fn note_refused(&self, reason: &'static str) {
+        self.context.metrics.refuse_publish(reason);
+        let client = &self.presence.client;
+        self.context.note_publish(client.address, client.identity.role.to_string(), reason);
     }
 
     /// Acknowledges a message that needs no more waiting.

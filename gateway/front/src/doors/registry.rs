@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use protocol::DoorId;
+use protocol::api::RefusalRow;
 use tokio::time::{self, timeout_at};
 
 use super::client::{Client, Command};
@@ -14,6 +16,7 @@ use super::config::Config;
 use super::door_record::{DoorPresence, DoorRecord, StatusMessage};
 use super::metrics::Metrics;
 use super::reason::{Reason, Refusal};
+use super::refusals::RefusalLog;
 use super::stored_sessions::{StoredSession, StoredSessions};
 use base::clock::Clock;
 use base::identity::{Identity, Role};
@@ -26,6 +29,8 @@ pub struct Registry {
     clients: Mutex<Clients>,
     /// Rises with every change of the doors' settings, so that a door that was away learns of it.
     settings_version: AtomicU64,
+    /// Who was refused lately.
+    pub(super) refusals: RefusalLog,
 }
 
 impl Registry {
@@ -37,7 +42,14 @@ impl Registry {
             stored: StoredSessions::new(config.sessions_kept_max),
             closing: false,
         });
-        Arc::new(Self { config, metrics, clock, clients, settings_version: AtomicU64::new(0) })
+        Arc::new(Self {
+            config,
+            metrics,
+            clock,
+            clients,
+            settings_version: AtomicU64::new(0),
+            refusals: RefusalLog::default(),
+        })
     }
 
     /// Every door that has connected since the gateway started, by name.
@@ -46,6 +58,18 @@ impl Registry {
         let mut doors: Vec<_> = records.iter().map(|record| record.presence()).collect();
         doors.sort_unstable_by(|a, b| a.door.cmp(&b.door));
         doors
+    }
+
+    /// Who was refused lately, the newest first.
+    pub fn refusals(&self) -> Vec<RefusalRow> {
+        self.refusals.rows()
+    }
+
+    /// An operator knows of the takeovers of a door by now.
+    pub fn acknowledge(&self, door: &DoorId) {
+        if let Some(record) = self.clients().doors.get(door) {
+            record.state().contested = None;
+        }
     }
 
     /// Monitors that are connected.
@@ -91,10 +115,15 @@ impl Registry {
     }
 
     /// Makes a client the one of its role, after the one before has ended.
-    pub(super) async fn join(self: &Arc<Self>, identity: Identity, mqtt: &'static str) -> Result<Presence, Refusal> {
+    pub(super) async fn join(
+        self: &Arc<Self>,
+        identity: Identity,
+        mqtt: &'static str,
+        address: IpAddr,
+    ) -> Result<Presence, Refusal> {
         let deadline = time::Instant::now() + self.config.takeover_timeout();
-        let client = Arc::new(Client::new(identity));
-        let mut taking_over = false;
+        let client = Arc::new(Client::new(identity, address));
+        let mut taken_over = None;
         loop {
             let old = {
                 let mut clients = self.clients();
@@ -108,12 +137,12 @@ impl Registry {
                     Entry::Vacant(place) => {
                         place.insert(Arc::clone(&client));
                         self.metrics.connections.inc();
-                        let door = clients.door_arrives(&client.identity.role, mqtt, &self.clock);
+                        let door = clients.door_arrives(&client, mqtt, taken_over, &self.clock);
                         return Ok(Presence { registry: Arc::clone(self), client, door, to_store: None });
                     }
                 }
             };
-            if !std::mem::replace(&mut taking_over, true) {
+            if taken_over.replace(old.address).is_none() {
                 self.metrics.takeovers.inc();
             }
             old.command(Command::TAKEOVER);
@@ -187,11 +216,25 @@ struct Clients {
 }
 
 impl Clients {
-    fn door_arrives(&mut self, role: &Role, mqtt: &'static str, clock: &Clock) -> Option<Arc<DoorRecord>> {
-        let Role::Door(door) = role else { return None };
+    /// Takes note of a door's new connection, which has ended the one from `taken_over`.
+    fn door_arrives(
+        &mut self,
+        client: &Client,
+        mqtt: &'static str,
+        taken_over: Option<IpAddr>,
+        clock: &Clock,
+    ) -> Option<Arc<DoorRecord>> {
+        let Role::Door(door) = &client.identity.role else { return None };
         let record = self.doors.entry(door.clone()).or_insert_with(|| Arc::new(DoorRecord::new(door.clone(), clock)));
         let mut state = record.state();
-        (state.connected, state.since, state.mqtt, state.delayed_will) = (true, clock.now(), mqtt, None);
+        let now = clock.now();
+        (state.connected, state.since, state.mqtt, state.delayed_will) = (true, now, mqtt, None);
+        state.connects = state.connects.saturating_add(1);
+        // Who shows no certificate has none that ends.
+        state.certificate_not_after = (!client.identity.serial.is_empty()).then_some(client.identity.not_after);
+        if let Some(from) = taken_over {
+            state.taken_over([client.address, from], now);
+        }
         drop(state);
         Some(Arc::clone(record))
     }

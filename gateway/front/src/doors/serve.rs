@@ -31,6 +31,7 @@ impl Session {
     }
 
     async fn serve(&mut self) -> Result<Infallible, End> {
+        self.take_back_offline();
         self.catch_up()?;
         // A client need not wait for CONNACK: what it sent with CONNECT is here already, and the socket may stay silent.
         self.take_input()?;

@@ -27,8 +27,9 @@ pub(super) struct Session {
     pub(super) context: Arc<FrontContext>,
     pub(super) wire: Wire,
     pub(super) intake: Intake,
-    pub(super) presence: Presence,
+    /// Before the presence, so that its place among the monitors is free before the next of the same client comes.
     pub(super) role: SessionRole,
+    pub(super) presence: Presence,
     pub(super) subscriptions: Subscriptions,
     pub(super) outbox: Outbox,
     /// Topics that the client has given a number.

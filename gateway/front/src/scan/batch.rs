@@ -3,7 +3,7 @@
 use access::{Decided, Shown, ShownMalformed, Snapshot};
 use protocol::event::Marks;
 use protocol::{Event, EventKind, Instant, Mark};
-use store::log::UpstreamCursor;
+use store::log::{UPSTREAM, UpstreamCursor};
 use tokio::sync::oneshot;
 
 use super::arrival::{Arrival, Payload};
@@ -27,12 +27,37 @@ pub(super) struct Batch {
     /// Who is to be forgotten once the batch is there.
     pub(super) erased: Vec<(Erased, oneshot::Sender<()>)>,
     pub(super) cursors: Vec<(String, u64, oneshot::Sender<()>)>,
+    pub(super) acknowledged: Vec<Acknowledged>,
+}
+
+/// That an operator knows of a door's missing scans.
+#[derive(Debug)]
+pub(super) struct Acknowledged {
+    /// The cursor that keeps it.
+    pub(super) cursor: String,
+    /// The last event before it.
+    pub(super) after: u64,
+    /// How many scans were missing.
+    pub(super) missing: u64,
+    pub(super) noted: oneshot::Sender<u64>,
 }
 
 impl Batch {
     /// Number of its first event, if it has any.
     pub(super) fn first_number(&self) -> Option<u64> {
         self.events.first().map(|event| event.number)
+    }
+
+    /// Whether there is nothing to keep.
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.note.is_none() && self.cursors.is_empty() && self.acknowledged.is_empty()
+    }
+
+    /// Every cursor to be kept with it.
+    pub(super) fn all_cursors(&self) -> Vec<(&str, u64)> {
+        let others = self.cursors.iter().map(|(name, value, _)| (name.as_str(), *value));
+        let acknowledged = self.acknowledged.iter().map(|kept| (kept.cursor.as_str(), kept.after));
+        others.chain(acknowledged).chain(self.note.as_ref().map(|(note, _)| (UPSTREAM, note.acked_through))).collect()
     }
 
     /// Arrivals that wait for it.

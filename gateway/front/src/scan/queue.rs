@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use protocol::CredentialHash;
+use protocol::{CredentialHash, DoorId};
 use store::log::{CommitError, UpstreamCursor};
 use tokio::sync::{mpsc, oneshot};
 
@@ -37,9 +37,16 @@ pub struct WorkQueue(pub(super) mpsc::Receiver<Work>);
 #[expect(clippy::large_enum_variant, reason = "nearly all work is scans")]
 pub(super) enum Work {
     Scan(QueuedArrival),
+    Beside(Beside),
+}
+
+/// What is to be kept, or forgotten, beside the events. Where that fails its sender hears it, and says it again.
+#[derive(Debug)]
+pub(super) enum Beside {
     Upstream(UpstreamCursor, oneshot::Sender<()>),
     Forget(Erased, oneshot::Sender<()>),
     Cursor(String, u64, oneshot::Sender<()>),
+    Acknowledge(DoorId, oneshot::Sender<u64>),
 }
 
 /// An arrival that has no final answer yet.
@@ -79,7 +86,7 @@ impl ScanQueue {
     /// When it could not be kept: say it again.
     pub async fn keep(&self, cursor: UpstreamCursor) -> Result<(), CommitError> {
         let (kept, on_disk) = oneshot::channel();
-        self.queue.send(Work::Upstream(cursor, kept)).await.map_err(|_| CommitError::Stopped)?;
+        self.queue.send(Work::Beside(Beside::Upstream(cursor, kept))).await.map_err(|_| CommitError::Stopped)?;
         on_disk.await.map_err(|_| CommitError::Failed)
     }
 
@@ -90,7 +97,7 @@ impl ScanQueue {
     /// When that could not be done: say it again.
     pub async fn forget(&self, erased: Erased) -> Result<(), CommitError> {
         let (done, forgotten) = oneshot::channel();
-        self.queue.send(Work::Forget(erased, done)).await.map_err(|_| CommitError::Stopped)?;
+        self.queue.send(Work::Beside(Beside::Forget(erased, done))).await.map_err(|_| CommitError::Stopped)?;
         forgotten.await.map_err(|_| CommitError::Failed)
     }
 
@@ -100,7 +107,17 @@ impl ScanQueue {
     /// When it could not be kept: say it again.
     pub async fn keep_cursor(&self, name: String, value: u64) -> Result<(), CommitError> {
         let (kept, on_disk) = oneshot::channel();
-        self.queue.send(Work::Cursor(name, value, kept)).await.map_err(|_| CommitError::Stopped)?;
+        self.queue.send(Work::Beside(Beside::Cursor(name, value, kept))).await.map_err(|_| CommitError::Stopped)?;
+        on_disk.await.map_err(|_| CommitError::Failed)
+    }
+
+    /// Keeps that an operator knows of the scans that a door is missing by now; resolves when that is on disk, with their number.
+    ///
+    /// # Errors
+    /// When it could not be kept: say it again.
+    pub async fn acknowledge(&self, door: DoorId) -> Result<u64, CommitError> {
+        let (kept, on_disk) = oneshot::channel();
+        self.queue.send(Work::Beside(Beside::Acknowledge(door, kept))).await.map_err(|_| CommitError::Stopped)?;
         on_disk.await.map_err(|_| CommitError::Failed)
     }
 
@@ -130,7 +147,7 @@ impl WorkQueue {
         loop {
             match self.0.recv().await? {
                 Work::Scan(waiting) => return Some(waiting.arrival),
-                Work::Upstream(..) | Work::Forget(..) | Work::Cursor(..) => {}
+                Work::Beside(_) => {}
             }
         }
     }

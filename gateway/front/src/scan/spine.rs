@@ -11,20 +11,20 @@ use protocol::{Channel, DoorTopic, Event, SiteId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::arrival::{Payload, ReplyTo};
-use super::batch::{Batch, Grounds, decided};
+use super::batch::{Acknowledged, Batch, Grounds, decided};
 use super::complaints::Complaints;
 use super::config::Config;
 use super::fingerprint::Fingerprint;
 use super::metrics::Metrics;
-use super::queue::{Erased, QueuedArrival, ScanQueue, Work, WorkQueue};
+use super::queue::{Beside, Erased, QueuedArrival, ScanQueue, Work, WorkQueue};
 use super::recall::{AnswerLimits, Hint, Recall, RecallRequest, committed_answer, search_since};
 use super::seen::Lookup;
-use super::state::State;
+use super::state::{ACKNOWLEDGED, State};
 use super::status::SpineStatus;
 use crate::monitors::Monitors;
 use access::Snapshot;
 use base::clock::Clock;
-use store::log::{Commit, Log, LogError, LogReader, UPSTREAM};
+use store::log::{Commit, Log, LogError, LogReader};
 
 /// Time between two looks at the queue while the log does not work.
 const HELD_POLL: Duration = Duration::from_millis(20);
@@ -135,7 +135,7 @@ impl Spine {
     fn keep(&mut self, inbox: &mut Vec<Work>) {
         let mut batch = self.decide(inbox);
         let erased = std::mem::take(&mut batch.erased);
-        if batch.events.is_empty() && batch.note.is_none() && batch.cursors.is_empty() {
+        if batch.is_empty() {
             self.answer(batch);
         } else {
             match self.commit(&batch) {
@@ -172,17 +172,8 @@ impl Spine {
         for work in inbox.drain(..) {
             let waiting = match work {
                 Work::Scan(waiting) => waiting,
-                Work::Upstream(note, noted) => {
-                    // One fits into a commit. Another of the same turn is let go: its sender hears it and says it again.
-                    batch.note.get_or_insert((note, noted));
-                    continue;
-                }
-                Work::Forget(erased, done) => {
-                    batch.erased.push((erased, done));
-                    continue;
-                }
-                Work::Cursor(name, value, noted) => {
-                    batch.cursors.push((name, value, noted));
+                Work::Beside(beside) => {
+                    self.keep_beside(beside, first_number, &mut batch);
                     continue;
                 }
             };
@@ -225,12 +216,29 @@ impl Spine {
         batch
     }
 
+    /// Puts what is no scan into the batch.
+    fn keep_beside(&mut self, beside: Beside, first_number: u64, batch: &mut Batch) {
+        match beside {
+            // One fits into a commit. Another of the same turn is let go: its sender hears it and says it again.
+            Beside::Upstream(note, noted) => {
+                batch.note.get_or_insert((note, noted));
+            }
+            Beside::Forget(erased, done) => batch.erased.push((erased, done)),
+            Beside::Cursor(name, value, noted) => batch.cursors.push((name, value, noted)),
+            Beside::Acknowledge(door, noted) => {
+                let after = first_number.saturating_add(batch.events.len() as u64).saturating_sub(1);
+                let (cursor, missing) = (format!("{ACKNOWLEDGED}{door}"), self.context.state.missing(&door));
+                self.context.state.acknowledge(&door);
+                batch.acknowledged.push(Acknowledged { cursor, after, missing, noted });
+            }
+        }
+    }
+
     fn commit(&mut self, batch: &Batch) -> Result<(), LogError> {
         let SpineContext { log, state, config, .. } = &mut self.context;
         let checkpoint = (state.events_since_checkpoint() >= config.checkpoint_events).then(|| state.to_checkpoint());
         let note = batch.note.as_ref().map(|(note, _)| note);
-        let others = batch.cursors.iter().map(|(name, value, _)| (name.as_str(), *value));
-        let cursors: Vec<_> = others.chain(note.map(|note| (UPSTREAM, note.acked_through))).collect();
+        let cursors = batch.all_cursors();
         log.commit(&Commit {
             events: &batch.events,
             cursors: &cursors,
@@ -271,6 +279,13 @@ impl Spine {
         // What the log did not take at first tells of its failure, which is told by itself.
         let prompt = batch.waiting.iter().zip(&latencies).filter(|(waiting, _)| !waiting.told_held);
         self.context.status.answered(prompt.map(|(_, latency)| *latency), self.context.clock.now());
+        if !batch.acknowledged.is_empty() {
+            // Whoever hears that it is done finds nothing missing any more.
+            self.context.status.restart(&self.context.state);
+        }
+        for Acknowledged { missing, noted, .. } in batch.acknowledged {
+            noted.send(missing).ok();
+        }
         let brought = batch.events.iter().zip(&batch.waiting).zip(latencies);
         let events = brought.map(|((event, waiting), latency)| (event, &waiting.arrival, latency));
         self.context.status.committed(events, &self.context.state, self.context.clock.now());
@@ -291,7 +306,7 @@ impl Spine {
         }
         batch.hold();
         // Their senders hear that they were not kept, and say it again; it does no harm to keep them twice.
-        (batch.note, batch.cursors) = (None, Vec::new());
+        (batch.note, batch.cursors, batch.acknowledged) = (None, Vec::new(), Vec::new());
         self.unsure = Some(batch);
         // A log that opens and fails again and again is not hurried.
         let pause = if self.on_probation { self.reopen_interval() } else { Duration::ZERO };
@@ -307,7 +322,7 @@ impl Spine {
                     self.held.push_back(waiting);
                 }
                 // Its sender hears that it was not kept, and says it again.
-                Ok(Work::Upstream(..) | Work::Forget(..) | Work::Cursor(..)) => {}
+                Ok(Work::Beside(_)) => {}
                 Err(_) => break,
             }
         }

@@ -19,6 +19,9 @@ const REBUILD_EVENTS: usize = 4096;
 /// Bytes that are read at once when the state is rebuilt.
 const REBUILD_BYTES: usize = 4 << 20;
 
+/// What the names of the cursors start with that keep operators' acknowledgements of missing scans; a door's name follows.
+pub(super) const ACKNOWLEDGED: &str = "acknowledged/";
+
 /// What every door has sent, where people were last seen, and who waits for a helper.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub struct State {
@@ -45,12 +48,33 @@ impl State {
     pub fn rebuild(log: &LogReader, presence_ms: i64) -> Result<Self, LogError> {
         let (mut through, mut state) = Self::newest_checkpoint(log)?;
         state.presence = state.presence.restored(presence_ms);
+        let mut acknowledged = Self::acknowledgements(log, through)?.into_iter().peekable();
         loop {
             let events = log.read(through, REBUILD_EVENTS, REBUILD_BYTES)?;
-            let Some(last) = events.last() else { return Ok(state) };
+            let Some(last) = events.last() else { break };
             through = last.number;
-            events.iter().for_each(|event| state.remember(event));
+            for event in &events {
+                while let Some((_, door)) = acknowledged.next_if(|(after, _)| *after < event.number) {
+                    state.acknowledge(&door);
+                }
+                state.remember(event);
+            }
         }
+        acknowledged.for_each(|(_, door)| state.acknowledge(&door));
+        Ok(state)
+    }
+
+    /// The acknowledgements that a checkpoint that covers `covers` may not reflect, each with the event behind which it came, in
+    /// order. Of a door's several only the last is kept: it says all that those before it said.
+    fn acknowledgements(log: &LogReader, covers: u64) -> Result<Vec<(u64, DoorId)>, LogError> {
+        let kept = log.cursors(ACKNOWLEDGED)?.into_iter();
+        let door = |name: &str| name.strip_prefix(ACKNOWLEDGED)?.parse::<DoorId>().ok();
+        let mut later: Vec<_> = kept
+            .filter(|(_, after)| *after >= covers)
+            .filter_map(|(name, after)| Some((after, door(&name)?)))
+            .collect();
+        later.sort_unstable();
+        Ok(later)
     }
 
     /// Whether `door` has sent this scan before, see [`Seen::lookup`].
@@ -95,12 +119,19 @@ impl State {
         self.doors.values_mut().for_each(|seen| seen.forget(&erased.credentials));
     }
 
+    /// Takes note that an operator knows of the scans that a door is missing.
+    pub fn acknowledge(&mut self, door: &DoorId) {
+        if let Some(seen) = self.doors.get_mut(door) {
+            seen.acknowledge();
+        }
+    }
+
     /// The highest epoch of a door's scans, and its highest sequence number.
     pub fn highest(&self, door: &DoorId) -> Option<ScanId> {
         self.doors.get(door).and_then(Seen::highest)
     }
 
-    /// Sequence numbers that `door` has skipped and not sent since.
+    /// Sequence numbers that `door` has skipped and not sent since, and that nobody has acknowledged.
     pub fn missing(&self, door: &DoorId) -> u64 {
         self.doors.get(door).map_or(0, Seen::missing)
     }

@@ -33,7 +33,7 @@ pub struct DoorScanStatus {
     pub last_scan_at: Option<Instant>,
     /// Scans kept of it since the gateway started.
     pub scans: u64,
-    /// Sequence numbers that it has skipped and not sent since.
+    /// Sequence numbers that it has skipped and not sent since, and that nobody has acknowledged.
     pub missing_scans: u64,
     /// The highest epoch of its scans, and that epoch's highest sequence number.
     pub highest: Option<ScanId>,
@@ -65,7 +65,7 @@ const OVER_AFTER_MS: i64 = 3_600_000;
 
 impl Occurrences {
     /// One more at `now`.
-    fn add(occurrences: &mut Option<Self>, now: Instant) {
+    pub(crate) fn add(occurrences: &mut Option<Self>, now: Instant) {
         let before = occurrences.filter(|before| !before.is_over(now));
         let first_at = before.map_or(now, |before| before.first_at);
         *occurrences = Some(Self { count: before.map_or(0, |before| before.count) + 1, first_at, last_at: now });
@@ -151,6 +151,15 @@ impl SpineStatus {
                 (known.missing_scans, known.highest) = (missing_scans, state.highest(door));
             }
             inner.occupancy = state.presence().occupancy().clone();
+        });
+    }
+
+    /// An operator knows of what was wrong with a door's reader by now: it is a problem again when it happens again.
+    pub fn acknowledge(&self, door: &DoorId) {
+        self.with(|inner| {
+            if let Some(door) = inner.doors.get_mut(door) {
+                (door.reused_numbers, door.malformed, door.undated) = (None, None, None);
+            }
         });
     }
 

@@ -1,5 +1,6 @@
 //! The commands that ask the running gateway against a gateway that answers what the test has written.
 
+mod acknowledge;
 mod agreement;
 mod attendance;
 mod contacts;
@@ -18,6 +19,8 @@ use clap::Parser;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use super::devices::Door;
+use super::inquiry::Inquiry;
 use super::queries::{self, Terminal};
 use super::{Arguments, Command};
 use crate::config::Config;
@@ -94,6 +97,11 @@ impl Fake {
                 let typed = typed.as_mut().map(|typed| typed as &mut dyn std::io::BufRead);
                 let terminal = Terminal { out: &mut out, errors: &mut errors, typed };
                 queries::perform(&config, command, terminal).map_err(|error| format!("{error:#}"))
+            }
+            Ok(Arguments { command: Command::Door(Door::Acknowledge(command)), .. }) => {
+                let config = Config::read(&self.path("site/gapura.toml"), std::iter::empty()).unwrap();
+                let mut inquiry = Inquiry::new(&command.api, &config, &mut errors).unwrap();
+                super::acknowledge::perform(&mut inquiry, &mut out, &command).map_err(|error| format!("{error:#}"))
             }
             Ok(_) => panic!("the command asks no gateway"),
         };

@@ -94,7 +94,7 @@ fn describe(rule: &Rule, operation: &Operation, components: &mut Components) -> 
         description = format!("{description} For the roles {}.", roles.join(", "));
         members["security"] = json!([{ "token": [] }]);
         members["x-roles"] = json!(roles);
-        members["x-recorded"] = rule.personal.into();
+        members["x-recorded"] = rule.is_recorded().into();
     }
     if !description.is_empty() {
         members["description"] = description.trim_start().into();

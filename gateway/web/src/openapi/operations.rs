@@ -88,7 +88,7 @@ const fn last(name: &'static str, description: &'static str) -> Header {
 }
 
 /// Every operation.
-pub(super) const OPERATIONS: [Operation; 28] = [
+pub(super) const OPERATIONS: [Operation; 29] = [
     get("/", "showPage", PAGE, "The status page", &[good(&[("text/html", Kind::Text)])]),
     get("/page.css", "showPageStyle", PAGE, "Its style", &[good(&[("text/css", Kind::Text)])]),
     get("/page.js", "showPageScript", PAGE, "Its script", &[good(&[("text/javascript", Kind::Text)])]),
@@ -157,6 +157,18 @@ pub(super) const OPERATIONS: [Operation; 28] = [
             DOORS,
             "Lets a person through by hand, or not, on the record",
             &[good(&[("application/json", Kind::Json(of::<api::AssistOutcome>))])],
+        )
+    },
+    Operation {
+        description: "They count as missing no more, after a restart either. A scan that comes after all is kept as ever.",
+        refusals: &[(404, "No such door")],
+        ..operation(
+            "POST",
+            "/api/v1/doors/{door}/acknowledge",
+            "acknowledgeMissingScans",
+            DOORS,
+            "Takes note that somebody knows of the scans that a door is missing",
+            &[good(&[("application/json", Kind::Json(of::<api::Acknowledgement>))])],
         )
     },
     Operation {

@@ -1,4 +1,4 @@
-//! Assist requests: somebody is let through, or not, by hand.
+//! What is done at a door: somebody is let through, or not, by hand; what is missing is acknowledged.
 
 use std::sync::Arc;
 
@@ -7,19 +7,19 @@ use axum::extract::State;
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use protocol::api::AssistRefusal;
+use protocol::api::{Acknowledgement, AssistRefusal};
 use protocol::{Assist, DoorId, Fault};
 
 use super::level::Level;
 use super::query::parameters;
 use super::reply::aside;
 use super::{body, doors};
-use crate::AssistSubmission;
 use crate::bearer::Bearer;
 use crate::problem::Refusal;
 use crate::request_slots::Permit;
 use crate::route::Route;
 use crate::service::Service;
+use crate::{AcknowledgeError, AssistSubmission};
 
 pub(super) async fn submit(
     State(service): State<Arc<Service>>,
@@ -59,6 +59,26 @@ pub(super) async fn submit(
         Err(AssistRefusal::UnknownDoor) => Err(unknown(&service, permit, door.to_string()).await),
         Err(AssistRefusal::TooMany { retry_after_s }) => Err(Refusal::too_many_assists(retry_after_s)),
         Err(AssistRefusal::Unavailable) => Err(Refusal::not_kept()),
+    }
+}
+
+pub(super) async fn acknowledge(
+    State(service): State<Arc<Service>>,
+    Extension(Bearer(token)): Extension<Bearer>,
+    Extension(permit): Extension<Permit>,
+    Level(door): Level,
+    uri: Uri,
+) -> Result<Response, Refusal> {
+    parameters(&uri, &[])?;
+    let Ok(door) = door.parse::<DoorId>() else { return Err(unknown(&service, permit, door).await) };
+    match (service.sources.acknowledge)(door.clone()).await {
+        Ok(acknowledged_scans) => {
+            let token = token.name.as_str();
+            tracing::info!(target: "access", token, %door, acknowledged_scans, "missing scans were acknowledged");
+            Ok(Json(Acknowledgement { door: door.to_string(), acknowledged_scans }).into_response())
+        }
+        Err(AcknowledgeError::UnknownDoor) => Err(unknown(&service, permit, door.to_string()).await),
+        Err(AcknowledgeError::NotKept) => Err(Refusal::not_acknowledged()),
     }
 }
 

@@ -41,6 +41,7 @@ pub(super) fn router(service: Arc<Service>) -> Router {
         .route("/api/v1/status", get(health::status))
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/doors/{door}/assist", post(assist::submit))
+        .route("/api/v1/doors/{door}/acknowledge", post(assist::acknowledge))
         .route("/api/v1/people", get(people::list))
         .route("/api/v1/people/{id}", get(people::show).put(people::put).delete(people::remove))
         .route("/api/v1/policy", get(policy::policy))

@@ -184,3 +184,16 @@ async fn a_word_that_is_not_kept_is_a_problem_that_says_what_to_do() {
     assert_eq!(site.say("Main In", HELPER, WORD).await.code, 400);
     assert_eq!(site.say("Main", HELPER, WORD).await.problem().0, "unknown-door");
 }
+
+#[tokio::test]
+async fn missing_scans_are_acknowledged_and_the_answer_says_how_many() {
+    let site = Site::start().await;
+    let at = |door: &str| format!("/api/v1/doors/{door}/acknowledge");
+    let reply = site.ask("POST", &at("main-in"), TOKEN, "").await;
+    assert_eq!((reply.code, reply.body.as_str()), (200, r#"{"door":"main-in","acknowledged_scans":3}"#));
+    let reply = site.ask("POST", &at("main-out"), TOKEN, "").await;
+    assert_eq!((reply.code, reply.problem().0.as_str(), reply.header("retry-after")), (503, "not-kept", "1"));
+    for door in ["nowhere", "No%20Door"] {
+        assert_eq!(site.ask("POST", &at(door), TOKEN, "").await.problem().0, "unknown-door", "{door}");
+    }
+}

@@ -8,7 +8,7 @@ pub(super) const CONTACTS: &str =
     "/api/v1/contacts?person=P-1&from=2026-11-22T00:00:00%2B08:00&to=2026-11-23T00:00:00Z&purpose=why";
 
 /// Every way to ask for something that needs a token, with who may.
-const WAYS: [(&str, &str, &str, &[TokenRole]); 20] = {
+const WAYS: [(&str, &str, &str, &[TokenRole]); 21] = {
     use TokenRole::{Admin, Attendance, Helper, Operator, PrivacyOfficer, Tracer, Viewer};
     const VIEWERS: &[TokenRole] = &[Viewer, Operator, Attendance, Tracer, PrivacyOfficer, Admin];
     [
@@ -31,6 +31,7 @@ const WAYS: [(&str, &str, &str, &[TokenRole]); 20] = {
         ("GET", "/api/v1/policy", "", &[Admin]),
         ("GET", "/api/v1/policy/shadow", "", &[Admin]),
         ("POST", "/api/v1/doors/main-in/assist", "{}", &[Helper, Admin]),
+        ("POST", "/api/v1/doors/main-in/acknowledge", "", &[Operator, Admin]),
         ("HEAD", "/api/v1/events", "", &[Operator, Admin]),
     ]
 };

@@ -30,7 +30,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{Config, HttpError, Metrics, Sources, serve};
+use super::{AcknowledgeError, Config, HttpError, Metrics, Sources, serve};
 use base::clock::Clock;
 use base::tokens::{Token, TokenRole, Tokens};
 use store::audit::AuditTrail;
@@ -178,6 +178,15 @@ fn sources(registry: &Arc<Registry>, looks: &AuditTrail) -> Sources {
         policy: Arc::new(policy_status),
         shadow: Arc::new(|_| Err("no log".into())),
         assist: Arc::new(|_| Box::pin(async { Err(AssistRefusal::Unavailable) })),
+        acknowledge: Arc::new(|door| {
+            Box::pin(async move {
+                match door.as_str() {
+                    "main-in" => Ok(3),
+                    "main-out" => Err(AcknowledgeError::NotKept),
+                    _ => Err(AcknowledgeError::UnknownDoor),
+                }
+            })
+        }),
         tokens: Arc::new(ArcSwap::from_pointee(tokens())),
         clock: Clock::new(|| at(0)),
     }
@@ -315,5 +324,6 @@ fn status() -> SiteStatus {
         policy_candidate: None,
         directory_changed_at: None,
         trusted_keys: 0,
+        refusals: Vec::new(),
     }
 }

@@ -10,6 +10,8 @@ use tokio_rustls::TlsConnector;
 
 use super::*;
 use base::identity::Role;
+use base::tls::only_directly_issued;
+use protocol::api::{RefusalRow, RefusedWhat};
 
 /// A certificate and its key.
 pub(super) struct Leaf {
@@ -47,7 +49,7 @@ impl Ca {
         ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_client_cert_verifier(verifier.build().unwrap())
+            .with_client_cert_verifier(only_directly_issued(verifier.build().unwrap()))
             .with_single_cert(vec![self.gateway.certificate.clone()], self.gateway.private_key())
             .unwrap()
     }
@@ -243,4 +245,55 @@ async fn a_handshake_made_before_a_reload_is_not_let_in_after_it() {
     // The server may have read the configuration after the reload: then it has judged the certificate by the new one.
     let code = client.packet().await.1[1];
     assert!(code == 3 || code == 0, "{code}");
+}
+
+#[tokio::test]
+async fn whoever_is_refused_is_on_the_record_with_address_name_reason_and_remedy() {
+    let gateway = Gateway::start().await;
+    let (own, uri) = (gateway.ca.leaf("urn:gapura:regency:door:a", 7), "urn:gapura:regency:door:a");
+    let two = issue(&gateway.ca.issuer, |params| {
+        let uris = [uri, "urn:gapura:regency:door:b"];
+        params.subject_alt_names = uris.map(|uri| SanType::URI(uri.try_into().unwrap())).to_vec();
+    });
+    let stranger = Ca::new().leaf("urn:gapura:regency:door:b", 1);
+    let elsewhere = gateway.ca.leaf("urn:gapura:elsewhere:door:a", 2);
+    for _ in 0..3 {
+        for leaf in [None, Some(&stranger)] {
+            if let Ok(mut client) = gateway.ca.dial(gateway.tls, leaf).await {
+                client.ends().await;
+            }
+        }
+    }
+    for (leaf, client_id) in [(&two, "a"), (&elsewhere, "a"), (&own, "b\u{1b}[2J")] {
+        let mut client = gateway.ca.dial(gateway.tls, Some(leaf)).await.unwrap();
+        client.send(&connect_v3(client_id, 2, 60, &[])).await;
+        client.packet().await;
+        client.ends().await;
+    }
+    let mut client = gateway.ca.dial(gateway.tls, Some(&own)).await.unwrap();
+    client.send(&connect_v3("a", 2, 60, &[])).await;
+    client.packet().await;
+    client.send(&publish(3, &(prefix("b") + "scan"), 1, 1, &[], &scan(1))).await;
+    client.ends().await;
+
+    let find = |reason: &str| {
+        let rows = gateway.registry.refusals();
+        rows.into_iter().find(|row: &RefusalRow| row.reason == reason)
+    };
+    eventually("all are there", || find("unknown-ca").is_some_and(|row| row.count == 3)).await;
+    for (reason, what, name, count, words) in [
+        ("no-certificate", RefusedWhat::Connection, None, 3, "its certificate and key"),
+        ("unknown-ca", RefusedWhat::Connection, Some("regency:door:b"), 3, "issued itself"),
+        ("two-names", RefusedWhat::Connection, Some("regency:door:a, client id a"), 1, "more than one name"),
+        ("other-site", RefusedWhat::Connection, Some("elsewhere:door:a, client id a"), 1, "of this site"),
+        ("client-id", RefusedWhat::Connection, Some("door:a, client id b?[2J"), 1, "client id"),
+        ("topic", RefusedWhat::Publish, Some("door:a"), 1, "its own door"),
+    ] {
+        let row = find(reason).unwrap_or_else(|| panic!("{reason}: {:?}", gateway.registry.refusals()));
+        assert_eq!((row.what, row.name.as_deref(), row.count), (what, name, count), "{reason}");
+        assert!(row.remedy.contains(words) && row.address.starts_with("127.0.0."), "{row:?}");
+        assert!(row.first_at <= row.last_at);
+    }
+    let door = gateway.registry.doors().remove(0);
+    assert!(door.certificate_not_after.is_some());
 }

@@ -177,3 +177,28 @@ async fn without_a_fan_out_monitors_are_sent_away_and_doors_are_served() {
     assert_eq!(monitor.packet().await.1[1], 0x88);
     gateway.serves("a").await;
 }
+
+#[tokio::test]
+async fn one_monitor_that_connects_again_and_again_takes_one_place() {
+    let monitors = crate::monitors::Config { connections_max: 2, ..Default::default() };
+    let gateway = Gateway::with_monitors(monitors, 1000, |config| {
+        (config.handshakes_max, config.handshakes_per_address_max) = (1_000, 1_000);
+    })
+    .await;
+    for round in 0..5 {
+        let mut storm = Vec::new();
+        for _ in 0..30 {
+            let mut client = gateway.dial().await;
+            client.send(&connect_v3("monitor-storm", 2, 60, &[])).await;
+            storm.push(client);
+        }
+        // In the middle of it, another finds its place.
+        let mut quiet = gateway.v3("monitor-quiet").await;
+        for client in &mut storm {
+            assert_eq!(client.packet().await, (0x20, vec![0, 0]), "round {round}");
+        }
+        assert!(gateway.monitors.connections() <= 2);
+        assert_eq!(quiet.subscribe(3, DECISIONS, 0).await, 0);
+    }
+    assert_eq!(gateway.metrics.connections_refused.get_or_create(&ReasonLabel { reason: "monitors_max" }).get(), 0);
+}

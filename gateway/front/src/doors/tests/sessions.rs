@@ -133,6 +133,29 @@ async fn a_door_that_vanishes_without_a_will_is_offline() {
 }
 
 #[tokio::test]
+async fn a_door_that_is_back_is_not_said_to_be_offline_any_more() {
+    let gateway = Gateway::start().await;
+    let topic = prefix("a") + "status";
+    let mut monitor = gateway.v5("monitor-1", &[]).await;
+    drop(gateway.v3("a").await);
+    eventually("offline", || state_of(&gateway, "a") == Some(DoorState::Offline) && !is_connected(&gateway, "a")).await;
+    monitor.subscribe(5, &topic, 0).await;
+    let heard = async |monitor: &mut Client| {
+        let packet = monitor.packet().await;
+        DoorStatus::from_json(&published(5, &packet).3).unwrap().state
+    };
+    assert_eq!(heard(&mut monitor).await, DoorState::Offline);
+    // It never publishes a status.
+    let _back = gateway.v3("a").await;
+    assert_eq!(heard(&mut monitor).await, DoorState::Online);
+    assert_eq!(state_of(&gateway, "a"), Some(DoorState::Online));
+    // A monitor that comes later hears the same.
+    let mut late = gateway.v5("monitor-2", &[]).await;
+    late.subscribe(5, &topic, 0).await;
+    assert_eq!(heard(&mut late).await, DoorState::Online);
+}
+
+#[tokio::test]
 async fn a_status_is_remembered_with_the_clocks_offset_and_comes_back_retained() {
     let mut gateway = Gateway::start().await;
     let mut client = gateway.v5("a", &[]).await;
@@ -301,4 +324,26 @@ async fn a_client_gets_no_more_than_it_can_take() {
     arrival.reply.answers.send(answer).await.unwrap();
     assert_eq!(client.packet().await, (0x40, vec![0, 9]));
     assert_eq!(gateway.metrics.outbox_dropped.get(), 3);
+}
+
+#[tokio::test]
+async fn takeovers_are_counted_for_their_door_and_many_in_a_short_time_are_a_contested_identity() {
+    let gateway = Gateway::start().await;
+    let door = || gateway.registry.doors().remove(0);
+    let mut old = gateway.v3("a").await;
+    for takeovers in 1..=5 {
+        let new = gateway.v3("a").await;
+        old.ends().await;
+        old = new;
+        assert_eq!((door().connects, door().takeovers, door().contested), (takeovers + 1, takeovers, None));
+    }
+    let _new = gateway.v3("a").await;
+    let contested = door().contested.unwrap();
+    assert_eq!((contested.takeovers.count, contested.addresses.map(|address| address.is_loopback())), (1, [true; 2]));
+    assert_eq!(door().certificate_not_after, None);
+    gateway.registry.acknowledge(&"a".parse().unwrap());
+    assert_eq!(door().contested, None);
+    // Another door has none of it.
+    let _other = gateway.v3("b").await;
+    assert_eq!((gateway.registry.doors()[1].connects, gateway.registry.doors()[1].takeovers), (1, 0));
 }

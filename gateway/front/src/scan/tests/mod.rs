@@ -1,5 +1,6 @@
 //! The spine with a real log on a disk that stalls and fails on command.
 
+mod acknowledgements;
 mod answers;
 mod assists;
 mod erasures;
