@@ -126,7 +126,9 @@ impl<R: BufRead> Table<R> {
         while !is_closed(&text) {
             let next = if within.len() < ROW_LINES_MAX { self.next_line()? } else { None };
             let Some(next) = next else { return Ok(Some((line, self.put_back(within)))) };
-            let is_row = next.iter().filter(|byte| **byte == self.delimiter).count() + 1 >= self.columns;
+            // Part of a cell that has as many cells of its own as a row.
+            let cells = next.iter().filter(|byte| **byte == self.delimiter).count() + 1;
+            let is_row = cells >= self.columns && !next.contains(&b'"');
             text.extend_from_slice(&next);
             within.push(next);
             if is_row {
