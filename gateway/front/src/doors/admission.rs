@@ -25,7 +25,7 @@ use super::scans::PendingScans;
 use super::session::{DoorSession, HelperSession, LastWill, MonitorSession, Session, SessionRole};
 use super::stored_sessions::StoredSession;
 use crate::monitors::{ConnectError, MonitorConnection};
-use base::identity::Role;
+use base::identity::{Identity, Role};
 
 /// Time between two looks at the clock: it may be set right while a session lives, which then ends with its certificate all the
 /// same.
