@@ -116,7 +116,7 @@ pub fn door_server_config(files: &ServerFiles<'_>) -> Result<(Arc<ServerConfig>,
         .map_err(|error| refused(Box::new(error)))?
         .with_client_cert_verifier(only_directly_issued(Arc::new(Verifier {
             inner: verifier,
-            revoked: revoked.clone(),
+            revoked: revoked.serials.clone(),
         })))
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(pair.certified)));
     // A resumed session would not be checked against the revocation list.

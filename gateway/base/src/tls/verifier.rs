@@ -3,6 +3,7 @@
 //! TLS asks only the list of the authority that signed a certificate. After a change of authorities the old one's key is gone, so
 //! that its certificates can only be revoked by the new one.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
@@ -12,7 +13,6 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use super::Revoked;
 use crate::identity::normalized_serial;
 
 /// Serial numbers of at least this length are random: no two authorities give the same. Those that are made here have 16 bytes.
@@ -22,7 +22,8 @@ const RANDOM_SERIAL_BYTES: usize = 8;
 #[derive(Debug)]
 pub(super) struct Verifier {
     pub(super) inner: Arc<dyn ClientCertVerifier>,
-    pub(super) revoked: Revoked,
+    /// Serial numbers without leading zeros.
+    pub(super) revoked: HashSet<Vec<u8>>,
 }
 
 impl ClientCertVerifier for Verifier {
