@@ -3,6 +3,7 @@
 mod acknowledge;
 mod api;
 mod attendance;
+mod check;
 mod contacts;
 mod devices;
 mod events;
@@ -16,6 +17,7 @@ mod presence;
 mod privacy;
 mod queries;
 mod run;
+mod stderr;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -33,12 +35,12 @@ use protocol::{Instant, SiteId};
 
 use crate::config::Config;
 use crate::inputs;
-use crate::ledger_rules::ledger_rules;
 use access::DEFAULT_POLICY;
 use base::clock::Clock;
 use base::site::{self, InitOptions, SiteFolder};
 
 use self::output::print_line;
+use self::stderr::Stderr;
 
 /// Events that an export reads at once.
 const EXPORT_EVENTS: usize = 4096;
@@ -137,7 +139,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match perform(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("gapura: {error:#}");
+            writeln!(Stderr, "gapura: {error:#}").unwrap_or_default();
             ExitCode::FAILURE
         }
     }
@@ -147,7 +149,7 @@ fn perform(Arguments { config, command }: Arguments) -> Result<()> {
     let clock = Clock::system();
     let now = clock.now();
     let folder = SiteFolder::of_configuration(&config);
-    let read = || Config::read(&config, std::env::vars()).map_err(anyhow::Error::from);
+    let read = || Config::read(&config, environment()).map_err(anyhow::Error::from);
     match command {
         Command::Init(init) => make_site(init, now),
         Command::Door(command) => devices::perform_door(&folder, command, read, now),
@@ -157,13 +159,19 @@ fn perform(Arguments { config, command }: Arguments) -> Result<()> {
         Command::Policy(command) => policy::perform(&read()?, command, now),
         Command::Query(command) => queries::perform_at_terminal(&read()?, command),
         Command::Renew { host_names } => devices::print_handed_out(&site::renew_gateway(&folder, &host_names, now)?),
-        Command::CheckConfig => check(&read()?),
+        Command::CheckConfig => check::check(&read()?),
         Command::Import(import) => people::import(&read()?, import, now),
         Command::Export(export) => people::export(&read()?, &export),
         Command::Pass(command) => pass::perform(command, now, &mut io::stdout().lock()),
         Command::Log(command) => read_log(&read()?, command),
         Command::Run => run::run(read()?, clock),
     }
+}
+
+/// The variables that can be settings: whatever else is there need not be text.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
 }
 
 fn make_site(init: Init, now: Instant) -> Result<()> {
@@ -185,27 +193,6 @@ fn make_site(init: Init, now: Instant) -> Result<()> {
         options.site,
         init.dir.display(),
         config = made.folder.gapura_toml().display(),
-    ))
-}
-
-/// Everything that `run` would read, read once.
-fn check(config: &Config) -> Result<()> {
-    let snapshot = inputs::read_snapshot(config)?;
-    ledger_rules(config, &snapshot)?;
-    inputs::door_tls(&config.folder())?;
-    inputs::http_tls(config)?;
-    let tokens = inputs::tokens(&config.folder())?;
-    if let Some(upstream) = &config.upstream {
-        inputs::upstream_client(upstream)?;
-    }
-    print_line(format_args!(
-        "{}: all well: {} doors, {} credentials, {} policies ({}), {} tokens",
-        config.site.name,
-        snapshot.doors.len(),
-        snapshot.directory.credentials(),
-        snapshot.policy.len(),
-        snapshot.policy.set_hash(),
-        tokens.len(),
     ))
 }
 
@@ -243,5 +230,5 @@ fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| filter.into());
     let ansi = io::stderr().is_terminal();
     // A second one in the same process is refused, and the first stays.
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(ansi).try_init().ok();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(Stderr::default).with_ansi(ansi).try_init().ok();
 }

@@ -63,6 +63,20 @@ pub struct Config {
     /// The folder that relative paths start at: that of the configuration file.
     #[serde(skip)]
     folder: PathBuf,
+    #[serde(skip)]
+    origin: Origin,
+}
+
+/// Where a configuration comes from.
+#[derive(Clone, Debug, Default)]
+struct Origin {
+    file: PathBuf,
+    /// What of the environment counts.
+    environment: Vec<(String, String)>,
+    /// Variables that begin like a setting and are none.
+    ignored: Vec<String>,
+    /// What both say.
+    values: toml::Table,
 }
 
 base::settings! {
@@ -119,9 +133,16 @@ impl Config {
     /// # Errors
     /// Names the file and line, or the variable, of what is wrong.
     pub fn read(file: &Path, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
-        let source = Source::read(file, environment.filter(|(name, _)| name != TOKEN))?;
-        source.check_names(&Self::sections())?;
+        let environment: Vec<_> =
+            environment.filter(|(name, _)| name != TOKEN && source::may_be_setting(name)).collect();
+        let sections = Self::sections();
+        let (ignored, environment): (Vec<_>, Vec<_>) =
+            environment.into_iter().partition(|(name, _)| source::is_of_others(name, &sections));
+        let source = Source::read(file, environment.iter().cloned())?;
+        source.check_names(&sections)?;
         let mut config: Self = source.deserialize()?;
+        let ignored = ignored.into_iter().map(|(name, _)| name).collect();
+        config.origin = Origin { file: file.to_owned(), environment, ignored, values: source.values().clone() };
         config.folder = SiteFolder::of_configuration(file).root().to_owned();
         config.resolve_paths();
         for (section, _, check) in SECTIONS {
@@ -132,6 +153,41 @@ impl Config {
             return Err(source.error_of("attendance", &SettingError::new("upstream", reason)));
         }
         Ok(config)
+    }
+
+    /// The file that it was read from.
+    pub fn file(&self) -> &Path {
+        &self.origin.file
+    }
+
+    /// Variables of the environment that begin like settings and were taken for somebody else's.
+    pub fn ignored_variables(&self) -> &[String] {
+        &self.origin.ignored
+    }
+
+    /// Reads the same file again, under the same environment.
+    ///
+    /// # Errors
+    /// Those of [`Self::read`].
+    pub fn read_again(&self) -> Result<Self, ConfigError> {
+        Self::read(&self.origin.file, self.origin.environment.iter().cloned())
+    }
+
+    /// The settings that have other values in `other`, as in `[mqtt] listen`.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let mut names = Vec::new();
+        for (section, Section { settings, .. }) in Self::sections() {
+            for setting in settings {
+                let value = |of: &Self| {
+                    let written = of.origin.values.get(section).and_then(|values| values.get(setting.name));
+                    written.or(setting.default.as_ref()).cloned()
+                };
+                if value(self) != value(other) {
+                    names.push(format!("[{section}] {}", setting.name));
+                }
+            }
+        }
+        names
     }
 
     /// Everything that can be set: the sections' names and their settings.

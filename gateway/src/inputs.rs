@@ -1,20 +1,25 @@
 //! Everything that the gateway reads from the site's folder, each piece checked when it is read.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use prometheus_client::registry::Registry;
 
 use crate::config::Config;
-use access::{self, Calendar, CredentialKey, Directory, Doors, Passes, Policy, Snapshot, Zones};
+use crate::known_files::KnownFiles;
+use access::{self, Calendar, CredentialKey, Directory, Doors, Passes, Policy, Snapshot};
 use base::clock::Clock;
+use base::door_list::read_places;
+use base::nearest::did_you_mean;
+use base::owner::strays;
 use base::site::{self, SiteFolder};
 use base::tls::{self, ServerFiles};
 use base::tokens::Tokens;
 use store::log;
 use store::log::{Log, LogReader};
-use store::vault::Vault;
+use store::vault::{self, Vault};
 
 /// The file of the directory, in the site's data folder.
 const DIRECTORY: &str = "directory.redb";
@@ -23,6 +28,8 @@ const AUDIT: &str = "audit.redb";
 
 /// The file of the vault of keys, in the site's data folder.
 const VAULT: &str = "vault.redb";
+/// The file of the log, in the site's data folder.
+const LOG: &str = "log.redb";
 
 /// Keys that are in use are remembered besides.
 const VAULT_CACHE_BYTES: usize = 8 << 20;
@@ -30,15 +37,17 @@ const VAULT_CACHE_BYTES: usize = 8 << 20;
 /// What decisions are made from, read from the site's files.
 ///
 /// # Errors
-/// Names the file that cannot be used.
+/// Names the file that cannot be used, or was there once and is lost.
 pub fn read_snapshot(config: &Config) -> Result<Snapshot> {
     let folder = config.folder();
+    known_files(&folder).check()?;
+    let (doors, zones) = read_places(&folder.doors_toml(), &folder.zones_toml())?;
     Ok(Snapshot {
         directory: Arc::new(Directory::read(&folder.data().join(DIRECTORY))?),
         policy: Arc::new(Policy::read(&folder.policy())?),
         shadow: read_candidate(&folder)?,
-        doors: Arc::new(Doors::read(&folder.doors_toml())?),
-        zones: Arc::new(Zones::read(&folder.zones_toml())?),
+        doors: Arc::new(doors),
+        zones: Arc::new(zones),
         calendar: Arc::new(Calendar::read(&folder.calendar_toml())?),
         passes: Arc::new(Passes::read(&folder.trust(), config.health.clone())?),
         key: Arc::new(CredentialKey::read(&folder.badge_key())?),
@@ -50,6 +59,25 @@ pub fn read_snapshot(config: &Config) -> Result<Snapshot> {
             config.since()?,
         ),
     })
+}
+
+/// The files and folders of a site that may be missing: without them it has no zones, no holidays, no tokens, and so on. Those
+/// that were there once may not.
+pub(crate) fn known_files(folder: &SiteFolder) -> KnownFiles {
+    let (texts, trust) = (folder.policy().join("texts"), folder.trust());
+    let optional = vec![
+        folder.doors_toml(),
+        folder.zones_toml(),
+        folder.calendar_toml(),
+        folder.tokens_toml(),
+        texts.join("id.ftl"),
+        texts.join("en.ftl"),
+        trust.join("passes"),
+        trust.join("health"),
+        trust.join("revoked.toml"),
+        directory(folder),
+    ];
+    KnownFiles::new(folder, optional)
 }
 
 /// The candidate for the next policy set, where its folder is there.
@@ -64,14 +92,17 @@ pub fn read_candidate(folder: &SiteFolder) -> Result<Option<Arc<Policy>>> {
 /// TLS for the doors' port, from the site's own files.
 ///
 /// # Errors
-/// Names the file that cannot be used.
-pub fn door_tls(folder: &SiteFolder) -> Result<(Arc<rustls::ServerConfig>, tls::Revoked)> {
-    Ok(tls::door_server_config(&ServerFiles {
+/// Names the file that cannot be used, or is another site's.
+pub fn door_tls(config: &Config) -> Result<(Arc<rustls::ServerConfig>, tls::Revoked)> {
+    let folder = config.folder();
+    let made = tls::door_server_config(&ServerFiles {
         certificate: &folder.gateway_certificate(),
         key: &folder.gateway_key(),
         client_ca: &folder.ca_certificate(),
         crl: &folder.crl(),
-    })?)
+    })?;
+    site::check_site_of_certificates(&folder, &config.site.name)?;
+    Ok(made)
 }
 
 /// TLS for HTTP: with the site's own certificate wherever it is reachable from other machines.
@@ -153,7 +184,7 @@ pub enum Keys {
 }
 
 fn open_log_with(config: &Config, registry: &mut Registry, clock: &Clock, vault: Vault) -> Result<(Log, LogReader)> {
-    let path = config.folder().data().join("log.redb");
+    let path = config.folder().data().join(LOG);
     Ok(Log::open(&path, &config.log, log::Metrics::new(registry), clock.clone(), vault)?)
 }
 
@@ -172,9 +203,59 @@ pub fn audit(folder: &SiteFolder) -> PathBuf {
 /// # Errors
 /// Names the file that cannot be used.
 pub fn tokens(folder: &SiteFolder) -> Result<Tokens> {
-    let path = folder.admin_token();
-    let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let admin = blake3::Hash::from_hex(text.trim())
-        .with_context(|| format!("{} must hold the token's BLAKE3 hash, 64 hexadecimal digits", path.display()))?;
-    Ok(site::list_tokens(folder)?.with_admin(admin)?)
+    let tokens = site::list_tokens(folder)?;
+    Ok(match site::admin_token(folder)? {
+        Some(admin) => tokens.with_admin(admin)?,
+        None => tokens,
+    })
+}
+
+/// Checks that every door at which a token may act is one of the site's.
+///
+/// # Errors
+/// Names the token, and the door that was probably meant.
+pub fn check_doors_of_tokens(folder: &SiteFolder, tokens: &Tokens, doors: &Doors) -> Result<()> {
+    for token in tokens.iter() {
+        for door in token.doors.iter().flatten().filter(|door| doors.get(door).is_none()) {
+            let meant = did_you_mean(door.as_str(), doors.iter().map(|(name, _)| name.as_str()));
+            let (name, list) = (&token.name, folder.tokens_toml());
+            bail!("{}: the token {name} names the door {door}, which doors.toml does not list{meant}", list.display());
+        }
+    }
+    Ok(())
+}
+
+/// Checks that log, vault and audit trail would open, without changing them. Those that are not there are made by a start.
+///
+/// # Errors
+/// Names the file that would not.
+pub fn probe_data(folder: &SiteFolder) -> Result<()> {
+    let data = folder.data();
+    log::probe(&data.join(LOG))?;
+    vault::probe(&data.join(VAULT))?;
+    store::audit::probe(&data.join(AUDIT))?;
+    let folder = data.read_dir().with_context(|| format!("{} cannot be listed", data.display()))?;
+    // Whoever may do everything, as root, does not notice what the gateway may not do.
+    match folder.flatten().find_map(|entry| strays(&entry.path())) {
+        Some(stray) => bail!("{stray}"),
+        None => Ok(()),
+    }
+}
+
+/// The keys and secrets that others than their owner may read, each with what to do.
+pub fn exposed_keys(config: &Config) -> Vec<String> {
+    let folder = config.folder();
+    let own = [folder.ca_key(), folder.gateway_key(), folder.badge_key(), folder.admin_token()];
+    let upstream = config.upstream.iter().map(|upstream| upstream.key.clone());
+    // Others' keys may be shared with a group on purpose.
+    let shared = config.http.key.iter().cloned().chain(upstream).map(|path| (path, 0o037));
+    let keys = own.into_iter().map(|path| (path, 0o077)).chain(shared);
+    let exposed = keys.filter_map(|(path, forbidden)| {
+        let mode = std::fs::metadata(&path).ok()?.permissions().mode() & 0o777;
+        (mode & forbidden != 0).then(|| {
+            let path = path.display();
+            format!("{path} has mode {mode:04o}, so others may use it; make it its owner's alone: chmod 600 {path}")
+        })
+    });
+    exposed.collect()
 }

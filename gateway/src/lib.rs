@@ -63,8 +63,10 @@ pub mod cli;
 
 pub mod app;
 
+mod descriptors;
 mod in_force;
 mod inputs;
+mod known_files;
 mod ledger_answers;
 mod ledger_questions;
 mod ledger_rules;

@@ -7,6 +7,7 @@ use anyhow::Result;
 use protocol::api::PersonRecord;
 
 use crate::in_force::InForce;
+use crate::reload::loss;
 use access::{Directory, Put, Snapshot, list_people, put_person, read_person, remove_person};
 use base::clock::Clock;
 use web::{self, PeopleError};
@@ -19,6 +20,15 @@ pub(crate) struct People {
 }
 
 impl People {
+    /// Refuses to write to a directory that has vanished while its people are in force: a new one would hold nobody else.
+    fn must_be_there(&self) -> Result<(), PeopleError> {
+        let known = self.in_force.load().directory.synced_at().is_some();
+        match loss(&self.path).filter(|_| known) {
+            Some(reason) => Err(PeopleError::Unavailable(reason)),
+            None => Ok(()),
+        }
+    }
+
     /// Reads the directory anew, so that the next scan is decided by it.
     fn put_in_force(&self) -> Result<(), PeopleError> {
         let read = |old: &Snapshot| Ok(Snapshot { directory: Arc::new(Directory::read(&self.path)?), ..old.clone() });
@@ -37,6 +47,7 @@ impl web::People for People {
     }
 
     fn put(&self, person: PersonRecord) -> Result<(bool, PersonRecord), PeopleError> {
+        self.must_be_there()?;
         let snapshot = self.in_force.load();
         let put = put_person(&self.path, &snapshot.key, &snapshot.rules.time_zone, &person, self.clock.now())?;
         // Also when nothing was written now: what was written before may not be in force yet.
@@ -46,6 +57,7 @@ impl web::People for People {
     }
 
     fn remove(&self, id: &str) -> Result<bool, PeopleError> {
+        self.must_be_there()?;
         let removed = remove_person(&self.path, id, self.clock.now())?;
         self.put_in_force()?;
         Ok(removed)

@@ -235,10 +235,10 @@ def small(args):
 
 
 def oversize(args):
-    """Sends a packet that is larger than the gateway takes."""
+    """Sends a message that is larger than the gateway takes, and one that it does not even pass over."""
     client = Client(args)
-    if client.join():
-        client.mqtt.publish(client.topic("scan"), b"x" * 9000, 1)
+    if client.join() and client.wait_acknowledged(client.mqtt.publish(client.topic("scan"), b"x" * 30_000, 1).mid):
+        client.mqtt.publish(client.topic("scan"), b"x" * 300_000, 1)
         client.wait_lost()
 
 

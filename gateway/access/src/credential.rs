@@ -6,6 +6,7 @@ use std::path::Path;
 use protocol::CredentialHash;
 
 use base::file_error::FileError;
+use base::owner::why;
 
 /// What an ID number is written behind, to be told from a badge's code.
 pub(super) const ID_NUMBER: &str = "ID:";
@@ -25,7 +26,7 @@ impl CredentialKey {
     /// When the file cannot be read or holds something else.
     pub fn read(path: &Path) -> Result<Self, FileError> {
         let text = std::fs::read_to_string(path).map_err(|error| {
-            FileError::new(path, format!("cannot be read ({error}); without it no badge is recognised"))
+            FileError::new(path, format!("cannot be read ({}); without it no badge is recognised", why(path, &error)))
         })?;
         let hash = blake3::Hash::from_hex(text.trim())
             .map_err(|_| FileError::new(path, "must hold 64 hexadecimal digits; restore it from a backup"))?;

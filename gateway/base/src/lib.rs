@@ -7,6 +7,7 @@ pub mod door_list;
 pub mod file_error;
 pub mod identity;
 pub mod nearest;
+pub mod owner;
 pub mod settings;
 pub mod spreadsheet;
 pub mod tokens;

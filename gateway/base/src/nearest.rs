@@ -13,6 +13,16 @@ pub fn nearest<'n>(typed: &str, names: impl IntoIterator<Item = &'n str>) -> Opt
         .map(|(_, name)| name)
 }
 
+/// Whether `typed` is `name`, but for a slip of the finger or two.
+pub fn is_slip_of(typed: &str, name: &str) -> bool {
+    strsim::normalized_damerau_levenshtein(typed, name) >= ALIKE_MIN
+}
+
+/// The same as a question at the end of a message; empty where none is like it.
+pub fn did_you_mean<'n>(typed: &str, names: impl IntoIterator<Item = &'n str>) -> String {
+    nearest(typed, names).map(|name| format!(", did you mean {name}?")).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,5 +39,10 @@ mod tests {
         ] {
             assert_eq!(nearest(typed, names), near, "{typed}");
         }
+        assert!(
+            is_slip_of("tokens", "token") && is_slip_of("mqtt_lisetn", "mqtt_listen") && !is_slip_of("home", "name")
+        );
+        assert_eq!(did_you_mean("CLAS", names), ", did you mean class?");
+        assert_eq!(did_you_mean("Wayan Contoh", names), "");
     }
 }

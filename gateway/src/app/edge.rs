@@ -50,7 +50,7 @@ pub(super) struct Listeners {
 
 impl Edge {
     pub(super) async fn prepare(config: &Config, clock: &Clock, registry: &mut Registry) -> Result<Self> {
-        let (door_tls, _) = door_tls(&config.folder())?;
+        let (door_tls, _) = door_tls(config)?;
         let http_tls = http_tls(config)?;
         let mqtt = Arc::new(config.mqtt.clone());
         let door_metrics = doors::Metrics::new(registry);

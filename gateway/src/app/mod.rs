@@ -18,6 +18,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
+use crate::inputs;
 use crate::reload::{self, Refusals};
 use crate::status::{self, StatusSources};
 use base::clock::Clock;
@@ -65,7 +66,9 @@ pub async fn run(config: Config, clock: Clock, signals: Signals, listening: impl
     let submitter = assist::submitter(&config, &core, &edge, &clock);
     let sources = sources::sources(&site_status, registry, &edge.tokens, &submitter, &personal);
     let upstream_client = forwarding.as_ref().map(|forwarding| Arc::clone(&forwarding.client));
-    let reloadables = reloads::reloadables(&config, &personal.in_force, &edge, upstream_client);
+    let known = Arc::new(inputs::known_files(&config.folder()));
+    known.note();
+    let reloadables = reloads::reloadables(&config, &personal.in_force, &edge, upstream_client, &known);
     let (http_config, http_tls) = (config.http.clone(), edge.http_tls.clone());
     let http = web::serve(http_config, edge.listeners.http, http_tls, sources, http_metrics, rest_stop.clone());
     let (snapshot, connected) = (Arc::clone(&core.snapshot), Arc::clone(&edge.connected));

@@ -3,15 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use arc_swap::ArcSwap;
 
 use super::edge::Edge;
 use crate::config::Config;
 use crate::in_force::InForce;
 use crate::inputs;
-use crate::reload::Reloadable;
-use access::{Calendar, Directory, Doors, Passes, Policy, Snapshot, Zones};
+use crate::known_files::KnownFiles;
+use crate::reload::{Reloadable, Vanishing};
+use access::{Calendar, Directory, Passes, Policy, Snapshot};
+use base::door_list::read_places;
 use front::doors;
 
 /// Makes a snapshot with one part read anew.
@@ -22,47 +24,72 @@ pub(super) fn reloadables(
     in_force: &InForce,
     edge: &Edge,
     upstream_client: Option<Arc<ArcSwap<reqwest::Client>>>,
+    known: &Arc<KnownFiles>,
 ) -> Vec<Reloadable> {
-    let mut reloadables = parts_of_the_snapshot(config, in_force, &edge.connected);
+    let mut reloadables = parts_of_the_snapshot(config, in_force, &edge.connected, known);
     reloadables.extend(certificates(config, edge, upstream_client));
-    reloadables.push(tokens(config, edge));
+    reloadables.push(tokens(config, edge, in_force));
+    reloadables.push(configuration(config));
+    for reloadable in &mut reloadables {
+        let (reload, known) = (Arc::clone(&reloadable.reload), Arc::clone(known));
+        reloadable.reload = Arc::new(move || reload().inspect(|()| known.note()));
+    }
     reloadables
 }
 
-fn parts_of_the_snapshot(config: &Config, in_force: &InForce, connected: &Arc<doors::Registry>) -> Vec<Reloadable> {
+fn parts_of_the_snapshot(
+    config: &Config,
+    in_force: &InForce,
+    connected: &Arc<doors::Registry>,
+    known: &Arc<KnownFiles>,
+) -> Vec<Reloadable> {
     let folder = config.folder();
-    let part = |what, paths, read: ReadPart| {
-        let (in_force, connected) = (in_force.clone(), Arc::clone(connected));
+    let part = |what, paths: Vec<PathBuf>, read: ReadPart| {
+        let (in_force, connected, known) = (in_force.clone(), Arc::clone(connected), Arc::clone(known));
+        // These two are read together, whichever has changed.
+        let places = [folder.doors_toml(), folder.zones_toml()];
+        let read_from = if paths.iter().any(|path| places.contains(path)) { places.to_vec() } else { paths.clone() };
         reloadable(what, paths, move || {
-            in_force.change(|old| read(old))?;
+            in_force.change(|old| {
+                let new = read(old)?;
+                // One that has vanished since the last look was read as an empty one.
+                known.check_among(&read_from)?;
+                Ok(new)
+            })?;
             connected.send_config();
             Ok(())
         })
     };
-    let (policy, doors, people) = (folder.policy(), folder.doors_toml(), inputs::directory(&folder));
-    let (zones, calendar, site) = (folder.zones_toml(), folder.calendar_toml(), folder.clone());
-    let (trust, health) = (folder.trust(), config.health.clone());
+    let (policy, calendar, people) = (folder.policy(), folder.calendar_toml(), inputs::directory(&folder));
+    let (trust, health, site) = (folder.trust(), config.health.clone(), folder.clone());
+    let places: ReadPart = {
+        let (doors, zones) = (folder.doors_toml(), folder.zones_toml());
+        Arc::new(move |old| {
+            let (doors, zones) = read_places(&doors, &zones)?;
+            Ok(Snapshot { doors: Arc::new(doors), zones: Arc::new(zones), ..old.clone() })
+        })
+    };
     vec![
-        part(
-            "policy",
-            policy_paths(&policy),
-            Arc::new(move |old| Ok(Snapshot { policy: Arc::new(Policy::read(&policy)?), ..old.clone() })),
-        ),
-        part(
-            "policy_candidate",
-            policy_paths(&folder.policy_candidate()),
-            Arc::new(move |old| Ok(Snapshot { shadow: inputs::read_candidate(&site)?, ..old.clone() })),
-        ),
-        part(
-            "doors",
-            vec![doors.clone()],
-            Arc::new(move |old| Ok(Snapshot { doors: Arc::new(Doors::read(&doors)?), ..old.clone() })),
-        ),
-        part(
-            "zones",
-            vec![zones.clone()],
-            Arc::new(move |old| Ok(Snapshot { zones: Arc::new(Zones::read(&zones)?), ..old.clone() })),
-        ),
+        Reloadable {
+            vanishing: Vanishing::RefusedOf(is_policy),
+            ..part(
+                "policy",
+                policy_paths(&policy),
+                Arc::new(move |old| Ok(Snapshot { policy: Arc::new(Policy::read(&policy)?), ..old.clone() })),
+            )
+        },
+        Reloadable {
+            // To take its folder away ends the trial.
+            vanishing: Vanishing::Taken,
+            ..part(
+                "policy_candidate",
+                policy_paths(&folder.policy_candidate()),
+                Arc::new(move |old| Ok(Snapshot { shadow: inputs::read_candidate(&site)?, ..old.clone() })),
+            )
+        },
+        // These two fit together or not at all: either brings both into force.
+        part("doors", vec![folder.doors_toml()], Arc::clone(&places)),
+        part("zones", vec![folder.zones_toml()], places),
         part(
             "calendar",
             vec![calendar.clone()],
@@ -70,7 +97,7 @@ fn parts_of_the_snapshot(config: &Config, in_force: &InForce, connected: &Arc<do
         ),
         part(
             "trust",
-            vec![trust.clone(), trust.join("passes"), trust.join("health")],
+            vec![trust.clone(), trust.join("passes"), trust.join("health"), trust.join("revoked.toml")],
             Arc::new(move |old| {
                 Ok(Snapshot { passes: Arc::new(Passes::read(&trust, health.clone())?), ..old.clone() })
             }),
@@ -83,9 +110,16 @@ fn parts_of_the_snapshot(config: &Config, in_force: &InForce, connected: &Arc<do
     ]
 }
 
-/// A policy folder, and the one in it that holds the texts.
+/// A policy folder, and what is in it in any case: the texts in each language.
 fn policy_paths(folder: &Path) -> Vec<PathBuf> {
-    vec![folder.to_owned(), folder.join("texts")]
+    let texts = folder.join("texts");
+    vec![folder.to_owned(), texts.join("id.ftl"), texts.join("en.ftl"), texts]
+}
+
+/// Whether a file in a policy folder says who may pass: a prohibition that has vanished lets people in.
+fn is_policy(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "cedar")
+        && path.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b"."))
 }
 
 fn certificates(
@@ -95,9 +129,9 @@ fn certificates(
 ) -> Vec<Reloadable> {
     let folder = config.folder();
     let own = vec![folder.gateway_certificate(), folder.gateway_key(), folder.ca_certificate(), folder.crl()];
-    let (tls, connected) = (Arc::clone(&edge.door_tls), Arc::clone(&edge.connected));
+    let (tls, connected, of_doors) = (Arc::clone(&edge.door_tls), Arc::clone(&edge.connected), config.clone());
     let mut reloadables = vec![reloadable("certificates", own.clone(), move || {
-        let (new, revoked) = inputs::door_tls(&folder)?;
+        let (new, revoked) = inputs::door_tls(&of_doors)?;
         tls.store(new);
         let dropped = connected.drop_sessions(|identity| revoked.contains(&identity.serial));
         if dropped > 0 {
@@ -125,11 +159,28 @@ fn certificates(
     reloadables
 }
 
-fn tokens(config: &Config, edge: &Edge) -> Reloadable {
-    let (folder, tokens) = (config.folder(), Arc::clone(&edge.tokens));
+fn tokens(config: &Config, edge: &Edge, in_force: &InForce) -> Reloadable {
+    let (folder, tokens, in_force) = (config.folder(), Arc::clone(&edge.tokens), in_force.clone());
     reloadable("tokens", vec![folder.tokens_toml(), folder.admin_token()], move || {
-        tokens.store(Arc::new(inputs::tokens(&folder)?));
+        let new = inputs::tokens(&folder)?;
+        // No reason to keep a token that was revoked: it may act nowhere else for that.
+        if let Err(error) = inputs::check_doors_of_tokens(&folder, &new, &in_force.load().doors) {
+            tracing::warn!("{error}");
+        }
+        tokens.store(Arc::new(new));
         Ok(())
+    })
+}
+
+/// The settings themselves take effect at the next start only; until then, that they have changed is a problem.
+fn configuration(config: &Config) -> Reloadable {
+    let config = config.clone();
+    reloadable("configuration", vec![config.file().to_owned()], move || {
+        let changed = config.differences(&config.read_again()?);
+        if changed.is_empty() {
+            return Ok(());
+        }
+        bail!("{} changed; it takes effect at the next start: restart the gateway", changed.join(", "))
     })
 }
 
@@ -138,5 +189,6 @@ fn reloadable(
     paths: Vec<PathBuf>,
     reload: impl Fn() -> Result<()> + Send + Sync + 'static,
 ) -> Reloadable {
-    Reloadable { what, paths, reload: Arc::new(move || reload().map_err(|error| format!("{error:#}"))) }
+    let reload = Arc::new(move || reload().map_err(|error| format!("{error:#}")));
+    Reloadable { what, paths, vanishing: Vanishing::Refused, reload }
 }

@@ -5,13 +5,14 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant as Monotonic};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use protocol::Instant;
 
 use super::output::print_line;
 use crate::config::Config;
 use crate::inputs;
+use crate::reload::loss;
 use access::{
     CredentialKey, ExportError, ImportError, ImportOptions, ImportReport, PeopleFormat, export_people, import_people,
 };
@@ -80,8 +81,15 @@ pub(super) fn import(config: &Config, Import::People(arguments): Import, now: In
         replace: arguments.replace,
         force: arguments.force,
     };
+    let directory = inputs::directory(&folder);
+    if !options.replace && inputs::known_files(&folder).knows(&directory) {
+        // A new one would hold nobody but those of this file.
+        if let Some(reason) = loss(&directory) {
+            bail!("{reason}");
+        }
+    }
     let started = Monotonic::now();
-    let imported = import_people(&inputs::directory(&folder), &key, &time_zone, input, &name, &options, now);
+    let imported = import_people(&directory, &key, &time_zone, input, &name, &options, now);
     let took = started.elapsed();
     match imported {
         Ok(report) if arguments.json => print_json_report(&report, options.dry_run, took),
@@ -128,6 +136,9 @@ fn print_report(report: &ImportReport, dry_run: bool, took: Duration, name: &str
     let mut errors = io::stderr().lock();
     report.bad_rows.iter().try_for_each(|bad| writeln!(errors, "{name}: {bad}; left out"))?;
     report.diff.iter().try_for_each(|difference| print_line(format_args!("{difference}")))?;
+    if let Some(aside) = &report.set_aside {
+        writeln!(errors, "the directory could not be used and is in {aside} now; delete it when all is well")?;
+    }
     let done = if dry_run { "would be" } else { "were" };
     let ImportReport { added, changed, unchanged, removed, bad_rows, .. } = report;
     print_line(format_args!(

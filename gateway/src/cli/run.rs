@@ -7,11 +7,17 @@ use tokio::sync::watch;
 use super::output::print_line;
 use crate::app::{self, Addresses, Signals};
 use crate::config::Config;
+use crate::descriptors;
 use base::clock::Clock;
 
 /// Runs the gateway until it is told to stop.
-pub(super) fn run(config: Config, clock: Clock) -> Result<()> {
-    raise_open_files_limit();
+pub(super) fn run(mut config: Config, clock: Clock) -> Result<()> {
+    for variable in config.ignored_variables() {
+        tracing::warn!(variable, "is no setting, which have the form GAPURA_{{SECTION}}__{{FIELD}}: passed over");
+    }
+    if let Some(lowered) = descriptors::fit(&mut config, raise_open_files_limit()) {
+        tracing::warn!("{lowered}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let signals = signals()?;
@@ -53,11 +59,12 @@ fn announce(addresses: Addresses) {
     tracing::info!(mqtt = %addresses.mqtt, http = %addresses.http, "listening");
 }
 
-/// Every door is an open file.
-fn raise_open_files_limit() {
+/// Every door is an open file. The limit that holds from now on.
+fn raise_open_files_limit() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }

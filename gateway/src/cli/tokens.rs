@@ -5,7 +5,7 @@ use clap::Subcommand;
 use protocol::{DoorId, Instant};
 
 use super::output::print_line;
-use base::site::{self, NewToken, SiteFolder};
+use base::site::{self, NewToken, Secret, SiteFolder};
 use base::tokens::{ADMIN, TokenRole};
 
 /// What can be done with tokens.
@@ -32,7 +32,15 @@ pub(super) enum Token {
     },
     /// List the tokens by name; the tokens themselves are not kept.
     List,
-    /// Take a token back; it is refused within a second.
+    /// Make a token anew, which is shown this once; the one before is refused within a second.
+    Renew {
+        /// Its name; admin for the one that was made with the site.
+        name: DoorId,
+        /// Print the token as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a token back; it is refused within a second. That of admin can be made anew.
     Revoke {
         /// Its name.
         name: DoorId,
@@ -43,12 +51,9 @@ pub(super) fn perform(folder: &SiteFolder, command: Token, now: Instant) -> Resu
     match command {
         Token::Add { name, role, doors, until, json } => {
             let token = site::add_token(folder, NewToken { name: name.clone(), role, until, doors }, now)?;
-            let token = token.reveal();
-            if json {
-                return print_line(format_args!("{}", serde_json::json!({ "name": name.as_str(), "token": token })));
-            }
-            print_line(format_args!("The token {name} with the role {role}, shown this once:\n\n  {token}"))
+            show(&name, &token, json, &format!(" with the role {role}"))
         }
+        Token::Renew { name, json } => show(&name, &site::renew_token(folder, &name)?, json, ""),
         Token::List => list(folder),
         Token::Revoke { name } => {
             site::revoke_token(folder, &name)?;
@@ -57,12 +62,21 @@ pub(super) fn perform(folder: &SiteFolder, command: Token, now: Instant) -> Resu
     }
 }
 
+fn show(name: &DoorId, token: &Secret, json: bool, about: &str) -> Result<()> {
+    let token = token.reveal();
+    if json {
+        return print_line(format_args!("{}", serde_json::json!({ "name": name.as_str(), "token": token })));
+    }
+    print_line(format_args!("The token {name}{about}, shown this once:\n\n  {token}"))
+}
+
 fn list(folder: &SiteFolder) -> Result<()> {
     let row = |name: &str, role: &str, until: &str, doors: &str| {
         print_line(format_args!("{name:<32}  {role:<16}  {until:<25}  {doors}"))
     };
     row("TOKEN", "ROLE", "UNTIL", "DOORS")?;
-    row(ADMIN, TokenRole::Admin.as_str(), "", "all")?;
+    let until = if site::admin_token(folder)?.is_some() { "" } else { "revoked" };
+    row(ADMIN, TokenRole::Admin.as_str(), until, "all")?;
     for token in site::list_tokens(folder)?.iter() {
         let until = token.until.map(|until| until.to_string()).unwrap_or_default();
         let doors = token.doors.as_ref().map(|doors| doors.iter().map(DoorId::as_str).collect::<Vec<_>>().join(" "));

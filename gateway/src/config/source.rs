@@ -8,13 +8,50 @@ use toml::de::DeTable;
 
 use super::error::ConfigError;
 use base::file_error;
-use base::nearest::nearest;
+use base::nearest::{is_slip_of, nearest};
+use base::owner::why;
 use base::settings::{Section, SettingError};
 
 /// What the name of every variable that is a setting begins with.
 const ENVIRONMENT: &str = "GAPURA_";
 
 const REMEDY: &str = "the comments in a new gapura.toml list every setting";
+
+/// Whether a variable of the environment may be meant as a setting.
+pub(super) fn may_be_setting(variable: &str) -> bool {
+    variable.starts_with(ENVIRONMENT)
+}
+
+/// Whether a variable is somebody else's although it begins like a setting: an orchestrator names the ports of a service
+/// `gapura` so, and whoever runs the program may have names of their own. What is only mistyped is not.
+pub(super) fn is_of_others(variable: &str, sections: &[(&str, Section)]) -> bool {
+    let Some(name) = variable.strip_prefix(ENVIRONMENT).map(str::to_ascii_lowercase) else { return true };
+    if name.contains("__") {
+        return false;
+    }
+    let settings =
+        sections.iter().flat_map(|(section, about)| about.settings.iter().map(move |setting| (section, setting)));
+    let is_meant = |meant: &str| is_slip_of(&name, meant);
+    is_of_service(&name)
+        || !(is_meant("token")
+            || settings
+                .into_iter()
+                .any(|(section, setting)| is_meant(setting.name) || is_meant(&format!("{section}_{}", setting.name))))
+}
+
+/// Whether Kubernetes names a service's address and ports like this: `service_host`, `service_port_mqtts`,
+/// `port_8883_tcp_addr`, with more of the service's name in front where it has more.
+fn is_of_service(name: &str) -> bool {
+    let padded = format!("_{name}_");
+    let has_port = padded.split("_port_").skip(1).any(|rest| {
+        let mut words = rest.split('_');
+        let (number, protocol) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        !number.is_empty()
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+            && ["tcp", "udp", "sctp"].contains(&protocol)
+    });
+    has_port || padded.contains("_service_host_") || padded.contains("_service_port_") || padded.ends_with("_port_")
+}
 
 /// The values of one file with those of the environment on top.
 pub(super) struct Source {
@@ -25,7 +62,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Reads `file`, and of the environment what begins with `GAPURA_`.
+    /// Reads `file`, and of the environment what [may be a setting](may_be_setting).
     ///
     /// # Errors
     /// Names the line of what is not TOML, or a variable that names no setting.
@@ -33,7 +70,7 @@ impl Source {
         let name = file.display().to_string();
         let text = std::fs::read_to_string(file).map_err(|cause| ConfigError {
             place: name.clone(),
-            reason: format!("cannot be read ({cause}); `gapura init` makes one"),
+            reason: format!("cannot be read ({}); `gapura init` makes one", why(file, &cause)),
         })?;
         let line_of = |at: usize| format!("{name}:{}", file_error::line_of(&text, at));
         let at_line = |cause: toml::de::Error| ConfigError {
@@ -49,7 +86,7 @@ impl Source {
         }
         let values = toml::from_str(&text).map_err(at_line)?;
         let mut source = Self { values, file: name, places };
-        for (variable, value) in environment.filter(|(variable, _)| variable.starts_with(ENVIRONMENT)) {
+        for (variable, value) in environment {
             source.set(&variable, &value)?;
         }
         Ok(source)
@@ -59,7 +96,7 @@ impl Source {
     fn set(&mut self, variable: &str, text: &str) -> Result<(), ConfigError> {
         let place = format!("environment variable {variable}");
         let error = |reason: &str| ConfigError { place: place.clone(), reason: reason.into() };
-        let path = variable.trim_start_matches(ENVIRONMENT).to_ascii_lowercase();
+        let path = variable.strip_prefix(ENVIRONMENT).unwrap_or(variable).to_ascii_lowercase();
         let (section, setting) = path
             .split_once("__")
             .ok_or_else(|| error("must be GAPURA_{SECTION}__{FIELD}, like GAPURA_MQTT__LISTEN"))?;
@@ -73,6 +110,11 @@ impl Source {
         self.places.entry(section.into()).or_insert_with(|| place.clone());
         self.places.insert(format!("{section}.{setting}"), place);
         Ok(())
+    }
+
+    /// What file and environment say.
+    pub(super) fn values(&self) -> &toml::Table {
+        &self.values
     }
 
     /// Checks that every section and every setting exists.

@@ -120,3 +120,57 @@ fn every_mistake_is_told_with_its_line_or_variable_and_what_was_probably_meant()
         assert!(error.contains(expected), "{error:?} does not say {expected:?}");
     }
 }
+
+#[test]
+fn what_has_changed_since_is_named_by_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gapura.toml");
+    let write = |text: &str| std::fs::write(&file, format!("{SITE}{text}")).unwrap();
+    write("[scans]\nqueue_events_max = 9\n");
+    let environment = [("GAPURA_MQTT__IN_FLIGHT_MAX".to_owned(), "3".to_owned())];
+    let config = Config::read(&file, environment.into_iter()).unwrap();
+    assert_eq!(config.file(), file);
+    let changes = || config.read_again().map(|new| config.differences(&new)).map_err(|error| error.to_string());
+    assert_eq!(changes(), Ok(vec![]));
+    // A comment changes nothing, nor does what the environment outweighs or holds anyway.
+    write("# so\n[scans]\nqueue_events_max = 9\nlate_after_ms = 30000\n[mqtt]\nin_flight_max = 7\n");
+    assert_eq!(changes(), Ok(vec![]));
+    write("[scans]\nlate_after_ms = 1000\n[upstream]\nurl = \"http://127.0.0.1:9/\"\n");
+    assert_eq!(changes().unwrap(), ["[scans] queue_events_max", "[scans] late_after_ms", "[upstream] url"]);
+    write("[scans\n");
+    assert!(changes().unwrap_err().contains("gapura.toml:4"));
+    std::fs::remove_file(&file).unwrap();
+    assert!(changes().unwrap_err().contains("cannot be read"));
+}
+
+#[test]
+fn variables_of_others_are_no_settings_and_mistyped_settings_are_mistakes() {
+    let of_others = [
+        "GAPURA_SERVICE_HOST",
+        "GAPURA_SERVICE_PORT",
+        "GAPURA_SERVICE_PORT_MQTTS",
+        "GAPURA_PORT",
+        "GAPURA_PORT_8883_TCP",
+        "GAPURA_PORT_8883_TCP_ADDR",
+        "GAPURA_PORT_8883_TCP_PROTO",
+        "GAPURA_HTTP_SERVICE_HOST",
+        "GAPURA_HTTP_PORT_8080_TCP_PORT",
+        "GAPURA_VERSION",
+        "GAPURA_HOME",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gapura.toml");
+    std::fs::write(&file, SITE).unwrap();
+    let environment = of_others.iter().map(|name| ((*name).to_owned(), "tcp://192.0.2.1:8883".to_owned()));
+    let config = Config::read(&file, environment).unwrap();
+    assert_eq!(config.ignored_variables(), of_others);
+    for mistyped in
+        ["GAPURA_LISTEN", "GAPURA_MQTT_LISTEN", "GAPURA_MQTT_LISTNE", "GAPURA_TOKNE", "GAPURA_SCANS_LATE_AFTER_MS"]
+    {
+        let error = read(SITE, &[(mistyped, "x")]).unwrap_err();
+        assert!(error.contains(mistyped) && error.contains("GAPURA_{SECTION}__{FIELD}"), "{error}");
+    }
+    for mistyped in ["GAPURA_PORT__8883", "GAPURA_SERVICE__HOST", "GAPURA___MQTT__LISTEN"] {
+        assert!(read(SITE, &[(mistyped, "x")]).is_err(), "{mistyped}");
+    }
+}

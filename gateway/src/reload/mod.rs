@@ -1,10 +1,10 @@
 //! Files that may change while the gateway runs: looked at several times a second, taken over whole or not at all.
 
+mod fingerprint;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant as Monotonic};
@@ -19,6 +19,10 @@ use tokio::sync::watch;
 use base::clock::Clock;
 use protocol::api::{Problem, Severity};
 
+pub use fingerprint::Vanishing;
+pub(crate) use fingerprint::loss;
+use fingerprint::{Fingerprint, fingerprints, lost};
+
 /// Time between two looks. What has changed is taken over when the next look finds it the same, so that no half of a change
 /// is; and a revoked reader must lose its session within a second.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -32,6 +36,8 @@ pub struct Reloadable {
     pub what: &'static str,
     /// The files, or folders whose files count.
     pub paths: Vec<PathBuf>,
+    /// What it means that one of them is gone.
+    pub vanishing: Vanishing,
     /// Reads the files and puts what they say in force; on an error everything stays as it was. Runs on a thread that may block.
     pub reload: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
 }
@@ -72,8 +78,9 @@ pub fn run(
                 () = tokio::time::sleep(INTERVAL) => false,
             };
             for watched in &mut all {
-                if watched.is_due().await || everything {
-                    watched.reload(&refusals, &metrics, &clock).await;
+                let due = watched.is_due().await;
+                if due || everything {
+                    watched.reload(everything, &refusals, &metrics, &clock).await;
                 }
             }
         }
@@ -84,7 +91,10 @@ pub fn run(
 struct Watched {
     what: &'static str,
     paths: Arc<[PathBuf]>,
+    vanishing: Vanishing,
     reload: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// The files that were taken over last.
+    in_force: Vec<Fingerprint>,
     /// The files that were taken over or refused.
     dealt_with: Vec<Fingerprint>,
     /// The files at the last look.
@@ -94,9 +104,10 @@ struct Watched {
 }
 
 impl Watched {
-    fn new(Reloadable { what, paths, reload }: Reloadable) -> Self {
+    fn new(Reloadable { what, paths, vanishing, reload }: Reloadable) -> Self {
         let seen = fingerprints(&paths);
-        Self { what, paths: paths.into(), reload, dealt_with: seen.clone(), seen, refused: None }
+        let (in_force, dealt_with) = (seen.clone(), seen.clone());
+        Self { what, paths: paths.into(), vanishing, reload, in_force, dealt_with, seen, refused: None }
     }
 
     /// Looks at the files. A disk that does not answer keeps nothing else waiting.
@@ -108,11 +119,21 @@ impl Watched {
         settled && (retry || self.seen != self.dealt_with)
     }
 
-    async fn reload(&mut self, refusals: &Refusals, metrics: &Metrics, clock: &Clock) {
+    /// `asked`: somebody wants the files as they are now.
+    async fn reload(&mut self, asked: bool, refusals: &Refusals, metrics: &Metrics, clock: &Clock) {
         let changed = self.dealt_with != self.seen;
         self.dealt_with.clone_from(&self.seen);
-        let reload = Arc::clone(&self.reload);
-        let result = tokio::task::spawn_blocking(move || reload()).await.unwrap_or_else(|error| Err(error.to_string()));
+        let result = match lost(&self.paths, self.vanishing, &self.in_force, &self.seen, asked) {
+            Some(reason) => Err(reason),
+            None => {
+                let reload = Arc::clone(&self.reload);
+                let reloading = tokio::task::spawn_blocking(move || reload()).await;
+                reloading.unwrap_or_else(|error| Err(error.to_string()))
+            }
+        };
+        if result.is_ok() {
+            self.in_force.clone_from(&self.seen);
+        }
         refusals.note(self.what, &result, clock.now());
         let before = self.refused.take();
         if let Err(error) = &result {
@@ -160,28 +181,4 @@ impl Metrics {
         let result = if taken { "taken" } else { "refused" };
         self.reloads.get_or_create(&ReloadLabels { what, result }).inc();
     }
-}
-
-/// What tells a changed file: it was written, replaced, or has another size.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Fingerprint {
-    path: PathBuf,
-    inode: u64,
-    modified: (i64, i64),
-    bytes: u64,
-}
-
-impl Fingerprint {
-    fn of(path: PathBuf) -> Option<Self> {
-        let file = std::fs::metadata(&path).ok()?;
-        Some(Self { path, inode: file.ino(), modified: (file.mtime(), file.mtime_nsec()), bytes: file.len() })
-    }
-}
-
-fn fingerprints(paths: &[PathBuf]) -> Vec<Fingerprint> {
-    let inside = paths.iter().filter_map(|path| std::fs::read_dir(path).ok()).flatten().flatten();
-    let inside = inside.map(|entry| entry.path());
-    let mut prints: Vec<_> = paths.iter().cloned().chain(inside).filter_map(Fingerprint::of).collect();
-    prints.sort();
-    prints
 }

@@ -1,6 +1,5 @@
 //! Files that change: taken over, refused, tried again.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tempfile::TempDir;
@@ -38,7 +37,12 @@ impl Bench {
                 Ok(())
             }
         };
-        let reloadable = Reloadable { what: "file", paths: vec![folder.path().to_owned()], reload: Arc::new(reload) };
+        let reloadable = Reloadable {
+            what: "file",
+            paths: vec![folder.path().to_owned(), folder.path().join("file")],
+            vanishing: Vanishing::Refused,
+            reload: Arc::new(reload),
+        };
         let (ask, asked) = watch::channel(0);
         let (stop, stopped) = watch::channel(false);
         let refusals = Refusals::default();
@@ -150,6 +154,14 @@ async fn a_missing_file_is_refused_until_it_is_back() {
     let bench = Bench::start();
     std::fs::remove_file(bench.path()).unwrap();
     wait_until("it is refused", || bench.refusals.problems().len() == 1).await;
+    assert!(bench.refusals.problems()[0].message.contains("is not there any more; put it back"));
+    // Not even when everything is read again; and nothing asks a reader what it makes of a file that is not there.
+    bench.ask.send_modify(|times| *times += 1);
+    wait_until("it is refused once more", || bench.counted("refused") >= 1).await;
+    assert_eq!((bench.tries(), bench.in_force().as_str()), (0, "good 1"));
+    bench.replace("\n");
+    wait_until("another reason", || bench.refusals.problems()[0].message.contains("is empty")).await;
+    assert_eq!(bench.tries(), 0);
     bench.replace("good 1");
     wait_until("the problem is gone", || bench.refusals.problems().is_empty()).await;
     bench.stop().await;
@@ -180,7 +192,8 @@ async fn a_change_is_taken_over_when_two_looks_find_the_same() {
     let write = |text: &str| std::fs::write(folder.path().join("file"), text).unwrap();
     write("1");
     let paths = vec![folder.path().join("file")];
-    let mut watched = Watched::new(Reloadable { what: "file", paths, reload: Arc::new(|| Ok(())) });
+    let mut watched =
+        Watched::new(Reloadable { what: "file", paths, vanishing: Vanishing::Refused, reload: Arc::new(|| Ok(())) });
     assert!(!watched.is_due().await);
     for half in ["12", "123", "1234"] {
         write(half);
@@ -189,25 +202,4 @@ async fn a_change_is_taken_over_when_two_looks_find_the_same() {
     assert!(watched.is_due().await);
     watched.dealt_with.clone_from(&watched.seen);
     assert!(!watched.is_due().await);
-}
-
-#[test]
-fn whatever_happens_to_a_file_changes_its_fingerprint() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
-    let look = |of: &Path| fingerprints(&[of.to_owned()]);
-    let mut before = look(folder.path());
-    let steps: [&dyn Fn(); 4] = [
-        &|| std::fs::write(path("a"), "1").unwrap(),
-        &|| std::fs::write(path("a"), "22").unwrap(),
-        &|| std::fs::rename(path("a"), path("b")).unwrap(),
-        &|| std::fs::remove_file(path("b")).unwrap(),
-    ];
-    for step in steps {
-        step();
-        let after = look(folder.path());
-        assert!(after != before);
-        before = after;
-    }
-    assert!(look(&path("nowhere")).is_empty());
 }

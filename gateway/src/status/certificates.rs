@@ -7,18 +7,18 @@ use protocol::Instant;
 use protocol::api::{CertificateStatus, Problem, Severity};
 
 /// A certificate that expires sooner is a problem.
-const CERTIFICATE_WARNING_DAYS: i64 = 14;
+pub(super) const CERTIFICATE_WARNING_DAYS: i64 = 14;
 
 pub(super) const DAY_MS: i64 = 86_400_000;
 
 /// A certificate that the gateway uses.
 pub(super) struct Certificate {
-    name: &'static str,
-    path: PathBuf,
+    pub(super) name: &'static str,
+    pub(super) path: PathBuf,
     /// Whether no door can connect without it.
-    doors_need_it: bool,
+    pub(super) doors_need_it: bool,
     /// When it expires, or why that is not known.
-    not_after: Result<Instant, String>,
+    pub(super) not_after: Result<Instant, String>,
 }
 
 impl Certificate {

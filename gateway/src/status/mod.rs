@@ -9,14 +9,17 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use protocol::Instant;
 
 use crate::config::Config;
+use crate::inputs;
 use crate::reload::Refusals;
 use access::Snapshot;
 use base::clock::Clock;
+use base::tls;
 use front::doors;
 use front::monitors::Monitors;
 use front::scan::{SpineStatus, WeakScanQueue};
@@ -106,6 +109,7 @@ impl StatusSources {
         doors: &[DoorRow],
     ) -> Vec<Problem> {
         let mut problems = self.reader.problems(now);
+        problems.extend(self.pace_problem(now));
         problems.extend(self.refusals.problems());
         problems.extend(self.looks.problem());
         problems.extend((self.views)(now));
@@ -116,9 +120,49 @@ impl StatusSources {
         problems.extend(self.directory_problem(now));
         problems.extend(upstream.into_iter().flat_map(upstream_problems));
         problems.extend(certificates.iter().filter_map(|certificate| certificate.problem(now)));
+        problems.extend(self.key_problems());
+        problems.extend(self.connections_problem(doors.len()));
+        problems.extend(self.revocation_problems(now));
         problems.extend(door_problems::of_all(doors));
         problems.sort_by_key(|problem| problem.severity);
         problems
+    }
+
+    fn key_problems(&self) -> impl Iterator<Item = Problem> {
+        let exposed = inputs::exposed_keys(&self.config).into_iter();
+        exposed.map(|message| Problem::new(Severity::Warning, "keys", message, None))
+    }
+
+    /// Doors are told `unavailable` when they have waited for long enough: a disk that is always too slow answers nobody.
+    fn pace_problem(&self, now: Instant) -> Option<Problem> {
+        let (wait, wait_max) = (self.figures.wait(now)?, Duration::from_millis(self.config.mqtt.answer_timeout_ms));
+        let message = format!(
+            "scans wait {:.1} s for the disk, and doors are told `unavailable` after {:.1} s; look at the disk",
+            wait.as_secs_f64(),
+            wait_max.as_secs_f64()
+        );
+        (wait > wait_max).then(|| Problem::new(Severity::Critical, "disk", message, None))
+    }
+
+    /// Lists that cannot be read are a refused change of the certificates.
+    fn revocation_problems(&self, now: Instant) -> impl Iterator<Item = Problem> {
+        let folder = self.config.folder();
+        let gaps = tls::revocation_gaps(&folder.ca_certificate(), &folder.crl(), now).unwrap_or_default();
+        gaps.into_iter().map(|gap| {
+            let message = format!(
+                "{gap}; what is listed stays revoked; `gapura renew` signs the list of the site's authority anew"
+            );
+            Problem::new(Severity::Warning, "revocation", message, None)
+        })
+    }
+
+    fn connections_problem(&self, doors: usize) -> Option<Problem> {
+        let connections_max = self.config.mqtt.connections_max;
+        let message = format!(
+            "at most {connections_max} clients may be connected, and there are {doors} doors; raise [mqtt] connections_max, or the \
+             limit of open files where that allows no more (LimitNOFILE=, ulimit -n), and restart"
+        );
+        (doors > connections_max).then(|| Problem::new(Severity::Warning, "connections", message, None))
     }
 
     /// A directory that nobody has changed for long tells of people who have left since.

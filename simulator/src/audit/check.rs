@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use protocol::{Event, EventKind, Outcome, ScanId};
+use protocol::{Event, EventKind, Mark, Outcome, ScanId};
 
 use super::{Forwarded, Report};
 use crate::load::ledger::AckedScan;
@@ -15,24 +15,40 @@ use crate::load::mix::Kind;
 pub struct Audit {
     report: Report,
     doors: HashMap<String, u32>,
-    stored: HashMap<(u32, u32, u64), Stored>,
+    stored: HashMap<ScanKey, Stored>,
+    /// Numbers that scans have, by door.
+    used: HashSet<(u32, u32, u64)>,
+    knows_badges: bool,
     last_number: u64,
     numbers: HashSet<u64>,
     /// Events of a door that nobody can tell apart: only their number can be compared.
     unidentified: HashMap<u32, u64>,
-    acked_unidentified: HashMap<u32, HashSet<(u32, u64)>>,
-    acked: HashSet<(u32, u32, u64)>,
+    acked_unidentified: HashMap<u32, HashSet<(u32, u64, i64)>>,
+    acked: HashSet<ScanKey>,
     forwarded: Option<HashMap<String, HashSet<u64>>>,
     highest_forwarded: HashMap<String, u64>,
     quarantined: Vec<(u64, u64)>,
     refused: HashSet<u64>,
 }
 
+/// A scan of a door: epoch, number and, where the reader has written it, its time in Unix milliseconds. A number alone may be used
+/// again.
+type ScanKey = (u32, u32, u64, Option<i64>);
+
 #[derive(Clone, Copy, Debug)]
 struct Stored {
     number: u64,
     outcome: Outcome,
+    happened_at_ms: i64,
+    is_known: bool,
 }
+
+/// How far the time of an event may lie from when its scan was made, in milliseconds: one that comes in time is filed under the
+/// time of its arrival.
+const TIME_OFF_MS_MAX: i64 = 35_000;
+
+/// The reason of a gateway that does not know a code.
+const UNKNOWN: &str = "unknown-credential";
 
 impl Audit {
     /// Takes the next event of the log.
@@ -46,10 +62,10 @@ impl Audit {
         self.last_number = event.number;
         self.numbers.insert(event.number);
         let door = self.door(event.door.as_str());
-        let ScanId { epoch, seq } = match &event.subject {
-            EventKind::Scan(scan) => scan.id,
+        let (ScanId { epoch, seq }, at_ms) = match &event.subject {
+            EventKind::Scan(scan) => (scan.id, Some(scan.scanned_at.unix_ms())),
             EventKind::Malformed(malformed) => match malformed.id {
-                Some(id) => id,
+                Some(id) => (id, None),
                 None => {
                     *self.unidentified.entry(door).or_default() += 1;
                     return;
@@ -57,8 +73,21 @@ impl Audit {
             },
             EventKind::Assist(_) => return,
         };
-        let stored = Stored { number: event.number, outcome: event.verdict.outcome };
-        let first = self.stored.entry((door, epoch, seq)).or_insert(stored).number;
+        let is_used = !self.used.insert((door, epoch, seq));
+        self.report.numbers_reused += u64::from(is_used);
+        if is_used != event.is_marked(Mark::NumberReused) && !event.is_marked(Mark::ResendUnverified) {
+            self.report.mismarked += 1;
+            let (door, number) = (&event.door, event.number);
+            let is = if is_used { "has a used number and does not say so" } else { "says that its number was used" };
+            self.report.example(|| format!("event {number}, {door} {epoch}/{seq}, {is}"));
+        }
+        let stored = Stored {
+            number: event.number,
+            outcome: event.verdict.outcome,
+            happened_at_ms: event.when().unix_ms(),
+            is_known: at_ms.is_some() && event.verdict.reason != UNKNOWN,
+        };
+        let first = self.stored.entry((door, epoch, seq, at_ms)).or_insert(stored).number;
         if first != event.number {
             self.report.duplicated += 1;
             let (door, number) = (&event.door, event.number);
@@ -71,23 +100,35 @@ impl Audit {
         let door = self.door(&scan.door);
         let (name, epoch, seq) = (&scan.door, scan.epoch, scan.seq);
         if scan.kind == Kind::Unidentified {
-            self.acked_unidentified.entry(door).or_default().insert((epoch, seq));
+            self.acked_unidentified.entry(door).or_default().insert((epoch, seq, scan.scanned_at_ms));
             return;
         }
-        let first = self.acked.insert((door, epoch, seq));
-        let Some(stored) = self.stored.get(&(door, epoch, seq)) else {
+        let key = (door, epoch, seq, (scan.kind != Kind::Malformed).then_some(scan.scanned_at_ms));
+        let first = self.acked.insert(key);
+        let Some(stored) = self.stored.get(&key).copied() else {
             if first {
                 self.report.not_stored += 1;
                 self.report.example(|| format!("{name} {epoch}/{seq} was acknowledged and is not in the log"));
             }
             return;
         };
+        let off_ms = stored.happened_at_ms - scan.made_at_ms;
+        if scan.kind != Kind::Malformed && off_ms.abs() > TIME_OFF_MS_MAX {
+            self.report.times_wrong += 1;
+            let number = stored.number;
+            self.report.example(|| format!("event {number}, {name} {epoch}/{seq}, is filed {off_ms} ms off"));
+        }
+        if self.knows_badges && scan.kind == Kind::Good && !stored.is_known {
+            self.report.not_recognised += 1;
+            let number = stored.number;
+            self.report.example(|| format!("event {number}, {name} {epoch}/{seq}, does not recognise a known badge"));
+        }
         let other_outcome = scan.outcome.is_some_and(|outcome| outcome != stored.outcome);
         let other_event = scan.event.is_some_and(|number| number != stored.number);
         if other_outcome || other_event {
             self.report.conflicting += 1;
             let seen = scan.outcome.map_or("unknown", Outcome::as_str);
-            let Stored { number, outcome } = *stored;
+            let Stored { number, outcome, .. } = stored;
             self.report.example(|| {
                 let event = scan.event.unwrap_or(number);
                 format!(
@@ -95,6 +136,11 @@ impl Audit {
                 )
             });
         }
+    }
+
+    /// The gateway knows the badges of all good scans: each must be recognised.
+    pub fn expect_recognised(&mut self) {
+        self.knows_badges = true;
     }
 
     /// From now on, events that are not in the ledger count as not forwarded.
@@ -184,168 +230,4 @@ impl Audit {
 }
 
 #[cfg(test)]
-mod tests {
-    use protocol::{
-        AssistAction, AssistRecord, ClockQuality, CredentialHash, Direction, Instant, MalformedScan, ScanRecord, Text,
-        Verdict, Via,
-    };
-
-    use super::super::audit;
-    use super::*;
-
-    fn of(number: u64, subject: EventKind) -> Event {
-        let at = Instant::from_unix_ms(1_795_390_264_000);
-        let verdict = Verdict::own(Outcome::Granted, "staff", Text::default());
-        let door = "d1".parse().unwrap();
-        Event {
-            number,
-            door,
-            received_at: at,
-            decided_at: at,
-            subject,
-            verdict,
-            encrypted: None,
-            happened_at: None,
-            marks: protocol::event::Marks::default(),
-        }
-    }
-
-    fn event(number: u64, seq: u64) -> Event {
-        let scan = ScanRecord {
-            id: ScanId { epoch: 1, seq },
-            scanned_at: Instant::from_unix_ms(1_795_390_264_000),
-            direction: Direction::In,
-            credential: CredentialHash([7; 16]),
-            clock: ClockQuality::Good,
-            kind: None,
-            pass: None,
-        };
-        of(number, EventKind::Scan(scan))
-    }
-
-    fn garbage(number: u64) -> Event {
-        of(number, EventKind::Malformed(MalformedScan { id: None, payload_bytes: 9, ..MalformedScan::default() }))
-    }
-
-    fn assist(number: u64) -> Event {
-        let assist = AssistRecord {
-            action: AssistAction::Admit,
-            helper: "Contoh".into(),
-            reason: "forgot".into(),
-            person: None,
-            answers: None,
-            direction: Direction::In,
-            device: "lobby".parse().unwrap(),
-            via: Via::Http,
-            id: None,
-            credential: None,
-            pass: None,
-        };
-        of(number, EventKind::Assist(assist))
-    }
-
-    fn acked(seq: u64) -> AckedScan<'static> {
-        AckedScan {
-            door: "d1".into(),
-            epoch: 1,
-            seq,
-            kind: Kind::Good,
-            outcome: Some(Outcome::Granted),
-            event: None,
-            acked: true,
-        }
-    }
-
-    fn upstream(ids: &[u64]) -> Option<Vec<Forwarded>> {
-        Some(ids.iter().map(|id| Forwarded { source: "s".into(), id: *id, refused: None }).collect())
-    }
-
-    fn found(report: &Report) -> [u64; 6] {
-        [
-            report.not_stored,
-            report.not_forwarded,
-            report.duplicated,
-            report.out_of_order,
-            report.conflicting,
-            report.only_upstream,
-        ]
-    }
-
-    #[test]
-    fn a_clean_run_is_clean() {
-        let report = audit([acked(1), acked(2)], [event(1, 1), event(2, 2), garbage(3)], upstream(&[1, 2, 2, 1, 3]));
-        assert!(report.is_clean(), "{report}");
-        assert_eq!((report.acked, report.stored, report.forwarded, report.forwarded_again), (2, 3, Some(3), 2));
-        assert!(report.examples.is_empty());
-    }
-
-    #[test]
-    fn an_assist_request_is_an_event_and_no_scan() {
-        let report = audit([acked(1)], [event(1, 1), assist(2), assist(3)], upstream(&[1, 2, 3]));
-        assert!(report.is_clean(), "{report}");
-        assert_eq!(report.stored, 3);
-        assert!(!audit([acked(1)], [event(1, 1), assist(2)], upstream(&[1])).is_clean());
-    }
-
-    #[test]
-    fn each_kind_of_damage_is_found_and_named() {
-        let other = AckedScan { outcome: Some(Outcome::Denied), ..acked(1) };
-        let other_event = AckedScan { event: Some(9), ..acked(1) };
-        let malformed = AckedScan { kind: Kind::Unidentified, outcome: None, ..acked(8) };
-        let other_door = AckedScan { door: "d2".into(), ..acked(1) };
-        let log = || vec![event(1, 1), event(2, 2)];
-        for (name, report, expected) in [
-            ("not in the log", audit([acked(1), acked(3)], log(), upstream(&[1, 2])), [1, 0, 0, 0, 0, 0]),
-            ("another door's", audit([other_door], log(), upstream(&[1, 2])), [1, 0, 0, 0, 0, 0]),
-            ("malformed, lost", audit([malformed.clone()], log(), upstream(&[1, 2])), [1, 0, 0, 0, 0, 0]),
-            ("malformed, kept", audit([malformed], [garbage(1)], upstream(&[1])), [0; 6]),
-            ("not upstream", audit([acked(1)], log(), upstream(&[1])), [0, 1, 0, 0, 0, 0]),
-            ("twice", audit([acked(1)], vec![event(1, 1), event(2, 1)], upstream(&[1, 2])), [0, 0, 1, 0, 0, 0]),
-            ("a gap", audit([acked(1)], vec![event(1, 1), event(3, 2)], upstream(&[1, 3])), [0, 0, 0, 1, 0, 0]),
-            ("late upstream", audit([acked(1)], log(), upstream(&[2, 1])), [0, 0, 0, 1, 0, 0]),
-            ("another outcome", audit([other], log(), upstream(&[1, 2])), [0, 0, 0, 0, 1, 0]),
-            ("another event", audit([other_event], log(), upstream(&[1, 2])), [0, 0, 0, 0, 1, 0]),
-            ("only upstream", audit([acked(1)], log(), upstream(&[1, 2, 3])), [0, 0, 0, 0, 0, 1]),
-        ] {
-            assert_eq!(found(&report), expected, "{name}: {report}");
-            assert_eq!(report.is_clean(), expected == [0; 6], "{name}");
-            assert_eq!(report.examples.is_empty(), expected == [0; 6], "{name}");
-            assert_eq!(report.lost, report.not_stored + report.not_forwarded, "{name}");
-        }
-    }
-
-    #[test]
-    fn what_the_upstream_refused_is_quarantined_not_lost() {
-        let mut audit = Audit::default();
-        for number in 1..=4 {
-            audit.event(&event(number, number));
-        }
-        audit.quarantine(2, 3);
-        audit.expect_forwarding();
-        audit.event(&event(5, 5));
-        for (id, refused) in [(1, None), (5, Some(422)), (4, None)] {
-            audit.forwarded(&Forwarded { source: "s".into(), id, refused });
-        }
-        let report = audit.finish();
-        assert_eq!((report.quarantined, report.forwarded, report.lost), (3, Some(2), 0));
-        assert!(report.is_clean(), "{report}");
-    }
-
-    #[test]
-    fn without_a_ledger_nothing_is_said_of_the_way_upstream() {
-        let report = audit([acked(1)], [event(1, 1)], None::<Vec<Forwarded>>);
-        assert_eq!((report.forwarded, report.is_clean()), (None, true));
-    }
-
-    #[test]
-    fn a_scan_in_two_records_counts_once() {
-        let report = audit([acked(1), acked(1), acked(3), acked(3)], [event(1, 1)], None::<Vec<Forwarded>>);
-        assert_eq!((report.acked, report.not_stored), (2, 1));
-    }
-
-    #[test]
-    fn examples_are_few() {
-        let report = audit((1..1_000).map(acked), [], None::<Vec<Forwarded>>);
-        assert_eq!((report.lost, report.examples.len()), (999, super::super::EXAMPLES_MAX));
-    }
-}
+mod tests;

@@ -55,6 +55,14 @@ pub struct Report {
     pub conflicting: u64,
     /// Events upstream that are not in the log.
     pub only_upstream: u64,
+    /// Scans under numbers that other scans of the door had, which readers do that have lost their counter.
+    pub numbers_reused: u64,
+    /// Events that are marked as such and are none, or the other way round.
+    pub mismarked: u64,
+    /// Scans whose event says that they happened at another time than they did.
+    pub times_wrong: u64,
+    /// Scans of known badges that the gateway has not recognised.
+    pub not_recognised: u64,
     /// The first of what is wrong.
     pub examples: Vec<String>,
 }
@@ -93,6 +101,9 @@ impl Report {
             (self.out_of_order, "places are out of order"),
             (self.conflicting, "decisions differ between reader and log"),
             (self.only_upstream, "events upstream are not in the log"),
+            (self.mismarked, "events are wrongly marked as having a used number, or not marked"),
+            (self.times_wrong, "scans are filed under another time than they were made"),
+            (self.not_recognised, "scans of known badges were not recognised"),
         ]
         .into_iter()
         .filter(|(count, _)| *count > 0)

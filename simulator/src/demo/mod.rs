@@ -22,6 +22,7 @@ use crate::chance::Chance;
 use crate::load::args::{door_names, epoch_now};
 use crate::load::ledger::AckedScan;
 use crate::load::mix::Mix;
+use crate::load::readers::ReaderMix;
 use crate::load::schedule::Profile;
 use crate::load::{Amount, Fleet, Plan};
 use crate::signals::Interrupts;
@@ -45,6 +46,9 @@ pub struct DemoArgs {
     /// What is sent, in percent
     #[arg(long, default_value = "good=90,unknown=5,malformed=2,duplicate=3", value_name = "MIX")]
     mix: Mix,
+    /// Kinds of readers, in percent: plain, replaced, clockless, escaping, suffixing
+    #[arg(long, default_value = "plain=80,replaced=5,clockless=5,escaping=5,suffixing=5", value_name = "MIX")]
+    readers: ReaderMix,
     /// What the upstream does wrong meanwhile
     #[arg(long, value_name = "FAULT")]
     upstream_fault: Option<upstream::Faults>,
@@ -90,7 +94,7 @@ pub async fn run(args: &DemoArgs) -> Result<ExitCode> {
     .await?;
 
     let (mut gateway, listening) = GatewayProcess::start(site.run_with_upstream(upstream.address())?).await?;
-    eprintln!("dashboard: http://{}/", listening.http);
+    eprintln!("status page: http://{}/", listening.http);
     let plan = plan(args, &site, &listening, doors);
     let done = tokio::select! {
         done = scan_and_audit(plan, &site, &listening, &ledger) => done,
@@ -121,7 +125,7 @@ fn show(summary: &Summary, args: &DemoArgs) -> Result<()> {
 }
 
 async fn keep(gateway: &mut GatewayProcess, interrupts: &mut Interrupts, listening: &Listening) -> Result<()> {
-    eprintln!("the dashboard stays at http://{}/ until Ctrl-C", listening.http);
+    eprintln!("the status page stays at http://{}/ until Ctrl-C", listening.http);
     tokio::select! {
         ended = gateway.ended() => Err(ended),
         () = interrupts.next() => Ok(()),
@@ -140,6 +144,7 @@ fn plan(args: &DemoArgs, site: &DemoSite, listening: &Listening, doors: Vec<prot
         in_flight: 16,
         qos: QoS::AtLeastOnce,
         mix: args.mix,
+        readers: args.readers,
         badges: site.badges.clone(),
         reconnects_per_minute: 0.0,
         seed: args.seed,
@@ -222,6 +227,7 @@ fn arrived(ledger: &Path) -> Result<u64> {
 
 async fn audited(api: &GatewayApi, acked: &Path, ledger: &Path) -> Result<audit::Report> {
     let mut audit = Audit::default();
+    audit.expect_recognised();
     events_of_gateway(api, &mut audit).await?;
     lines(acked, |scan: AckedScan<'static>| audit.acked(&scan))?;
     audit.expect_forwarding();

@@ -32,6 +32,14 @@ pub struct Summary {
     pub out_of_order: u64,
     /// Answers that contradict an earlier one, or the log.
     pub conflicting_decisions: u64,
+    /// Scans under numbers that others had: readers that were replaced count from 1 again.
+    pub numbers_reused: u64,
+    /// Events that are wrongly marked as such, or not marked.
+    pub mismarked: u64,
+    /// Scans that are filed under another time than they were made.
+    pub times_wrong: u64,
+    /// Scans of known badges that were not recognised.
+    pub not_recognised: u64,
     /// Answers that promised nothing.
     pub unavailable: u64,
     /// Repetitions because something was lost or could not be promised.
@@ -68,6 +76,10 @@ impl Summary {
             duplicated: audit.duplicated,
             out_of_order: audit.out_of_order,
             conflicting_decisions: fleet.conflicting_decisions + audit.conflicting,
+            numbers_reused: audit.numbers_reused,
+            mismarked: audit.mismarked,
+            times_wrong: audit.times_wrong,
+            not_recognised: audit.not_recognised,
             unavailable: fleet.unavailable,
             resent: fleet.resent,
             reconnects: fleet.reconnects,
@@ -100,6 +112,9 @@ impl fmt::Display for Summary {
             ("twice", self.duplicated.to_string()),
             ("out of order", self.out_of_order.to_string()),
             ("contradictions", self.conflicting_decisions.to_string()),
+            ("numbers reused", format!("{} ({} wrongly marked)", self.numbers_reused, self.mismarked)),
+            ("wrong time", self.times_wrong.to_string()),
+            ("not recognised", self.not_recognised.to_string()),
             ("rate", format!("{:.0} scans/s over {:.1} s", self.rate, self.seconds)),
             (
                 "scan to decision",

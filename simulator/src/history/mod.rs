@@ -39,6 +39,7 @@ use crate::demo::site::DemoSite;
 use crate::load::args::epoch_now;
 use crate::load::backlog::Backlog;
 use crate::load::mix::Mix;
+use crate::load::readers::ReaderMix;
 use crate::load::schedule::Profile;
 use crate::load::{Amount, Fleet, Plan};
 use crate::signals::Interrupts;
@@ -160,6 +161,7 @@ fn plan(
         in_flight: IN_FLIGHT,
         qos: QoS::AtLeastOnce,
         mix: Mix::default(),
+        readers: ReaderMix::PLAIN,
         badges: site.badges.clone(),
         reconnects_per_minute: 0.0,
         seed: args.seed,

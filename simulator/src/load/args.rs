@@ -10,6 +10,7 @@ use rumqttc::QoS;
 
 use super::mix::{Badges, Mix};
 use super::monitors::MonitorPlan;
+use super::readers::ReaderMix;
 use super::schedule::Profile;
 use super::{Amount, Identity, Plan};
 
@@ -59,6 +60,9 @@ pub struct LoadArgs {
     /// What is sent, in percent
     #[arg(long, default_value = "good=90,unknown=5,malformed=2,duplicate=3", value_name = "MIX")]
     pub mix: Mix,
+    /// Kinds of readers, in percent: plain, replaced, clockless, escaping, suffixing
+    #[arg(long, default_value = "plain=100", value_name = "MIX")]
+    pub readers: ReaderMix,
     /// Badge codes of good scans, one a line; made-up ones by default
     #[arg(long, value_name = "FILE")]
     pub badges: Option<PathBuf>,
@@ -139,6 +143,7 @@ impl LoadArgs {
             in_flight: self.in_flight,
             qos,
             mix: self.mix,
+            readers: self.readers,
             badges,
             reconnects_per_minute: self.reconnects_per_minute,
             seed: self.seed,

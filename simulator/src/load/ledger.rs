@@ -19,6 +19,10 @@ pub struct AckedScan<'a> {
     pub epoch: u32,
     /// Sequence number of the scan.
     pub seq: u64,
+    /// When it was made by its reader's clock, in Unix milliseconds.
+    pub scanned_at_ms: i64,
+    /// When it was really made.
+    pub made_at_ms: i64,
     /// What it was.
     pub kind: Kind,
     /// What it was answered; absent where no answer arrived or a plain broker relayed it.

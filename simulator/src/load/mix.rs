@@ -6,6 +6,7 @@ use protocol::{Direction, Instant, Scan, ScanId};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::readers::ReaderKind;
 use crate::chance::{Chance, Purpose};
 
 /// Percentages of what is sent; they come to 100.
@@ -143,7 +144,15 @@ impl std::fmt::Debug for Badges {
 }
 
 /// The payload of a scan: the same for the same arguments, so that a scan is sent again as it was.
-pub fn payload(kind: Kind, id: ScanId, scanned_at: Instant, badges: &Badges, chance: Chance, reader: u64) -> Vec<u8> {
+pub fn payload(
+    kind: Kind,
+    id: ScanId,
+    scanned_at: Instant,
+    of: ReaderKind,
+    badges: &Badges,
+    chance: Chance,
+    reader: u64,
+) -> Vec<u8> {
     let direction =
         if chance.below(100, Purpose::Direction, reader, id.seq) < 60 { Direction::In } else { Direction::Out };
     let number = chance.number(Purpose::Badge, reader, id.seq);
@@ -152,7 +161,7 @@ pub fn payload(kind: Kind, id: ScanId, scanned_at: Instant, badges: &Badges, cha
         Kind::Unknown => format!("TIDAK-DIKENAL-{number:016x}"),
         _ => badges.0.get(index).cloned().unwrap_or_default(),
     };
-    let good = Scan::new(id, scanned_at, direction, credential).map(|scan| scan.to_json()).unwrap_or_default();
+    let good = Scan::new(id, scanned_at, direction, credential).map(|scan| of.spelled(&scan)).unwrap_or_default();
     match kind {
         Kind::Good | Kind::Unknown => good,
         Kind::Malformed | Kind::Unidentified => {
@@ -234,7 +243,8 @@ mod tests {
         let badges = Badges::invented(3);
         for seq in 1..200 {
             let id = ScanId { epoch: 7, seq };
-            let made = |kind| payload(kind, id, Instant::from_unix_ms(0), &badges, Chance::new(2), 5);
+            let at = Instant::from_unix_ms(0);
+            let made = |kind| payload(kind, id, at, ReaderKind::Plain, &badges, Chance::new(2), 5);
             let credential = |kind| Scan::from_json(&made(kind)).unwrap().credential;
             assert!(badges.codes().contains(&credential(Kind::Good)));
             assert!(!badges.codes().contains(&credential(Kind::Unknown)));

@@ -8,6 +8,7 @@ pub mod schedule;
 
 pub mod backlog;
 pub mod mix;
+pub mod readers;
 
 mod connection;
 mod reader;
@@ -48,6 +49,7 @@ use ledger::AckedLedger;
 use mix::{Badges, Mix};
 use reader::Phase;
 use reader_session::ReaderSession;
+use readers::ReaderMix;
 pub use report::Report;
 use schedule::{Profile, Schedule};
 use shared::{Pace, Shared};
@@ -76,6 +78,8 @@ pub struct Plan {
     pub qos: QoS,
     /// What is scanned.
     pub mix: Mix,
+    /// What kinds of readers there are.
+    pub readers: ReaderMix,
     /// The badges of good scans.
     pub badges: Badges,
     /// Connections that are cut on purpose, a minute, in the whole fleet.
@@ -237,6 +241,8 @@ fn share(plan: &Plan) -> Result<Shared> {
         qos: plan.qos,
         in_flight: plan.in_flight,
         mix: plan.mix,
+        kinds: plan.readers,
+        switched_on_ms: jiff::Timestamp::now().as_millisecond(),
         badges: plan.badges.clone(),
         backlog,
         chance,

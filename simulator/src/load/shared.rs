@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::backlog::Backlog;
 use super::ledger::AckedLedger;
 use super::mix::{Badges, Mix};
+use super::readers::ReaderMix;
 use super::schedule::Schedule;
 use super::tally::Tallies;
 use crate::chance::Chance;
@@ -22,6 +23,9 @@ pub(super) struct Shared {
     pub(super) qos: QoS,
     pub(super) in_flight: u16,
     pub(super) mix: Mix,
+    pub(super) kinds: ReaderMix,
+    /// When readers without a clock were switched on, in Unix milliseconds.
+    pub(super) switched_on_ms: i64,
     pub(super) badges: Badges,
     /// What is sent instead of a mix.
     pub(super) backlog: Option<Arc<Backlog>>,

@@ -75,6 +75,7 @@ impl Scripted {
             in_flight: 4,
             qos: QoS::AtLeastOnce,
             mix: Mix::default(),
+            readers: readers::ReaderMix::PLAIN,
             badges: Badges::invented(3),
             reconnects_per_minute: 0.0,
             seed: 3,

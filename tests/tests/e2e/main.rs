@@ -11,6 +11,7 @@
 mod harness;
 
 mod attacks;
+mod beginnings;
 mod clients;
 mod crash;
 mod disk;
@@ -21,6 +22,7 @@ mod ledgers;
 mod mistakes;
 mod passes;
 mod people;
+mod process;
 mod readers;
 mod reload;
 mod rollout;

@@ -1,12 +1,14 @@
 //! What people get wrong, and what they are told: where it is, what is wrong, and what to do.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use base::site::{Authority, SiteFolder, Validity};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::harness::{
-    BLACK, GREEN, NAMES, RED, Reader, SITE, Site, UNKNOWN, VISITOR, Version, YELLOW, eventually, unused_port,
+    BLACK, Client, Connect, GREEN, NAMES, RED, Reader, SITE, Site, UNKNOWN, VISITOR, Version, YELLOW, eventually,
+    unused_port,
 };
 
 #[test]
@@ -31,6 +33,19 @@ fn a_file_that_cannot_be_used_is_named_with_its_line_the_reason_and_the_remedy()
         ("doors.toml", door("mode = \"strict\""), vec!["doors.toml:3", "strict", "enforce"]),
         ("doors.toml", door("colour = \"red\""), vec!["doors.toml:3", "colour"]),
         ("doors.toml", "[Main]\nzone = \"main\"\n".into(), vec!["doors.toml:1", "a-z"]),
+        ("zones.toml", "[mian]\n".into(), vec!["doors.toml:", "main-in leads into main", "did you mean mian?"]),
+        (
+            "gapura.toml",
+            gapura_toml.replace("\"regency\"", "\"regents\""),
+            vec!["ca.pem", "of site regency", "not of regents"],
+        ),
+        (
+            "gapura.toml",
+            gapura_toml
+                .replace("# listen = \"127.0.0.1:8080\"", "listen = \"127.0.0.1:8883\"")
+                .replace("# listen = \"0.0.0.0:8883\"", "listen = \"0.0.0.0:8883\""),
+            vec!["[http] listen: 127.0.0.1:8883"],
+        ),
         ("policy/default.cedar", "permit (".into(), vec!["default.cedar:1"]),
         (
             "policy/default.cedar",
@@ -68,6 +83,109 @@ fn a_file_that_cannot_be_used_is_named_with_its_line_the_reason_and_the_remedy()
         fs::write(site.file(file), good).unwrap();
     }
     assert!(site.must(&["check-config"]).contains("all well"));
+}
+
+#[tokio::test]
+async fn a_file_that_was_there_at_the_last_start_and_has_vanished_is_missed() {
+    let site = Site::make(&["main-in"]);
+    site.must(&["token", "add", "desk", "--role", "viewer"]);
+    site.replace("trust/revoked.toml", "passes = []\n");
+    site.run().await.terminate().await;
+    for (file, remedy) in [
+        ("doors.toml", "put one there with a comment in it"),
+        ("zones.toml", "put one there with a comment in it"),
+        ("calendar.toml", "put one there with a comment in it"),
+        ("tokens.toml", "put one there with a comment in it"),
+        ("trust/revoked.toml", "put one there with a comment in it"),
+        ("trust/health", "put it back"),
+        ("policy/texts/en.ftl", "put it back"),
+        ("data/directory.redb", "import everybody anew with --replace"),
+        ("data", "data"),
+    ] {
+        let away = site.beside("away");
+        fs::rename(site.file(file), &away).unwrap();
+        for command in ["check-config", "run"] {
+            let said = site.say(&[command]);
+            assert!(!said.success && said.stdout.is_empty(), "`{command}` took a site without {file}: {said:?}");
+            assert!(said.stderr.contains(file) && said.stderr.contains(remedy), "{file}: {}", said.stderr);
+        }
+        if file.ends_with(".toml") {
+            fs::write(site.file(file), "").unwrap();
+            assert!(site.say(&["check-config"]).stderr.contains(&format!("{file} is empty")), "{file}");
+        }
+        fs::rename(&away, site.file(file)).unwrap();
+    }
+    assert!(site.must(&["check-config"]).contains("all well"));
+    // Whoever means it says so in the file.
+    site.replace("zones.toml", "# none\n");
+    fs::remove_file(site.file("data/directory.redb")).unwrap();
+    let people = site.beside("one.csv");
+    fs::write(&people, "person,class,badge,status\nC-0001,asn,CONTOH-BADGE-GREEN,green\n").unwrap();
+    let people = people.to_str().unwrap();
+    // A few people do not pass for all.
+    let said = site.say(&["import", "people", people]);
+    assert!(!said.success && said.stderr.contains("directory.redb is not there any more"), "{said:?}");
+    site.must(&["import", "people", people, "--replace"]);
+    assert!(site.must(&["check-config"]).contains(" 1 credentials"));
+}
+
+#[test]
+fn what_a_start_would_stumble_over_is_found_before() {
+    let site = Site::make(&["main-in"]);
+    for (file, content) in
+        [("data/log.redb", "garbage"), ("data/vault.redb", "garbage"), ("data/directory.redb", "garbage")]
+    {
+        let before = fs::read(site.file(file)).ok();
+        fs::write(site.file(file), content).unwrap();
+        for command in ["check-config", "run"] {
+            let said = site.say(&[command]);
+            assert!(!said.success && said.stderr.contains(file), "`{command}`: {said:?}");
+        }
+        assert_eq!(fs::read_to_string(site.file(file)).unwrap(), content, "it may be somebody's");
+        match before {
+            Some(before) => fs::write(site.file(file), before).unwrap(),
+            None => fs::remove_file(site.file(file)).unwrap(),
+        }
+    }
+    for (file, mode, good) in [
+        ("pki/gateway.key", 0o644, false),
+        ("pki/ca.key", 0o640, false),
+        ("secrets/badge.key", 0o604, false),
+        ("secrets/admin.token", 0o666, false),
+        ("pki/gateway.key", 0o400, true),
+        ("pki/ca.pem", 0o644, true),
+    ] {
+        let before = fs::metadata(site.file(file)).unwrap().permissions();
+        fs::set_permissions(site.file(file), fs::Permissions::from_mode(mode)).unwrap();
+        let said = site.say(&["check-config"]);
+        let named = said.stderr.contains(&format!("{file} has mode {mode:04o}")) && said.stderr.contains("chmod 600");
+        assert_eq!((said.success, named), (good, !good), "{file}: {said:?}");
+        fs::set_permissions(site.file(file), before).unwrap();
+    }
+    fs::remove_file(site.file("policy/texts/en.ftl")).unwrap();
+    site.configure("listen = \"192.0.2.9:8080\"");
+    let said = site.say(&["check-config"]);
+    // All that is wrong at once.
+    for part in ["texts/en.ftl: is missing", "192.0.2.9:8080", "name an address of this machine"] {
+        assert!(!said.success && said.stderr.contains(part), "{said:?}");
+    }
+}
+
+#[test]
+fn a_zone_that_is_not_declared_gets_no_door() {
+    let site = Site::make(&["main-in"]);
+    site.replace("zones.toml", "[main]\n");
+    let said = site.say(&["door", "add", "side", "--zone", "mian"]);
+    assert!(!said.success && said.stderr.contains("does not declare the zone mian, did you mean main?"), "{said:?}");
+    site.must(&["door", "add", "side", "--zone", "main"]);
+    site.must(&["token", "add", "desk", "--role", "helper", "--door", "side"]);
+    let doors = fs::read_to_string(site.file("doors.toml")).unwrap();
+    site.replace("doors.toml", &doors.replace("[side]", "[sidd]"));
+    let said = site.say(&["check-config"]);
+    assert!(
+        !said.success && said.stderr.contains("the door side") && said.stderr.contains("did you mean sidd?"),
+        "{said:?}"
+    );
 }
 
 #[test]
@@ -229,6 +347,11 @@ async fn no_name_and_no_badge_is_in_anything_that_is_not_asked_for_with_the_toke
     reader.acknowledged(nonsense).await;
     eventually("all are counted", async || gateway.metric("scans_kept_total", &[]).await == 8.0).await;
 
+    // What only a developer wants to know.
+    let mut other = Client::dial(&site, &gateway, "doors", "main-in").await.unwrap();
+    other.hello(&Connect::new(Version::V5, "somebody")).await.ok();
+    eventually("everything that can be logged is", async || gateway.stderr().contains("DEBUG")).await;
+
     let status = gateway.get_anonymously("/api/v1/status").await;
     let mut shown = vec![gateway.metrics().await, status.text().await.unwrap()];
     for path in ["/", "/readyz?verbose", "/api/v1/events", "/nowhere"] {
@@ -239,9 +362,7 @@ async fn no_name_and_no_badge_is_in_anything_that_is_not_asked_for_with_the_toke
     // Whoever has the token sees persons by their id, and never a badge.
     let events = serde_json::to_string(&gateway.events().await).unwrap();
     assert!(events.contains("C-0001") && !events.contains("CONTOH-BADGE") && !events.contains(NAMES), "{events}");
-    let logged = gateway.stderr();
-    assert!(logged.contains("TRACE"), "everything that can be logged is");
-    shown.push(logged);
+    shown.push(gateway.stderr());
     for text in &shown {
         for secret in badges.into_iter().chain([NAMES, "C-0001", site.token()]) {
             assert!(!text.contains(secret), "{secret} is shown: {text}");

@@ -70,6 +70,118 @@ async fn a_file_that_cannot_be_used_is_refused_and_named_until_it_is_mended() {
 }
 
 #[tokio::test]
+async fn a_file_that_vanishes_or_holds_nothing_any_more_changes_nothing() {
+    let site = Site::make(&["main-in"]);
+    // The door's decisions bind because its zone says so.
+    site.replace("doors.toml", "[main-in]\nzone = \"main\"\n");
+    site.replace("zones.toml", "[main]\nmode = \"enforce\"\n");
+    site.replace("trust/revoked.toml", "passes = []\n");
+    site.replace(
+        "policy/extra.cedar",
+        "@id(\"extra\") forbid (principal, action, resource) when { context.weekday == 9 };\n",
+    );
+    let gateway = site.run().await;
+    let mut reader = Reader::connect(&site, &gateway, "main-in", Version::V5).await;
+    let mut seq = 0;
+    for (what, file) in [
+        ("zones", "zones.toml"),
+        ("doors", "doors.toml"),
+        ("calendar", "calendar.toml"),
+        ("trust", "trust"),
+        ("trust", "trust/health"),
+        ("trust", "trust/revoked.toml"),
+        ("policy", "policy"),
+        ("policy", "policy/extra.cedar"),
+        ("policy", "policy/texts"),
+        ("policy", "policy/texts/en.ftl"),
+        ("directory", "data/directory.redb"),
+        ("tokens", "secrets/admin.token"),
+        ("configuration", "gapura.toml"),
+        ("certificates", "pki/crl.pem"),
+    ] {
+        let (path, away) = (site.file(file), site.beside("away"));
+        fs::rename(&path, &away).unwrap();
+        let mut losses = vec!["is not there any more"];
+        if away.is_file() {
+            losses.push("is empty");
+        }
+        for loss in losses {
+            if loss == "is empty" {
+                fs::write(&path, "").unwrap();
+            }
+            let of = |status: &serde_json::Value| {
+                let problems = status["problems"].as_array().unwrap().clone();
+                let names = |problem: &serde_json::Value| {
+                    let message = problem["message"].as_str().unwrap();
+                    problem["what"] == what && message.contains(file) && message.contains(loss)
+                };
+                problems.iter().any(names)
+            };
+            gateway.status_when(&format!("{file} {loss}"), of).await;
+            if file == "zones.toml" {
+                gateway.hang_up();
+            }
+            assert!(gateway.ready().await.0);
+            seq += 2;
+            let unknown = reader.scan(seq - 1, UNKNOWN).await.decision;
+            assert_eq!((unknown.outcome, unknown.open), (Outcome::Denied, false), "{file} {loss}");
+            assert!(reader.scan(seq, GREEN).await.decision.open, "{file} {loss}");
+        }
+        if path.is_file() {
+            fs::remove_file(&path).unwrap();
+        }
+        fs::rename(&away, &path).unwrap();
+        gateway.problem_when(what, false).await;
+    }
+    // A policy may be taken away by whoever says so.
+    fs::remove_file(site.file("policy/extra.cedar")).unwrap();
+    gateway.problem_when("policy", true).await;
+    gateway.hang_up();
+    gateway.problem_when("policy", false).await;
+}
+
+#[tokio::test]
+async fn doors_and_zones_fit_together_whichever_is_written_first() {
+    let site = Site::make(&["main-in"]);
+    site.replace("zones.toml", "[main]\nmode = \"enforce\"\n");
+    let gateway = site.run().await;
+    site.replace("doors.toml", "[main-in]\nzone = \"mian\"\n");
+    let problem = gateway.problem_when("doors", true).await.unwrap();
+    let message = problem["message"].as_str().unwrap();
+    assert!(message.contains("doors.toml:2") && message.contains("did you mean main?"), "{message}");
+    let zone = |status: &serde_json::Value| status["doors"][0]["zone"].clone();
+    assert_eq!(zone(&gateway.status().await), "main");
+    // Both are renamed, the doors first.
+    site.replace("doors.toml", "[main-in]\nzone = \"hall\"\n");
+    site.replace("zones.toml", "[hall]\nmode = \"warn\"\n");
+    gateway.status_when("the new name", |status| zone(status) == "hall" && status["doors"][0]["mode"] == "warn").await;
+    gateway.problem_when("doors", false).await;
+}
+
+#[tokio::test]
+async fn settings_that_have_changed_or_are_broken_are_a_problem_until_the_next_start() {
+    let site = Site::make(&["main-in"]);
+    let gateway = site.run().await;
+    let good = fs::read_to_string(site.configuration()).unwrap();
+    for (text, words) in [
+        (format!("{good}\nlisen = 1\n"), "unknown field `lisen`"),
+        (good.replace("# late_after_ms = 30000", "late_after_ms = 1000"), "[scans] late_after_ms changed"),
+        (good.replace("\"regency\"", "\"regents\""), "[site] name changed"),
+        ("[site".to_owned(), "gapura.toml:1"),
+    ] {
+        site.replace("gapura.toml", &text);
+        let found = |status: &serde_json::Value| status["problems"].to_string().contains(words);
+        gateway.status_when(words, found).await;
+        gateway.hang_up();
+        eventually("nothing was taken over", async || gateway.reloads("configuration", "refused").await >= 1.0).await;
+        assert_eq!(gateway.reloads("configuration", "taken").await, 0.0, "{words}");
+        assert!(gateway.ready().await.0);
+    }
+    site.replace("gapura.toml", &good);
+    gateway.problem_when("configuration", false).await;
+}
+
+#[tokio::test]
 async fn people_who_are_imported_while_the_gateway_runs_are_known_at_once() {
     let site = Site::make(&["main-in"]);
     let gateway = site.run().await;

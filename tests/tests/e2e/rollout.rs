@@ -31,7 +31,7 @@ async fn a_site_widens_from_off_to_enforce_by_door_by_zone_and_by_day() {
              [f]\nzone = \"main\"\nmode = [{{ mode = \"off\" }}, {{ mode = \"enforce\", from = \"{ago}\" }}, {{ mode = \"off\", from = \"{soon}\" }}]\n"
         ),
     );
-    site.replace("zones.toml", "[complex]\nmode = \"warn\"\n[office]\nparent = \"complex\"\n");
+    site.replace("zones.toml", "[main]\n[complex]\nmode = \"warn\"\n[office]\nparent = \"complex\"\n");
     let gateway = site.run().await;
     for (door, mode, outcome, open, warning, told) in [
         ("a", "off", Outcome::Recorded, true, false, false),

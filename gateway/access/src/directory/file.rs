@@ -3,7 +3,7 @@
 //! It is opened for one piece of work at a time, so that the gateway, an import and the API take turns. Every commit keeps what
 //! redb needs to open the file at once after a crash.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use protocol::{CredentialHash, Instant};
@@ -14,7 +14,8 @@ use redb::{
 
 use super::record::Record;
 use base::file_error::FileError;
-use store::file::{FileKind, OpenError, while_in_use};
+use base::owner::why;
+use store::file::{FileKind, OpenError, exchange, sync_folder, while_in_use};
 
 /// People by id, as CBOR.
 pub(crate) const PEOPLE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("people");
@@ -29,8 +30,10 @@ const OWNERS_KEPT: &str = "owners_kept";
 /// The format of the file, where it is not the first.
 const FORMAT: &str = "format";
 
-const KIND: FileKind =
-    FileKind { what: "a directory", format: 1, if_foreign: "import it anew", if_damaged: "import it anew" };
+const KIND: FileKind = FileKind { what: "a directory", format: 1, if_foreign: IMPORT_ANEW, if_damaged: IMPORT_ANEW };
+
+/// What helps where the file cannot be used.
+const IMPORT_ANEW: &str = "import it anew, everybody, with --replace: that sets this file aside";
 
 /// A reader goes through the file once and gains nothing by a larger one.
 const READ_CACHE_BYTES: usize = 1 << 20;
@@ -66,6 +69,43 @@ pub(crate) fn open_to_write(path: &Path) -> Result<Database, FileError> {
     let database = while_in_use(WAIT, || KIND.open(path, WRITE_CACHE_BYTES)).map_err(unusable)?;
     check_format(path, &database)?;
     Ok(database)
+}
+
+/// Whether the file is there and holds something else, or is damaged anywhere.
+pub(crate) fn is_unusable(path: &Path) -> Result<bool, FileError> {
+    if !path.exists() {
+        return Ok(false);
+    }
+    match while_in_use(WAIT, || KIND.open(path, WRITE_CACHE_BYTES)) {
+        Ok(mut database) => match database.check_integrity() {
+            Ok(true) => Ok(!every_entry_is_whole(path, &database)),
+            _ => {
+                // To close a damaged file may end the process.
+                std::mem::forget(database);
+                Ok(true)
+            }
+        },
+        Err(OpenError::Foreign { .. } | OpenError::Unusable { .. }) => Ok(true),
+        Err(error) => Err(unusable(error)),
+    }
+}
+
+fn every_entry_is_whole(path: &Path, database: &Database) -> bool {
+    let Ok(transaction) = database.begin_read() else { return false };
+    let people = match transaction.open_table(PEOPLE) {
+        Ok(people) => people,
+        Err(error) => return matches!(error, TableError::TableDoesNotExist(_)),
+    };
+    let Ok(mut entries) = people.iter() else { return false };
+    entries.all(|entry| entry.is_ok_and(|(_, bytes)| decode(path, bytes.value()).is_ok()))
+}
+
+/// Puts the new file [`beside`] in the place of one that cannot be used, which is kept under another name: that name.
+pub(crate) fn set_aside(path: &Path) -> Result<PathBuf, FileError> {
+    let aside = path.with_extension("redb.damaged");
+    let done = std::fs::rename(path, &aside).and_then(|()| exchange(path)).and_then(|()| sync_folder(path));
+    done.map_err(|error| FileError::new(path, format!("cannot be replaced ({})", why(path, &error))))?;
+    Ok(aside)
 }
 
 /// An empty directory that leaves nothing at `path`.
@@ -172,7 +212,7 @@ pub(crate) fn encode(path: &Path, record: &Record) -> Result<Vec<u8>, FileError>
 
 /// The file cannot be read, whoever is to blame.
 pub(crate) fn unreadable(path: &Path, error: &redb::Error) -> FileError {
-    FileError::new(path, format!("cannot be read: {error}; import it anew"))
+    FileError::new(path, format!("cannot be read: {error}; {IMPORT_ANEW}"))
 }
 
 /// The file cannot be written, whoever is to blame.
@@ -182,7 +222,7 @@ pub(crate) fn unwritable(path: &Path, error: &redb::Error) -> FileError {
 
 /// An entry of the file is none.
 pub(super) fn damaged(path: &Path, reason: &str) -> FileError {
-    FileError::new(path, format!("an entry is damaged ({reason}); import it anew"))
+    FileError::new(path, format!("an entry is damaged ({reason}); {IMPORT_ANEW}"))
 }
 
 /// A file that does not open.
@@ -193,7 +233,7 @@ fn unusable(error: OpenError) -> FileError {
             FileError::new(&path, "cannot be opened (there is no such folder); check its folder")
         }
         OpenError::System { path, source } => {
-            FileError::new(&path, format!("cannot be opened ({source}); check its folder"))
+            FileError::new(&path, format!("cannot be opened ({}); check its folder", why(&path, &source)))
         }
         OpenError::Foreign { path, remedy, .. } => FileError::new(&path, format!("is no directory; {remedy}")),
         OpenError::OtherFormat { path, found, known } => FileError::new(

@@ -373,6 +373,32 @@ fn a_file_in_use_is_told_from_a_damaged_one() {
 }
 
 #[test]
+fn a_directory_that_cannot_be_used_is_replaced_by_an_import_of_everybody() {
+    let site = Site::new();
+    let (path, aside) = (site.path(), site.path().with_extension("redb.damaged"));
+    let import = |people: &str, replace| {
+        let options = crate::ImportOptions { replace, ..crate::ImportOptions::default() };
+        crate::import_people(&path, &site.key, &zone(), people.as_bytes(), "people.csv", &options, at(9))
+    };
+    let good = "person,class,badge\nP-1,asn,A\nP-2,asn,B\n";
+    let damages: [&dyn Fn(); 2] =
+        [&|| std::fs::write(&path, "no directory at all").unwrap(), &|| directory_with(&path, b"no entry")];
+    for damage in damages {
+        std::fs::remove_file(&path).unwrap_or_default();
+        damage();
+        // Not by a few people, and not by rows that are wrong.
+        assert!(import(good, false).is_err());
+        assert!(import("person,class,badge\nP-1,asn,A\nP-2,asn,A\n", true).is_err());
+        assert!(Directory::read(&path).is_err() && !aside.exists());
+        let report = import(good, true).unwrap();
+        assert_eq!((report.added, report.set_aside.as_deref()), (2, aside.to_str()));
+        assert_eq!(site.read().credentials(), 2);
+        std::fs::remove_file(&aside).unwrap();
+        assert_eq!(import(good, true).unwrap().set_aside, None);
+    }
+}
+
+#[test]
 fn a_file_in_use_for_a_moment_is_waited_for() {
     let site = Site::new();
     site.put(&person("P-1", &["A"])).unwrap();

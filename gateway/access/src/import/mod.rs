@@ -20,6 +20,8 @@ pub use report::{ChangeKind, Difference, ImportReport, RowError};
 use super::CredentialKey;
 use super::directory::{self, Change};
 use base::file_error::FileError;
+use base::owner::why;
+use store::file::{beside, remove_if_there};
 
 /// How people stand in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,6 +81,8 @@ pub enum ImportError {
 /// file does not have stay as they are, where the person is known; what belongs together (a status and its time, the two ends
 /// of a validity) is replaced together. A line of NDJSON replaces the person whole.
 ///
+/// An import that replaces everybody also replaces a directory that cannot be used, which is kept beside the new one.
+///
 /// # Errors
 /// When the file, any row (unless bad rows are to be skipped), or the directory is wrong; then nothing is written.
 pub fn import_people(
@@ -97,9 +101,15 @@ pub fn import_people(
     };
     let rows = rows.map_err(whole)?;
     let only_checks = options.dry_run || (!rows.bad.is_empty() && !options.skip_bad);
+    let anew = options.replace && !only_checks && directory::is_unusable(path)?;
+    let file = if anew { beside(path) } else { path.to_owned() };
+    if anew {
+        let removed = remove_if_there(&file);
+        removed.map_err(|error| FileError::new(&file, format!("cannot be removed ({})", why(&file, &error))))?;
+    }
     let database =
-        if only_checks && !path.exists() { directory::in_memory(path) } else { directory::open_to_write(path) }?;
-    directory::change_in(path, &database, |tables| {
+        if only_checks && !path.exists() { directory::in_memory(path) } else { directory::open_to_write(&file) }?;
+    let mut report = directory::change_in(&file, &database, |tables| {
         let mut plan = plan::Plan::of(path, tables, rows, options.replace)?;
         if !plan.bad.is_empty() && !options.skip_bad {
             return Err(ImportError::Rows { file: input_name.into(), rows: plan.bad });
@@ -114,7 +124,11 @@ pub fn import_people(
         plan.carry_out(path, tables)?;
         tables.synced(now)?;
         Ok((report, Change::All))
-    })
+    })?;
+    if anew {
+        report.set_aside = Some(directory::set_aside(path)?.display().to_string());
+    }
+    Ok(report)
 }
 
 impl fmt::Display for Difference {

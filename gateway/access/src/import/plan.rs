@@ -147,6 +147,7 @@ impl Plan {
             removed: self.removed.len(),
             bad_rows: self.bad.clone(),
             diff: Vec::new(),
+            set_aside: None,
         };
         if diff {
             report.diff.extend(self.rows.good.iter().zip(&self.fates).filter_map(|(row, fate)| difference(row, fate)));

@@ -19,6 +19,9 @@ pub struct ImportReport {
     /// Who was added, changed and removed, where that was asked for; by id.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub diff: Vec<Difference>,
+    /// Where a directory is now that could not be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set_aside: Option<String>,
 }
 
 /// What an import changes about one person.

@@ -11,6 +11,7 @@ use toml::Spanned;
 use super::claims::Claims;
 use super::error::PassError;
 use super::fault::Fault;
+use base::owner::why;
 
 /// Bytes of a certificate's hash that count, as in the EU's revocation lists.
 const CERTIFICATE_HASH_BYTES: usize = 16;
@@ -44,7 +45,7 @@ impl Revoked {
         match fs::read_to_string(file) {
             Ok(text) => Self::parse(&text).map_err(|(line, reason)| PassError::at_line(file, line, reason)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(PassError::new(file, format!("cannot be read: {error}"))),
+            Err(error) => Err(PassError::new(file, format!("cannot be read: {}", why(file, &error)))),
         }
     }
 

@@ -15,6 +15,7 @@ use super::request::Names;
 use super::texts::{TEXT_FILES, Texts};
 use super::{About, Policy};
 use base::file_error::{FileError, line_of};
+use base::owner::why;
 
 const SCHEMA_FILE: &str = "schema.cedarschema";
 
@@ -29,7 +30,9 @@ impl Policy {
     /// in one language only.
     pub fn read(folder: &Path) -> Result<Self, FileError> {
         let mut files = Files::new();
-        let unreadable = |path: &Path, error: std::io::Error| FileError::new(path, format!("cannot be read ({error})"));
+        let unreadable = |path: &Path, error: std::io::Error| {
+            FileError::new(path, format!("cannot be read ({})", why(path, &error)))
+        };
         for entry in std::fs::read_dir(folder).map_err(|error| unreadable(folder, error))? {
             let entry = entry.map_err(|error| unreadable(folder, error))?;
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -46,6 +49,11 @@ impl Policy {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(unreadable(&path, error)),
             }
+        }
+        let missing = TEXT_FILES.iter().filter(|name| !files.contains_key(**name));
+        if let [missing] = *missing.collect::<Vec<_>>() {
+            let reason = "is missing, although there are texts in the other language; put it back; it may hold a comment and nothing else";
+            return Err(FileError::new(&folder.join(missing), reason));
         }
         Self::from_files(folder, &files)
     }
@@ -135,7 +143,16 @@ impl About {
                 return Err(format!("(@id(\"{id}\")) has an unknown @outcome(\"{other}\"); {allowed}"));
             }
         };
-        let text = Text::new(annotation("text_id").unwrap_or_default(), annotation("text_en").unwrap_or_default());
+        let text = match (annotation("text_id"), annotation("text_en")) {
+            (None, None) => Text::default(),
+            (Some(indonesian), Some(english)) => Text::new(indonesian, english),
+            (one, _) => {
+                let (has, lacks) = if one.is_some() { ("id", "en") } else { ("en", "id") };
+                return Err(format!(
+                    "(@id(\"{id}\")) has @text_{has} and no @text_{lacks}; displays show both languages"
+                ));
+            }
+        };
         Ok(Self {
             place: place(path, file, id),
             id: id.into(),

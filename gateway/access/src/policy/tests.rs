@@ -103,7 +103,8 @@ fn a_plain_forbid_speaks_before_one_that_asks_for_a_helper() {
 #[test]
 fn of_several_permits_the_first_by_id_speaks() {
     let judged = judge(
-        r#"@id("b") @text_en("B") permit (principal, action, resource); @id("a") @text_en("A") permit (principal, action, resource);"#,
+        r#"@id("b") @text_id("B") @text_en("B") permit (principal, action, resource);
+           @id("a") @text_id("A") @text_en("A") permit (principal, action, resource);"#,
     );
     assert_eq!((judged.outcome, judged.reason.as_str(), judged.text.en.as_str()), (Outcome::Granted, "a", "A"));
     assert_eq!(judged.policies, ["a", "b"]);

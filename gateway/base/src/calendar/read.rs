@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Calendar;
 use crate::file_error::{FileError, line_of};
+use crate::owner::why;
 
 impl Calendar {
     /// Reads `calendar.toml`; no file means no holidays and no working hours.
@@ -14,7 +15,7 @@ impl Calendar {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(FileError::new(path, format!("cannot be read ({error})"))),
+            Err(error) => return Err(FileError::new(path, format!("cannot be read ({})", why(path, &error)))),
         };
         Self::parse(&text).map_err(|error| {
             let line = line_of(&text, error.span().map_or(0, |span| span.start));

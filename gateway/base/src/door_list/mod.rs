@@ -10,6 +10,7 @@ use protocol::{DoorId, SiteId};
 use serde::Deserialize;
 
 pub use mode_plan::ModePlan;
+pub use read::read_places;
 pub use zones::{Zone, ZoneError, Zones};
 
 /// The doors of the site.
@@ -49,6 +50,12 @@ impl Doors {
     /// Every door.
     pub fn iter(&self) -> impl Iterator<Item = (&DoorId, &Door)> {
         self.0.iter()
+    }
+
+    /// The first door, by name, that leads into a zone that is not declared, where any zone is; and that zone.
+    pub fn undeclared_zone(&self, zones: &Zones) -> Option<(&DoorId, &str)> {
+        let undeclared = self.0.iter().filter(|(_, door)| !zones.may_be_entered(&door.zone));
+        undeclared.min_by_key(|(name, _)| *name).map(|(name, door)| (name, door.zone.as_str()))
     }
 
     /// Number of doors.

@@ -6,11 +6,12 @@ use protocol::SiteId;
 use serde::Deserialize;
 
 use super::ModePlan;
+use crate::nearest::did_you_mean;
 
 /// Zones from the outermost to the innermost, at most.
 const DEPTH_MAX: usize = 8;
 
-/// The zones of the site. A zone that a door leads into need not be listed: it then lies in no other and has no limit.
+/// The zones of the site. Where none is declared, doors may lead into any: it then lies in no other and has no limit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Zones {
     zones: HashMap<String, Zone>,
@@ -71,7 +72,11 @@ impl Zones {
             let mut next = zone.parent.as_ref();
             while let Some(parent) = next {
                 let around = zones.get(parent.as_str()).ok_or_else(|| {
-                    wrong(format!("lies in {parent}, which is not listed; add [{parent}], or take the parent away"))
+                    let meant =
+                        did_you_mean(parent.as_str(), zones.keys().filter(|other| *other != name).map(String::as_str));
+                    wrong(format!(
+                        "lies in {parent}, which is not listed{meant}; add [{parent}], or take the parent away"
+                    ))
                 })?;
                 if path.iter().any(|zone| zone == parent.as_str()) {
                     return Err(wrong(format!("lies in itself, by way of {parent}; a zone lies in the one around it")));
@@ -92,6 +97,11 @@ impl Zones {
     /// The zone of this name, where it is listed.
     pub fn get(&self, zone: &str) -> Option<&Zone> {
         self.zones.get(zone)
+    }
+
+    /// Whether a door may lead into `zone`: it is declared, or no zone is.
+    pub fn may_be_entered(&self, zone: &str) -> bool {
+        self.zones.is_empty() || self.zones.contains_key(zone)
     }
 
     /// Every listed zone.

@@ -17,8 +17,8 @@ use super::x509::{
     with_local_names,
 };
 use super::{Secret, SiteFolder, hex, random};
-use crate::identity::Role;
-use crate::tls::files::{Pair, instant, parsed, private_key};
+use crate::identity::{Identity, IdentityError, Role};
+use crate::tls::files::{Pair, certificates, instant, parsed, private_key};
 use crate::tls::{Content, TlsError, TlsFile};
 
 /// The authority of one site, able to sign. What it issues is listed before it is handed out.
@@ -172,6 +172,15 @@ impl Authority {
         Ok(added)
     }
 
+    /// Signs the revocation list anew, with the same entries; makes one where this authority has none yet.
+    ///
+    /// # Errors
+    /// As [`Authority::revoke`].
+    pub(super) fn renew_list(&self, lock: &Lock, now: Instant) -> Result<(), SiteError> {
+        let lists = RevocationLists::read(&self.folder, &self.subject, now)?;
+        revocation::replace(lock, &self.folder, &lists.signed(&self.issuer, now, self.not_after)?)
+    }
+
     /// Signs a certificate without listing it.
     pub(super) fn sign(&self, key: &impl PublicKeyData, role: &Role, validity: Validity) -> Result<Signed, SiteError> {
         self.sign_for(key, &self.holder(role, &local_names()), validity)
@@ -230,6 +239,26 @@ impl Authority {
             certificate_pem: pem("CERTIFICATE", certificate.der()) + &pem("CERTIFICATE", &self.certificate),
             row: Row::new(&serial, holder.role.clone(), until, validity.from),
         })
+    }
+}
+
+/// Checks that the site's authority and the gateway's certificate are those of `site`: no door would get in under another name.
+///
+/// # Errors
+/// Names the file that is another site's, or cannot be read.
+pub fn check_site_of_certificates(folder: &SiteFolder, site: &SiteId) -> Result<(), SiteError> {
+    let other = |path, found| Err(SiteError::OtherSite { path, expected: site.clone(), found });
+    let path = folder.ca_certificate();
+    if let Some(first) = certificates(&path, Content::Authority)?.first() {
+        let file = TlsFile { content: Content::Authority, path: path.clone() };
+        if let Some(found) = named_site(&parsed(&file, first)?).filter(|found| found != site.as_str()) {
+            return other(path, found);
+        }
+    }
+    let path = folder.gateway_certificate();
+    match certificates(&path, Content::Certificate)?.first().map(|first| Identity::of(site, first)) {
+        Some(Err(IdentityError::OtherSite { found, .. })) => other(path, found.to_string()),
+        _ => Ok(()),
     }
 }
 

@@ -92,7 +92,7 @@ fn revoke(folder: &SiteFolder, role: &Role, now: Instant) -> Result<usize, SiteE
 }
 
 /// Issues the gateway's certificate again, for the key that it has, under the names that it has and `host_names`.
-/// The one before stays valid; a gateway that runs takes the new one when it reloads its certificates.
+/// The authority's revocation list is signed anew as well. The one before stays valid; a gateway that runs takes the new one when it reloads its certificates.
 ///
 /// # Errors
 /// When the site's authority or the gateway's key cannot be used, or a file cannot be written.
@@ -106,6 +106,7 @@ pub fn renew_gateway(folder: &SiteFolder, host_names: &[String], now: Instant) -
     names.extend_from_slice(host_names);
     let signed = authority.sign_gateway(&key, &names, Validity::days(now, CERTIFICATE_DAYS))?;
     let not_after = signed.row.not_after;
+    authority.renew_list(&lock, now)?;
     issued::append(&lock, folder, &[signed.row])?;
     files::replace(&path, &signed.certificate_pem, Access::Plain)?;
     files::sync_folder(&folder.pki(""))?;

@@ -11,8 +11,9 @@ use super::error::SiteError;
 use super::files::{self, Access};
 use super::lock::Lock;
 use super::{SiteFolder, hex, issued};
-use crate::door_list::{Door, Doors, ModePlan};
+use crate::door_list::{Door, Doors, ModePlan, Zones};
 use crate::identity::{Role, normalized_serial};
+use crate::nearest::did_you_mean;
 use crate::tls::Revoked;
 
 /// A door to add.
@@ -96,12 +97,16 @@ pub fn add_doors(folder: &SiteFolder, doors: &[NewDoor], now: Instant) -> Result
     let lock = Lock::wait(folder)?;
     let path = folder.doors_toml();
     let mut list = files::read_text(&path)?;
-    let mut known = parse(&path, &list)?;
+    let (mut known, zones) = (parse(&path, &list)?, Zones::read(&folder.zones_toml())?);
     if !list.is_empty() && !list.ends_with('\n') {
         list.push('\n');
     }
     for new in doors {
         check_zone(&new.zone)?;
+        if !zones.may_be_entered(&new.zone) {
+            let meant = did_you_mean(&new.zone, zones.iter().map(|(name, _)| name));
+            return Err(SiteError::UndeclaredZone { zone: new.zone.clone(), path: folder.zones_toml(), meant });
+        }
         let door = Door { zone: new.zone.clone(), mode: Some(ModePlan::always(new.mode)) };
         if known.insert(new.door.clone(), door).is_some() {
             return Err(SiteError::DoorExists { door: new.door.clone() });

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use protocol::{DoorId, SiteId};
 use thiserror::Error;
 
+use crate::file_error::FileError;
+use crate::owner::whose;
 use crate::tls::TlsError;
 
 /// Why a command on a site's folder failed. Nothing that is in force was changed, unless a variant says otherwise.
@@ -31,7 +33,11 @@ pub enum SiteError {
         path: PathBuf,
     },
     /// The system refused.
-    #[error("cannot {action} {}: check that this user owns the folder and that its disk has room", path.display())]
+    #[error(
+        "cannot {action} {}{}: check that this user owns the folder and that its disk has room",
+        path.display(),
+        whose(path, source)
+    )]
     Io {
         /// What was tried, an infinitive.
         action: &'static str,
@@ -75,6 +81,19 @@ pub enum SiteError {
         /// What was given.
         name: String,
     },
+    /// Zones are declared, and this one is not.
+    #[error("{} does not declare the zone {zone}{meant}; correct the name, or add [{zone}] there first", path.display())]
+    UndeclaredZone {
+        /// What was given.
+        zone: String,
+        /// The list of zones.
+        path: PathBuf,
+        /// The zone that was probably meant, as a question; or nothing.
+        meant: String,
+    },
+    /// A file beside the one that is changed cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The configuration does not say which site this is.
     #[error("{} does not say which site this is: it needs a section [site] with a valid name", path.display())]
     Configuration {
@@ -114,6 +133,15 @@ pub enum SiteError {
     TokenExists {
         /// The name.
         name: DoorId,
+    },
+    /// The file of the administrator's token holds something else.
+    #[error(
+        "{} must hold the token's BLAKE3 hash, 64 hexadecimal digits: `gapura token renew admin` makes a new token",
+        path.display()
+    )]
+    AdminToken {
+        /// The file.
+        path: PathBuf,
     },
     /// It would have ended before it was made.
     #[error("the token {name} would be over already: give --until a moment to come, or leave it out")]
@@ -168,13 +196,14 @@ pub enum SiteError {
         /// Whose it would be, such as `door:main-in`.
         role: String,
     },
-    /// Authority and configuration are not of the same site.
+    /// A certificate and the configuration are not of the same site.
     #[error(
-        "the authority {} is of site {found}, not of {expected}: use the authority made with the site",
+        "the certificate {} is of site {found}, not of {expected}: a site keeps its name; put the name back, or use what was \
+         made with the site",
         path.display()
     )]
     OtherSite {
-        /// The authority's certificate.
+        /// The authority's certificate, or the gateway's.
         path: PathBuf,
         /// The configuration's site.
         expected: SiteId,

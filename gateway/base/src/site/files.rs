@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use super::error::SiteError;
+use crate::owner::take_after_folder;
 
 /// Who may read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,13 +19,15 @@ pub(super) enum Access {
 
 /// Makes a folder that only its owner may enter.
 pub(super) fn create_folder(path: &Path) -> Result<(), SiteError> {
-    DirBuilder::new().mode(0o700).create(path).map_err(failed("make the folder", path))
+    let made = DirBuilder::new().mode(0o700).create(path).and_then(|()| take_after_folder(&File::open(path)?, path));
+    made.map_err(failed("make the folder", path))
 }
 
 /// Makes a file that must not exist yet, and waits until it is on disk.
 pub(super) fn create(path: &Path, content: impl AsRef<[u8]>, access: Access) -> Result<(), SiteError> {
     let mut file = options(access).create_new(true).open(path).map_err(failed("make", path))?;
-    file.write_all(content.as_ref()).and_then(|()| file.sync_all()).map_err(failed("write", path))
+    let written = take_after_folder(&file, path).and_then(|()| file.write_all(content.as_ref()));
+    written.and_then(|()| file.sync_all()).map_err(failed("write", path))
 }
 
 /// Puts `content` in the place of the file at `path` in one step, and waits until it is on disk. A file that is there
@@ -52,6 +55,8 @@ pub(super) fn replace(path: &Path, content: impl AsRef<[u8]>, access: Access) ->
                 }
             }
             file.set_permissions(before.permissions())?;
+        } else {
+            take_after_folder(&file, path)?;
         }
         file.write_all(content.as_ref())?;
         file.sync_all()?;

@@ -9,7 +9,7 @@ use protocol::{Instant, SiteId};
 
 use super::authority::{Authority, DAY_MS, Validity, new_authority};
 use super::error::SiteError;
-use super::files::{Access, create, create_folder, failed, make_private, sync_folder};
+use super::files::{self, Access, create, create_folder, failed, make_private, sync_folder};
 use super::tokens::new_token;
 use super::x509::alternative_names;
 use super::{AUTHORITY_DAYS, CERTIFICATE_DAYS, Secret, SiteFolder, hex, issued, random};
@@ -37,6 +37,14 @@ pub struct Initialized {
     pub admin_token: Secret,
 }
 
+/// Marks a folder in which a site is being made. No command runs a site without its configuration, and nothing of an unfinished
+/// one is worth keeping.
+const UNFINISHED: &str = ".unfinished-init";
+
+/// What is made in the folder.
+const MADE: [&str; 10] =
+    ["gapura.toml", "doors.toml", "zones.toml", "calendar.toml", "policy", "pki", "doors", "secrets", "data", "trust"];
+
 /// Days before a site is made on which its readers may have made scans already, which they send when they are connected.
 const READERS_BEFORE_DAYS: i64 = 31;
 
@@ -59,13 +67,48 @@ const DOORS_TOML: &str = "\
 # `gapura door add` adds a table here and makes the certificate of the door's reader.
 ";
 
-/// Makes a site in `dir`, which must be empty or absent; its parent must exist. Nothing is ever overwritten.
+/// Makes a site in `dir`, which must be empty or absent; its parent must exist. Nothing is ever overwritten, but for what an
+/// earlier call left unfinished.
 ///
 /// # Errors
-/// When `dir` is not empty, an option is not valid, or a file cannot be made. What was made until then stays.
+/// When `dir` is not empty, an option is not valid, or a file cannot be made. What was made until then is taken away by the next
+/// call.
 pub fn init(dir: &Path, options: &InitOptions<'_>, now: Instant) -> Result<Initialized, SiteError> {
     check(options)?;
+    clear_unfinished(dir)?;
     make_root(dir)?;
+    create(&dir.join(UNFINISHED), "`gapura init` was interrupted: call it again\n", Access::Plain)?;
+    sync_folder(dir)?;
+    let made = fill(dir, options, now)?;
+    files::remove(&dir.join(UNFINISHED))?;
+    sync_folder(dir)?;
+    Ok(made)
+}
+
+/// Takes away what an earlier call has made, if it did not get to its end.
+fn clear_unfinished(dir: &Path) -> Result<(), SiteError> {
+    let marker = dir.join(UNFINISHED);
+    if !marker.is_file() {
+        return Ok(());
+    }
+    let entries =
+        fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(failed("look into", dir))?;
+    let made: Vec<_> = entries.iter().map(fs::DirEntry::path).filter(|path| *path != marker).collect();
+    let is_made = |path: &Path| path.file_name().is_some_and(|name| MADE.iter().any(|made| name == *made));
+    // Once something is kept there, somebody uses it.
+    let is_used = fs::read_dir(dir.join("data")).is_ok_and(|mut data| data.next().is_some());
+    if is_used || !made.iter().all(|path| is_made(path)) {
+        return Err(SiteError::NotEmpty { path: dir.to_owned() });
+    }
+    for path in made {
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.map_err(failed("remove", &path))?;
+    }
+    // Last, so that a call that is interrupted here is known as well.
+    files::remove(&marker)
+}
+
+fn fill(dir: &Path, options: &InitOptions<'_>, now: Instant) -> Result<Initialized, SiteError> {
     let folder = SiteFolder::new(dir);
     let (trust, policy) = (folder.trust(), folder.policy());
     let folders = [&policy, &folder.pki(""), &folder.doors(), &folder.secrets(), &folder.data(), &trust];
@@ -78,7 +121,6 @@ pub fn init(dir: &Path, options: &InitOptions<'_>, now: Instant) -> Result<Initi
     let since = Offset::UTC.to_datetime(since.timestamp()).date().to_string();
     let filled_in = [("{site}", options.site.as_str()), ("{time_zone}", &options.time_zone), ("{since}", &since)];
     let configuration = filled_in.iter().fold(GAPURA_TOML.to_owned(), |text, (name, value)| text.replace(name, value));
-    create(&folder.gapura_toml(), configuration, Access::Plain)?;
     create(&folder.doors_toml(), DOORS_TOML, Access::Plain)?;
     create(&folder.zones_toml(), ZONES_TOML, Access::Plain)?;
     create(&folder.calendar_toml(), CALENDAR_TOML, Access::Plain)?;
@@ -104,6 +146,8 @@ pub fn init(dir: &Path, options: &InitOptions<'_>, now: Instant) -> Result<Initi
     let (admin_token, hash) = new_token()?;
     create(&folder.admin_token(), format!("{}\n", hash.to_hex()), Access::Secret)?;
 
+    // Last: without it no command takes the folder for a site.
+    create(&folder.gapura_toml(), configuration, Access::Plain)?;
     for path in [policy, trust, folder.pki(""), folder.secrets(), dir.to_owned()] {
         sync_folder(&path)?;
     }

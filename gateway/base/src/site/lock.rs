@@ -6,6 +6,7 @@ use std::io;
 use super::SiteFolder;
 use super::error::SiteError;
 use super::files::{Access, failed, options};
+use crate::owner::take_after_folder;
 
 /// The right to change a site's folder, held by one command at a time. Given back when dropped, or when its process
 /// ends in whatever way.
@@ -24,6 +25,7 @@ impl Lock {
                 io::ErrorKind::NotFound => SiteError::Missing { path: missing },
                 _ => failed("open", &path)(source),
             })?;
+        take_after_folder(&file, &path).map_err(failed("give away", &path))?;
         file.lock().map_err(failed("lock", &path))?;
         Ok(Self { _held: file })
     }

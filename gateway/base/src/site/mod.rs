@@ -50,7 +50,7 @@ use std::path::{Path, PathBuf};
 use protocol::{DoorId, SiteId};
 use serde::Deserialize;
 
-pub use self::authority::{Authority, Issued, Validity};
+pub use self::authority::{Authority, Issued, Validity, check_site_of_certificates};
 pub use self::certificates::{HandedOut, add_helper, add_monitor, renew_gateway, revoke_helper, revoke_monitor};
 pub use self::doors::{
     AfterRevocation, DoorCertificate, DoorListing, DoorRevocation, NewDoor, add_door, add_doors, list_doors,
@@ -58,7 +58,7 @@ pub use self::doors::{
 };
 pub use self::error::SiteError;
 pub use self::init::{InitOptions, Initialized, init};
-pub use self::tokens::{NewToken, add_token, list_tokens, revoke_token};
+pub use self::tokens::{NewToken, add_token, admin_token, list_tokens, renew_token, revoke_token};
 
 /// Days that the site's authority is valid.
 pub const AUTHORITY_DAYS: u32 = 3653;

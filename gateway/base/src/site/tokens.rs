@@ -18,6 +18,9 @@ const HEADER: &str = "\
 # Made by `gapura token add` and taken out by `gapura token revoke`; the gateway reads this file again when it changes.
 ";
 
+/// Stands in the file of the administrator's token where that was revoked.
+const REVOKED: &str = "revoked";
+
 /// A token to make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewToken {
@@ -67,6 +70,63 @@ pub fn add_token(folder: &SiteFolder, new: NewToken, now: Instant) -> Result<Sec
     Ok(secret)
 }
 
+/// Makes a token anew under the same name, with the same role, end and doors; the one before is refused within a second. That of
+/// the administrator is made anew also where it was revoked.
+///
+/// # Errors
+/// When there is none of that name, or the file cannot be read or written.
+pub fn renew_token(folder: &SiteFolder, name: &DoorId) -> Result<Secret, SiteError> {
+    let _lock = Lock::wait(folder)?;
+    let (secret, hash) = new_token()?;
+    if name.as_str() == ADMIN {
+        write_admin(folder, hash.to_hex().as_str())?;
+        return Ok(secret);
+    }
+    let path = folder.tokens_toml();
+    let (list, before) = without(&path, name)?;
+    let token = Token { hash, ..before };
+    let list = format!("{}\n\n{}", list.trim_end(), token.to_toml());
+    parse(&path, &list)?;
+    write(folder, &path, &list)?;
+    Ok(secret)
+}
+
+/// The hash of the administrator's token; [`None`] where it was revoked.
+///
+/// # Errors
+/// When the file cannot be read, or holds neither.
+pub fn admin_token(folder: &SiteFolder) -> Result<Option<blake3::Hash>, SiteError> {
+    let path = folder.admin_token();
+    let text = files::read_text(&path)?;
+    match text.trim() {
+        REVOKED => Ok(None),
+        digits => blake3::Hash::from_hex(digits).map(Some).map_err(|_| SiteError::AdminToken { path }),
+    }
+}
+
+fn write_admin(folder: &SiteFolder, content: &str) -> Result<(), SiteError> {
+    let path = folder.admin_token();
+    files::replace(&path, format!("{content}\n"), Access::Secret)?;
+    files::sync_folder(&folder.secrets())
+}
+
+/// The list without the table of a token, and that token.
+fn without(path: &Path, name: &DoorId) -> Result<(String, Token), SiteError> {
+    let list = read(path)?.unwrap_or_default();
+    let before = parse(path, &list)?;
+    let Some(token) = before.iter().find(|token| token.name == *name).cloned() else {
+        return Err(SiteError::UnknownToken { name: name.clone(), path: path.to_owned() });
+    };
+    let list = without_table(&list, name);
+    let after = parse(path, &list)?;
+    let expected = before.iter().filter(|token| token.name != *name);
+    // A file that was laid out by hand in another way than one table after the other.
+    if !after.iter().eq(expected) {
+        return Err(SiteError::TokenLayout { name: name.clone(), path: path.to_owned() });
+    }
+    Ok((list, token))
+}
+
 /// The tokens in the file, by name; the administrator's, which has a file of its own, is not among them.
 ///
 /// # Errors
@@ -76,25 +136,18 @@ pub fn list_tokens(folder: &SiteFolder) -> Result<Tokens, SiteError> {
     parse(&path, &read(&path)?.unwrap_or_default())
 }
 
-/// Takes a token out of the file, which keeps its comments. A gateway that runs refuses it within a second.
+/// Takes a token out of the file, which keeps its comments; the administrator's can be made anew. A gateway that runs refuses it
+/// within a second.
 ///
 /// # Errors
 /// When there is none of that name, or the file cannot be read or written.
 pub fn revoke_token(folder: &SiteFolder, name: &DoorId) -> Result<(), SiteError> {
     let _lock = Lock::wait(folder)?;
+    if name.as_str() == ADMIN {
+        return write_admin(folder, REVOKED);
+    }
     let path = folder.tokens_toml();
-    let list = read(&path)?.unwrap_or_default();
-    let before = parse(&path, &list)?;
-    if !before.has(name) {
-        return Err(SiteError::UnknownToken { name: name.clone(), path });
-    }
-    let list = without_table(&list, name);
-    let after = parse(&path, &list)?;
-    let expected = before.iter().filter(|token| token.name != *name);
-    // A file that was laid out by hand in another way than one table after the other.
-    if !after.iter().eq(expected) {
-        return Err(SiteError::TokenLayout { name: name.clone(), path });
-    }
+    let (list, _) = without(&path, name)?;
     write(folder, &path, &list)
 }
 

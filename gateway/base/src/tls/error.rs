@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use protocol::Instant;
 use thiserror::Error;
 
+use crate::owner::whose;
+
 /// A file of the TLS set-up, and what it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFile {
@@ -40,7 +42,7 @@ pub enum TlsError {
         file: TlsFile,
     },
     /// The system does not let it be read.
-    #[error("{file} cannot be read: let the user that runs the gateway read it (chmod, chown)")]
+    #[error("{file} cannot be read: let the user that runs the gateway read it (chmod, chown){}", whose(&file.path, source))]
     Unreadable {
         /// Which file.
         file: TlsFile,

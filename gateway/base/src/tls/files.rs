@@ -169,6 +169,18 @@ impl Authorities {
         Ok(roots)
     }
 
+    /// Their distinguished names, in DER and as text.
+    ///
+    /// # Errors
+    /// When one is no certificate.
+    pub(crate) fn subjects(&self) -> Result<Vec<(Vec<u8>, String)>, TlsError> {
+        let of = |certificate| {
+            let x509 = parsed(&self.file, certificate)?;
+            Ok((x509.subject().as_raw().to_vec(), x509.subject().to_string()))
+        };
+        self.certificates.iter().map(|certificate| of(certificate)).collect()
+    }
+
     /// Whether the pair's chain leads, link by link, to one of these.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod error;
 pub(crate) mod files;
 #[cfg(test)]
 mod tests;
+mod verifier;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -24,6 +25,7 @@ use rustls::{ClientConfig, ServerConfig, SupportedProtocolVersion};
 pub use self::direct::{only_directly_issued, take_refused_name};
 pub use self::error::{Content, TlsError, TlsFile};
 use self::files::{Authorities, Pair};
+use self::verifier::Verifier;
 use crate::identity::normalized_serial;
 
 /// What the doors' port is made from, PEM files all.
@@ -112,7 +114,10 @@ pub fn door_server_config(files: &ServerFiles<'_>) -> Result<(Arc<ServerConfig>,
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(VERSIONS)
         .map_err(|error| refused(Box::new(error)))?
-        .with_client_cert_verifier(only_directly_issued(verifier))
+        .with_client_cert_verifier(only_directly_issued(Arc::new(Verifier {
+            inner: verifier,
+            revoked: revoked.clone(),
+        })))
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(pair.certified)));
     // A resumed session would not be checked against the revocation list.
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -176,6 +181,32 @@ pub fn http_client_config(ca: &Path) -> Result<ClientConfig, TlsError> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(config)
+}
+
+/// What is missing of the revocation lists in `crl`, or is old: an authority in `client_ca` without a list of its own, and lists
+/// that should have been replaced by `now`. What they name counts all the same.
+///
+/// # Errors
+/// When a file cannot be read or a list is not the authorities'.
+pub fn revocation_gaps(client_ca: &Path, crl: &Path, now: Instant) -> Result<Vec<String>, TlsError> {
+    let authorities = Authorities::read(client_ca, now)?;
+    let file = TlsFile { content: Content::RevocationList, path: crl.to_owned() };
+    let lists = files::revocation_lists(crl, &authorities)?;
+    let mut issuers = HashSet::new();
+    let mut gaps = Vec::new();
+    for list in &lists {
+        let list = files::parsed_list(&file, list)?;
+        issuers.insert(list.issuer().as_raw().to_vec());
+        if let Some(until) = list.next_update().map(files::instant).filter(|until| *until < now) {
+            gaps.push(format!("the list of {} in {} was to be replaced by {until}", list.issuer(), crl.display()));
+        }
+    }
+    for (subject, name) in authorities.subjects()? {
+        if !issuers.contains(&subject) {
+            gaps.push(format!("{} has no list of {name}", crl.display()));
+        }
+    }
+    Ok(gaps)
 }
 
 /// When the first certificate in the file at `path` expires.

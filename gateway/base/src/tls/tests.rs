@@ -18,7 +18,7 @@ use super::files::{Authorities, certificates, private_key, revocation_lists};
 use super::*;
 use crate::identity::{Identity, Role};
 use crate::site::testing::{Site, now};
-use crate::site::{AfterRevocation, SiteFolder, Validity, revoke_door};
+use crate::site::{AfterRevocation, SiteFolder, Validity, renew_gateway, revoke_door};
 
 mod direct;
 
@@ -167,10 +167,35 @@ fn an_old_authority_may_stay_beside_its_successor() {
         shake(&client(&new, Some(&door_files(site, "main-in")), &TLS13), &server, "localhost").unwrap();
     }
 
+    // A certificate of the old authority, whose key is gone, is revoked by the new one. It need not be listed here any more: it
+    // may lie in the folder.
+    let known = fs::read_to_string(new.folder.issued()).unwrap()
+        + fs::read_to_string(old.folder.issued()).unwrap().split_once('\n').unwrap().1;
+    fs::write(new.folder.issued(), known).unwrap();
+    let gaps = || revocation_gaps(&new.folder.ca_certificate(), &new.folder.crl(), now()).unwrap();
+    assert_eq!(gaps(), Vec::<String>::new());
+
     // A revocation by the new authority keeps the list of the old one.
     revoke_door(&new.folder, &"main-in".parse().unwrap(), AfterRevocation::Nothing, now()).unwrap();
     let authorities = Authorities::read(&new.folder.ca_certificate(), now()).unwrap();
     assert_eq!(revocation_lists(&new.folder.crl(), &authorities).unwrap().len(), 2);
+    let (server, revoked) = self::server(&new).unwrap();
+    assert_eq!(revoked.len(), 2);
+    for (site, version) in [(&old, &TLS12), (&old, &TLS13), (&new, &TLS13)] {
+        let error =
+            shake(&client(&new, Some(&door_files(site, "main-in")), version), &server, "localhost").err().unwrap();
+        assert!(matches!(error, Error::InvalidCertificate(CertificateError::Revoked)), "{error}");
+    }
+
+    // Whose list is missing or stale is said.
+    fs::copy(old.folder.crl(), new.folder.crl()).unwrap();
+    let said = gaps();
+    assert!(said.len() == 1 && said[0].contains("has no list of") && said[0].contains("regency authority"), "{said:?}");
+    renew_gateway(&new.folder, &[], now()).unwrap();
+    assert_eq!(gaps(), Vec::<String>::new(), "renewing makes it");
+    let later = Instant::from_unix_ms(now().unix_ms() + 3_652 * 86_400_000);
+    let said = revocation_gaps(&new.folder.ca_certificate(), &new.folder.crl(), later).unwrap();
+    assert!(said.is_empty(), "{said:?}");
 }
 
 /// Breaks one file of a site, and tells what the error must say.

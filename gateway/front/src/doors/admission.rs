@@ -25,10 +25,11 @@ use super::scans::PendingScans;
 use super::session::{DoorSession, HelperSession, LastWill, MonitorSession, Session, SessionRole};
 use super::stored_sessions::StoredSession;
 use crate::monitors::{ConnectError, MonitorConnection};
-use base::identity::Role;
+use base::identity::{Identity, Role};
 
-/// A timer that has nothing to do is set so far ahead.
-const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Time between two looks at the clock: it may be set right while a session lives, which then ends with its certificate all the
+/// same.
+const CLOCK_LOOK_INTERVAL: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 
 /// Leads a new connection to its session; `None` when it did not get that far.
 pub(super) async fn admit(
@@ -200,7 +201,7 @@ fn session(
             receive_max: usize::from(connect.receive_max.min(config.in_flight_max)),
             packet_bytes_max,
         },
-        expires_at: now + expires_in(context, &presence),
+        expires_at: now + expires_in(context, &presence.client.identity),
         presence,
         role,
         subscriptions,
@@ -249,7 +250,8 @@ fn session_role(
     }
 }
 
-fn expires_in(context: &Arc<FrontContext>, presence: &Presence) -> Duration {
-    let left_ms = presence.client.identity.not_after.ms_since(context.clock.now());
-    Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)).min(FAR)
+/// How long a certificate is still valid; longer than [`CLOCK_LOOK_INTERVAL`] is not told.
+pub(super) fn expires_in(context: &Arc<FrontContext>, identity: &Identity) -> Duration {
+    let left_ms = identity.not_after.ms_since(context.clock.now());
+    Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)).min(CLOCK_LOOK_INTERVAL)
 }

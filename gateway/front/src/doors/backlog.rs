@@ -31,6 +31,11 @@ impl Backlog {
         self.running
     }
 
+    /// Takes note that the reader says that it has nothing.
+    pub(super) fn is_empty(&mut self, now: Instant) {
+        (self.until, self.running) = (now, false);
+    }
+
     /// Takes note of an answer.
     pub(super) fn answered(&mut self, now: Instant) {
         if self.running {
@@ -59,5 +64,9 @@ mod tests {
         backlog.answered(at(8_010));
         assert!(!backlog.covers(at(8_500), 0));
         assert!(backlog.covers(at(8_501), 1));
+        // It says itself that there is nothing.
+        let mut backlog = Backlog::new(start);
+        backlog.is_empty(at(100));
+        assert!(!backlog.covers(at(200), 0));
     }
 }

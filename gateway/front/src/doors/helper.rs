@@ -1,5 +1,7 @@
 //! What a helper's session does beyond a monitor's: it takes assist requests, and passes decisions on them to their doors.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use protocol::{Assist, Channel, Decision, DoorId, DoorTopic, Via};
 use tokio::time::Instant;
@@ -10,6 +12,9 @@ use super::reason::Reason;
 use super::scans::PendingScan;
 use super::session::{End, Session, SessionRole};
 use crate::scan::{Arrival, AssistRequest};
+
+/// A helper's word opens the door for so long after it was given.
+const HELPER_OPENS_FOR: Duration = Duration::from_secs(30);
 
 impl Session {
     /// Takes in an assist request, which names its door in the topic.
@@ -76,7 +81,8 @@ impl Session {
             let subscription = self.subscriptions.covering_own(&self.intake.prefix, Channel::Decision);
             let Some(qos) = subscription.map(|subscription| subscription.qos) else { return };
             let topic = Topic::Own(Channel::Decision);
-            self.push(Message::new(topic, payload, qos, false));
+            let opens_until = Some(Instant::now() + HELPER_OPENS_FOR);
+            self.push(Message { opens_until, ..Message::new(topic, payload, qos, false) });
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use protocol::{Channel, DoorTopic};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::admission;
@@ -36,6 +36,7 @@ pub async fn serve(
     let config = &context.config;
     let metrics = context.metrics.clone();
     let pending = Pending::new(config.handshakes_max, config.handshakes_per_address_max, metrics);
+    let room = Arc::new(Semaphore::new(config.connections_max.saturating_add(config.handshakes_max)));
     // Closed when every connection's task has dropped its end.
     let (alive, mut all_gone) = mpsc::channel::<()>(1);
     let mut tick = interval(TICK);
@@ -51,7 +52,11 @@ pub async fn serve(
             accepted = accept(plaintext.as_ref()) => (accepted, Proof::None),
         };
         match accepted {
-            Ok((socket, address)) => spawn(&context, socket, address, proof, &pending, &alive),
+            Ok((socket, address)) => match Arc::clone(&room).try_acquire_owned() {
+                Ok(place) => spawn(&context, socket, address, proof, &pending, (alive.clone(), place)),
+                // Also those that are being closed have a descriptor, and HTTP must keep its own.
+                Err(_) => context.metrics.refuse_connection("connections_max"),
+            },
             Err(error) => {
                 context.metrics.accept_errors.inc();
                 // A connection that was gone before it was accepted is no reason to keep others waiting.
@@ -75,13 +80,13 @@ fn spawn(
     address: SocketAddr,
     proof: Proof,
     pending: &Arc<Pending>,
-    alive: &mpsc::Sender<()>,
+    alive: (mpsc::Sender<()>, OwnedSemaphorePermit),
 ) {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "a connection was gone before it was served");
         return;
     }
-    let (context, alive) = (Arc::clone(context), alive.clone());
+    let context = Arc::clone(context);
     // Here and not in the task, so that places are in the order of arrival.
     let slot = pending.enter(address.ip());
     // Boxed: a handshake needs far more room than a session, and gives it back.

@@ -38,6 +38,8 @@ pub(super) struct Message {
     pub(super) pkid: u16,
     /// Messages to a monitor that were lost before this one; a client of MQTT 5 is told.
     pub(super) missed: u64,
+    /// A decision that opens the door: until when somebody can be standing there. Sent later, it does not open it.
+    pub(super) opens_until: Option<Instant>,
 }
 
 /// Where a message is published.
@@ -84,6 +86,7 @@ impl Outbox {
             if message.is_expired(Instant::now()) {
                 continue;
             }
+            message.shut(Instant::now());
             let dup = message.pkid != 0;
             if message.qos > 0 && !dup {
                 message.pkid = self.next_pkid();
@@ -133,12 +136,23 @@ impl Outbox {
 
 impl Message {
     pub(super) fn new(topic: Topic, payload: Bytes, qos: u8, retain: bool) -> Self {
-        Self { topic, payload, qos, retain, correlation: None, options: None, pkid: 0, missed: 0 }
+        Self { topic, payload, qos, retain, correlation: None, options: None, pkid: 0, missed: 0, opens_until: None }
     }
 
     /// Whether the client takes a packet of this size.
     fn fits(&self, intake: &Intake) -> bool {
         reply::publish_len(intake.version, &self.publication(intake, false)) <= intake.packet_bytes_max
+    }
+
+    /// Lets a decision open the door no more, once nobody can be standing there.
+    fn shut(&mut self, now: Instant) {
+        if self.opens_until.take_if(|until| *until <= now).is_some()
+            && let Ok(decision) = Decision::from_json(&self.payload)
+        {
+            let mut shut = decision;
+            shut.open = false;
+            self.payload = shut.to_json().into();
+        }
     }
 
     /// Takes out of a decision what a door can do without, until it fits; whether it does.
@@ -223,6 +237,34 @@ mod tests {
         outbox.acknowledge(77);
         outbox.acknowledge(1);
         assert_eq!(written(&mut outbox, &intake(2)), [(0x32, 3)]);
+    }
+
+    #[test]
+    fn a_decision_that_comes_too_late_opens_nothing_also_when_it_is_sent_again() {
+        let payload = br#"{"v":1,"epoch":1,"seq":2,"outcome":"granted","open":true,"reason":"x","text":{"id":"","en":""},"decided_at":"2026-11-22T23:31:04.125Z"}"#;
+        let sent = |outbox: &mut Outbox| {
+            let mut out = BytesMut::new();
+            outbox.write(&mut out, &Intake { packet_bytes_max: 1_000, ..intake(9) });
+            String::from_utf8_lossy(&out).into_owned()
+        };
+        let now = Instant::now();
+        for (until, first, again) in [(now + std::time::Duration::from_secs(60), true, true), (now, false, false)] {
+            let mut outbox = Outbox::default();
+            let topic = Topic::Own(Channel::Decision);
+            let message = Message::new(topic, Bytes::from_static(payload), 1, false);
+            outbox.push(Message { opens_until: Some(until), ..message }, 9);
+            assert_eq!(sent(&mut outbox).contains(r#""open":true"#), first);
+            let mut outbox = outbox.into_stored();
+            let resent = sent(&mut outbox);
+            assert_eq!((resent.contains(r#""open":true"#), resent.contains("granted")), (again, true));
+        }
+        // Sent in time, and again when nobody stands there any more.
+        let mut outbox = Outbox::default();
+        let message = Message::new(Topic::Own(Channel::Decision), Bytes::from_static(payload), 1, false);
+        outbox.push(Message { opens_until: Some(now + std::time::Duration::from_secs(60)), ..message }, 9);
+        assert!(sent(&mut outbox).contains(r#""open":true"#));
+        outbox.in_flight.iter_mut().for_each(|message| message.opens_until = Some(now));
+        assert!(sent(&mut outbox.into_stored()).contains(r#""open":false"#));
     }
 
     #[test]

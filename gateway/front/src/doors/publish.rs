@@ -49,13 +49,13 @@ impl Session {
     /// Acts on what became of a scan.
     pub(super) fn answered(&mut self, answer: Answer) {
         match answer {
-            Answer::Committed { ticket, decision, malformed } => {
+            Answer::Committed { ticket, decision, malformed, opens_until } => {
                 let Some(waiting) = self.role.scans().and_then(|scans| scans.answered(ticket)) else { return };
                 if let SessionRole::Door(role) = &mut self.role {
                     role.backlog.answered(Instant::now());
                 }
                 if let Some(decision) = decision {
-                    self.send_decision(&waiting, decision);
+                    self.send_decision(&waiting, decision, opens_until.map(Instant::from_std));
                 }
                 self.ack_scan(&waiting, malformed);
             }
@@ -144,6 +144,9 @@ impl Session {
         let offset_ms = status.at.map(|at| at.ms_since(self.context.clock.now()));
         if let SessionRole::Door(role) = &mut self.role {
             role.clock_offset_ms = offset_ms.or(role.clock_offset_ms);
+            if status.buffered_scans == Some(0) {
+                role.backlog.is_empty(Instant::now());
+            }
         }
         // A copy, so that the record of a quiet door does not hold on to all that was received with it.
         let payload = Bytes::copy_from_slice(&publish.payload);
@@ -212,11 +215,11 @@ impl Session {
         reply::ack(&mut self.wire.out, self.intake.version, ack, pkid, reason);
     }
 
-    fn send_decision(&mut self, waiting: &PendingScan, payload: Bytes) {
+    fn send_decision(&mut self, waiting: &PendingScan, payload: Bytes, opens_until: Option<Instant>) {
         let Some(message) = decision_message(&self.subscriptions, &self.intake.prefix, waiting, payload) else {
             return;
         };
-        self.push(message);
+        self.push(Message { opens_until, ..message });
         // Ahead of the acknowledgement where the client's window allows.
         let dropped = self.outbox.write(&mut self.wire.out, &self.intake);
         self.context.metrics.outbox_dropped.inc_by(dropped);

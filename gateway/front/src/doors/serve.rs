@@ -5,6 +5,7 @@ use std::io;
 
 use tokio::time::Instant;
 
+use super::admission::expires_in;
 use super::client::Command;
 use super::reason::Reason;
 use super::session::{End, MonitorSession, Session, SessionRole};
@@ -136,7 +137,11 @@ impl Session {
     fn on_timer(&mut self) -> Result<(), End> {
         let now = Instant::now();
         if self.expires_at <= now {
-            return Err(End::Closed(Reason::MAXIMUM_CONNECT_TIME));
+            let left = expires_in(&self.context, &self.presence.client.identity);
+            if left.is_zero() {
+                return Err(End::Closed(Reason::MAXIMUM_CONNECT_TIME));
+            }
+            self.expires_at = now + left;
         }
         if self.reads() && self.last_packet + self.silence_max <= now {
             self.context.metrics.keep_alive_timeouts.inc();

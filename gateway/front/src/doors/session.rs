@@ -38,7 +38,7 @@ pub(super) struct Session {
     pub(super) skipped: Option<Box<Skipped>>,
     /// Silence after which the connection ends.
     pub(super) silence_max: Duration,
-    /// When the client's certificate expires.
+    /// When the client's certificate expires, or is next compared with the clock.
     pub(super) expires_at: Instant,
     /// How long the session is kept after the connection; 0 for not at all.
     pub(super) session_expiry_s: u32,

@@ -71,6 +71,8 @@ pub enum Answer {
         decision: Option<Bytes>,
         /// Whether what is kept is a malformed scan.
         malformed: bool,
+        /// Until when the decision may open the door; absent where it does not.
+        opens_until: Option<std::time::Instant>,
     },
     /// An assist request is on disk: tell the door where that is asked for, then acknowledge the message.
     Assisted {

@@ -17,9 +17,11 @@
 mod arrival;
 mod assists;
 mod batch;
+mod complaints;
 mod config;
 mod fingerprint;
 mod metrics;
+mod pace;
 mod queue;
 mod recall;
 mod seen;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::thread;
+use std::time::{Duration, Instant as Monotonic};
 
 use bytes::Bytes;
 use protocol::{Decision, DoorId, Event, EventKind, Instant, ScanId};
@@ -139,9 +140,12 @@ pub fn committed_answer(reply: &ReplyTo, event: &Event, limits: AnswerLimits, no
             let for_door = is_for_the_door(event, limits.assist_within_ms, now);
             Answer::Assisted { ticket, door: event.door.clone(), decision: Box::new(decision), for_door }
         }
-        (subject, _) => {
+        (subject, decision) => {
             let malformed = matches!(subject, EventKind::Malformed(_));
-            Answer::Committed { ticket, decision: payload.clone(), malformed }
+            let left_ms =
+                decision.filter(|decision| decision.open).map(|_| limits.late_after_ms.saturating_sub(age_ms));
+            let opens_until = left_ms.map(|left_ms| Monotonic::now() + Duration::from_millis(left_ms));
+            Answer::Committed { ticket, decision: payload.clone(), malformed, opens_until }
         }
     };
     (answer, payload)

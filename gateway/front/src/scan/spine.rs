@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::arrival::{Payload, ReplyTo};
 use super::batch::{Acknowledged, Batch, Grounds, decided};
+use super::complaints::Complaints;
 use super::config::Config;
 use super::fingerprint::Fingerprint;
 use super::metrics::Metrics;
@@ -70,6 +71,7 @@ pub struct Spine {
     reopen_at: Option<Monotonic>,
     /// The log was opened again and has kept nothing since.
     on_probation: bool,
+    complaints: Complaints,
 }
 
 impl Spine {
@@ -80,7 +82,15 @@ impl Spine {
     pub fn new(context: SpineContext, queue: ScanQueue) -> std::io::Result<Self> {
         let (reader, metrics, clock) = (context.reader.clone(), context.metrics.clone(), context.clock.clone());
         let recall = Recall::start(reader, &context.config, queue, metrics, clock)?;
-        Ok(Self { context, recall, unsure: None, held: VecDeque::new(), reopen_at: None, on_probation: false })
+        Ok(Self {
+            context,
+            recall,
+            unsure: None,
+            held: VecDeque::new(),
+            reopen_at: None,
+            on_probation: false,
+            complaints: Complaints::default(),
+        })
     }
 
     /// Works until every [`ScanQueue`] is gone, then keeps a last checkpoint.
@@ -273,6 +283,9 @@ impl Spine {
         for Acknowledged { missing, noted, .. } in batch.acknowledged {
             noted.send(missing).ok();
         }
+        // What the log did not take at first tells of its failure, which is told by itself.
+        let prompt = batch.waiting.iter().zip(&latencies).filter(|(waiting, _)| !waiting.told_held);
+        self.context.status.answered(prompt.map(|(_, latency)| *latency), self.context.clock.now());
         let brought = batch.events.iter().zip(&batch.waiting).zip(latencies);
         let events = brought.map(|((event, waiting), latency)| (event, &waiting.arrival, latency));
         self.context.status.committed(events, &self.context.state, self.context.clock.now());
@@ -288,7 +301,9 @@ impl Spine {
 
     /// The commit failed, or nobody knows: the doors are told, the scans are held, the log must be opened again.
     fn hold(&mut self, mut batch: Batch, error: &LogError) {
-        tracing::error!(%error, scans = batch.len(), "a commit failed; scans are held and not acknowledged");
+        if let Some((error, unsaid)) = self.complaints.of(error, Monotonic::now()) {
+            tracing::error!(error, unsaid, scans = batch.len(), "a commit failed; scans are held and not acknowledged");
+        }
         batch.hold();
         // Their senders hear that they were not kept, and say it again; it does no harm to keep them twice.
         (batch.note, batch.cursors, batch.acknowledged) = (None, Vec::new(), Vec::new());
@@ -322,7 +337,9 @@ impl Spine {
                 self.on_probation = true;
             }
             Err(error) => {
-                tracing::error!(%error, "the log cannot be opened again yet");
+                if let Some((error, unsaid)) = self.complaints.of(&error, Monotonic::now()) {
+                    tracing::error!(error, unsaid, "the log cannot be opened again yet");
+                }
                 self.reopen_at = Some(Monotonic::now() + self.reopen_interval());
             }
         }

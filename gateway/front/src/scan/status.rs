@@ -10,6 +10,7 @@ use protocol::api::{Percentiles, ScanStatus};
 use protocol::{ClockQuality, DoorId, Event, EventKind, Instant, ScanId};
 
 use super::arrival::Arrival;
+use super::pace::Pace;
 use super::state::State;
 
 /// Seconds over which the rate of scans is told.
@@ -122,6 +123,7 @@ struct Inner {
     window_started_at: Instant,
     doors: HashMap<DoorId, DoorScanStatus>,
     occupancy: Occupancy,
+    pace: Pace,
 }
 
 impl SpineStatus {
@@ -135,6 +137,7 @@ impl SpineStatus {
             window_started_at: now,
             doors: HashMap::new(),
             occupancy: Occupancy::default(),
+            pace: Pace::default(),
         })));
         status.restart(state);
         status
@@ -182,6 +185,16 @@ impl SpineStatus {
             }
             inner.occupancy.clone_from(state.presence().occupancy());
         });
+    }
+
+    /// Takes note of how long scans waited that were answered at `now` and met with no failure of the log.
+    pub(super) fn answered(&self, waits: impl Iterator<Item = Duration>, now: Instant) {
+        self.with(|inner| waits.for_each(|waited| inner.pace.add(waited, now)));
+    }
+
+    /// How long a scan waits for its answer now, at the median of the last half minute.
+    pub fn wait(&self, now: Instant) -> Option<Duration> {
+        self.with(|inner| inner.pace.median(now))
     }
 
     /// The highest epoch of a door's scans, and that epoch's highest sequence number.

@@ -33,7 +33,16 @@ pub use record::{AuditRecord, Filter, PERSON_CHARS_MAX, PURPOSE_CHARS_MAX, Page,
 
 use self::error::QUEUE_RECORDS_MAX;
 use self::store::Store;
+use crate::file::OpenError;
 use protocol::api::{Problem, Severity};
+
+/// Whether the file at `path` would open as an audit trail, without changing it.
+///
+/// # Errors
+/// When it is something else, of another format, or damaged; or the folder is missing.
+pub fn probe(path: &Path) -> Result<(), OpenError> {
+    store::KIND.probe(path)
+}
 
 /// Most records of one commit.
 const BATCH_RECORDS_MAX: usize = 64;

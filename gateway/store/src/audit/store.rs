@@ -32,7 +32,7 @@ const RECORDS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("look
 /// Number and link of the last record that has expired.
 const EXPIRED: TableDefinition<'static, (), (u64, [u8; LINK_BYTES])> = TableDefinition::new("expired");
 
-const KIND: FileKind = FileKind {
+pub(super) const KIND: FileKind = FileKind {
     what: "an audit trail",
     format: 1,
     if_foreign: "restore it from a backup",

@@ -205,6 +205,8 @@ async fn a_record_that_cannot_be_encrypted_fails_alone() {
     keys.broken.store(true, Ordering::Release);
     let (encrypted, open) = tokio::join!(trail.record(asked(0, Some("P-1"), None)), trail.record(asked(0, None, None)));
     assert!(matches!(encrypted, Err(AuditError::Encrypting(_))) && open.unwrap() == 1);
+    // Alone: one that is kept in a later batch takes the problem back.
+    trail.record(asked(0, Some("P-1"), None)).await.unwrap_err();
     assert!(trail.problem().unwrap().message.contains("cannot be encrypted: the disk is full"));
     assert_eq!(all(&trail).len(), 1);
 }

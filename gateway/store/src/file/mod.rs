@@ -2,7 +2,9 @@
 //!
 //! # Invariants
 //!
-//! - The file is for its owner alone (mode 0600), and for one process at a time; several may read one that nobody changes.
+//! - The file is for its owner alone (mode 0600; for the group as well where that may change the folder), and for one process at
+//!   a time; several may read one that nobody changes. Its owner is that of its folder, whoever makes it.
+//! - A new file is made beside its place, and has its name when it is whole.
 //! - Its name in the folder, and whatever was written to it before a crash, are durable before anybody is told of them.
 //! - A file of something else, or of another format, is refused and left as it is.
 
@@ -18,18 +20,25 @@ use std::time::{Duration, Instant as Monotonic};
 
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{
-    Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, StorageError, TableDefinition, TableError,
-    WriteTransaction,
+    Database, DatabaseError, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, StorageError, TableDefinition,
+    TableError, WriteTransaction,
 };
 use thiserror::Error;
 
+use base::owner::{self, share_like_folder, take_after_folder};
+
+pub use base::owner::folder_of;
 pub use replace::{beside, exchange, remove_if_there};
+use replace::{is_made, put_in_place, remove_unfinished, unfinished};
 
 /// Where a file says which format it has, under [`FORMAT_KEY`].
 pub const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
 
 /// The key of the format in [`META`].
 pub const FORMAT_KEY: &str = "format";
+
+/// Memory for an empty database.
+const MAKING_CACHE_BYTES: usize = 1 << 20;
 
 /// How long to wait between two tries to open a file that is in use.
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
@@ -89,7 +98,7 @@ pub enum OpenError {
         known: u64,
     },
     /// The system does not let the file be opened, made or removed.
-    #[error("cannot open {}; check its owner, its permissions and the disk", path.display())]
+    #[error("cannot open {}{}; check its owner, its permissions and the disk", path.display(), owner::whose(path, source))]
     System {
         /// The file.
         path: PathBuf,
@@ -116,7 +125,13 @@ impl FileKind {
     /// # Errors
     /// When the folder is missing, another process has the file, it is no database, or the disk fails.
     pub fn open(&self, path: &Path, cache_bytes: usize) -> Result<Database, OpenError> {
-        self.open_as(OpenOptions::new().create(true), path, cache_bytes)
+        if !folder_of(path).is_dir() {
+            return Err(OpenError::NoFolder { path: path.into() });
+        }
+        if !is_made(path) {
+            self.make_whole(path)?;
+        }
+        self.open_as(&mut OpenOptions::new(), path, cache_bytes)
     }
 
     /// Makes the file at `path`, where there must be none, with an empty database in it.
@@ -145,6 +160,38 @@ impl FileKind {
             opened => opened,
         };
         opened.map(Some).map_err(|error| self.refused(path, error))
+    }
+
+    /// Whether the file at `path` is one of this kind, without changing it. One that is not there is, and so are one that is in
+    /// use and one that was left in the middle of a change: whoever opens it mends it.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn probe(&self, path: &Path) -> Result<(), OpenError> {
+        if !folder_of(path).is_dir() {
+            return Err(OpenError::NoFolder { path: path.into() });
+        }
+        if !path.exists() {
+            return Ok(());
+        }
+        let opened = Database::builder().open_read_only(path);
+        let database = match opened {
+            Ok(database) => database,
+            Err(DatabaseError::RepairAborted) => return Ok(()),
+            Err(error) => {
+                return match self.refused(path, error) {
+                    OpenError::InUse { .. } => Ok(()),
+                    error => Err(error),
+                };
+            }
+        };
+        let transaction = database.begin_read().map_err(|error| self.unusable(path, error))?;
+        let is_empty = transaction.list_tables().map_err(|error| self.unusable(path, error))?.next().is_none();
+        match self.format_in(path, &transaction)? {
+            Some(found) => self.check_format(path, found),
+            None if is_empty => Ok(()),
+            None => Err(self.foreign(path)),
+        }
     }
 
     /// An empty database that leaves nothing on disk. `path` is for messages.
@@ -202,7 +249,11 @@ impl FileKind {
             return Err(OpenError::NoFolder { path: path.into() });
         }
         let file = how.read(true).write(true).truncate(false).mode(0o600).open(path).map_err(failed)?;
-        let inode = file.metadata().map_err(failed)?.ino();
+        let found = file.metadata().map_err(failed)?;
+        if found.len() == 0 {
+            take_after_folder(&file, path).and_then(|()| share_like_folder(&file, path)).map_err(failed)?;
+        }
+        let inode = found.ino();
         // Without this the name of a new file may not survive a power cut, whatever is synced in the file.
         sync_folder(path).map_err(failed)?;
         // After a crash or a failed commit the file may hold what was written and never synced. Nobody may be told of it
@@ -215,6 +266,25 @@ impl FileKind {
         }
         let opened = Database::builder().set_cache_size(cache_bytes).create_with_backend(backend);
         opened.map_err(|error| self.refused(path, error))
+    }
+
+    /// Makes the file at `path` with an empty database in it. A crash leaves no half of one behind that name.
+    fn make_whole(&self, path: &Path) -> Result<(), OpenError> {
+        let failed = |source| OpenError::System { path: path.into(), source };
+        remove_unfinished(path).map_err(failed)?;
+        let unfinished = unfinished(path);
+        let made = match self.create(&unfinished, MAKING_CACHE_BYTES) {
+            Err(OpenError::System { source, .. }) => Err(source),
+            made => Ok(drop(made?)),
+        };
+        let synced = made.and_then(|()| File::open(&unfinished)?.sync_all());
+        let placed = synced.and_then(|()| put_in_place(&unfinished, path));
+        match placed {
+            Ok(()) => sync_folder(path).map_err(failed),
+            // Another process was at the same.
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(OpenError::InUse { path: path.into() }),
+            Err(error) => Err(failed(error)),
+        }
     }
 
     fn make(
@@ -231,10 +301,14 @@ impl FileKind {
 
     fn format_of(&self, path: &Path, database: &Database) -> Result<Option<u64>, OpenError> {
         let transaction = database.begin_read().map_err(|error| self.unusable(path, error))?;
+        self.format_in(path, &transaction)
+    }
+
+    fn format_in(&self, path: &Path, transaction: &ReadTransaction) -> Result<Option<u64>, OpenError> {
         let meta = match transaction.open_table(META) {
             Ok(meta) => meta,
             Err(TableError::Storage(error)) => return Err(self.unusable(path, error)),
-            Err(_) => return Err(self.foreign(path)),
+            Err(_) => return Ok(None),
         };
         Ok(meta.get(FORMAT_KEY).map_err(|error| self.unusable(path, error))?.map(|format| format.value()))
     }
@@ -268,11 +342,6 @@ pub fn while_in_use<T>(wait: Duration, open: impl Fn() -> Result<T, OpenError>) 
             opened => return opened,
         }
     }
-}
-
-/// The folder that holds `path`.
-pub fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Makes the names in the folder of `path` durable.

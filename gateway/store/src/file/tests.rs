@@ -209,3 +209,103 @@ fn a_file_that_the_system_does_not_give_is_named_with_the_systems_reason() {
         assert!(std::error::Error::source(&error).is_some());
     }
 }
+
+#[test]
+fn a_probe_says_whether_a_file_would_open_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("guests.redb");
+    KIND.probe(&path).unwrap();
+    assert!(!path.exists(), "nothing was made");
+    assert!(matches!(KIND.probe(&folder.path().join("nowhere/guests.redb")), Err(OpenError::NoFolder { .. })));
+    drop(KIND.create(&path, CACHE_BYTES).unwrap());
+    KIND.probe(&path).unwrap();
+    drop(made(&path));
+    let mut holder = Holder::start(&path);
+    KIND.probe(&path).unwrap();
+    holder.end();
+    // That process did not close it: whoever opens it next mends it.
+    let left = fs::read(&path).unwrap();
+    KIND.probe(&path).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), left);
+    drop(KIND.open(&path, CACHE_BYTES).unwrap());
+    for garbage in [b"a shopping list".as_slice(), &[0; 8192]] {
+        let path = folder.path().join("garbage");
+        fs::write(&path, garbage).unwrap();
+        assert!(matches!(KIND.probe(&path), Err(OpenError::Foreign { .. })));
+        assert_eq!(fs::read(&path).unwrap(), garbage);
+    }
+    let other = FileKind { format: 4, ..KIND };
+    assert!(matches!(other.probe(&path), Err(OpenError::OtherFormat { found: 3, known: 4, .. })));
+}
+
+#[test]
+fn a_file_has_its_name_when_it_is_whole_and_what_was_left_unfinished_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("guests.redb");
+    let [own, others] = [unfinished(&path), folder.path().join("guests.redb.1.unfinished")];
+    let names = || {
+        let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    for left in [&own, &others] {
+        fs::write(left, "half a database").unwrap();
+    }
+    fs::write(folder.path().join("guests.redb.unfinished-business"), "somebody's").unwrap();
+    drop(made(&path));
+    assert_eq!(names(), ["guests.redb", "guests.redb.unfinished-business"]);
+    // What a version left that made files in their place.
+    fs::write(&path, "").unwrap();
+    drop(made(&path));
+    assert!(!opened(&path).unwrap());
+
+    // Nobody ever sees a half.
+    let watched = folder.path().join("watched.redb");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watching = scope.spawn(|| {
+            let mut seen = 0;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                match fs::read(&watched) {
+                    Ok(bytes) => {
+                        assert!(bytes.starts_with(b"redb") && bytes.len() > 4096, "{} bytes", bytes.len());
+                        seen += 1;
+                    }
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound),
+                }
+            }
+            seen
+        });
+        let deadline = Monotonic::now() + Duration::from_secs(2);
+        while Monotonic::now() < deadline {
+            drop(KIND.open(&watched, CACHE_BYTES).unwrap());
+            fs::remove_file(&watched).unwrap();
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(watching.join().unwrap() > 0);
+    });
+}
+
+#[test]
+fn several_that_make_a_file_at_once_have_the_same_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("guests.redb");
+    for _ in 0..20 {
+        std::thread::scope(|scope| {
+            for guest in 0..3 {
+                let path = &path;
+                scope.spawn(move || {
+                    let database = while_in_use(Duration::from_secs(20), || KIND.open(path, CACHE_BYTES)).unwrap();
+                    let transaction = database.begin_write().unwrap();
+                    transaction.open_table(GUESTS).unwrap().insert(guest, "Ni Luh").unwrap();
+                    transaction.commit().unwrap();
+                });
+            }
+        });
+        let database = KIND.open_to_read(&path, CACHE_BYTES).unwrap().unwrap();
+        let guests = database.begin_read().unwrap().open_table(GUESTS).unwrap();
+        assert_eq!(redb::ReadableTableMetadata::len(&guests).unwrap(), 3);
+        drop(database);
+        fs::remove_file(&path).unwrap();
+    }
+}

@@ -58,7 +58,7 @@ pub use cursor::{CommitError, UPSTREAM, UpstreamCursor};
 pub use quarantine::Quarantined;
 pub use reader::{LogReader, Verified, WalkEnd};
 pub use segment::{Link, SegmentFault};
-pub use store::FORMAT;
+pub use store::{FORMAT, probe};
 pub use writer::{Commit, Log};
 
 use crate::file::OpenError;

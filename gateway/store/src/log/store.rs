@@ -9,7 +9,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefi
 
 use super::segment::{Link, Segment};
 use super::{Config, LogError, Metrics};
-use crate::file::{FileKind, Opener};
+use crate::file::{FileKind, OpenError, Opener};
 use crate::vault::Vault;
 
 /// The format of the file that this version writes and reads.
@@ -27,6 +27,14 @@ pub(crate) const KIND: FileKind = FileKind {
                  from a backup",
     if_damaged: "restore the file from a backup",
 };
+
+/// Whether the file at `path` would open as a log, without changing it.
+///
+/// # Errors
+/// When it is something else, of another format, or damaged; or the folder is missing.
+pub fn probe(path: &Path) -> Result<(), OpenError> {
+    KIND.probe(path)
+}
 
 /// What the writer and all readers share.
 pub(super) struct Store {

@@ -53,10 +53,19 @@ pub use subjects::AUDIT;
 use self::key::Key;
 use self::memo::Memo;
 use self::storage::{CHECKPOINT, LOST_THROUGH, META, NEXT_NUMBER, OWN_KEYS, Storage};
+use crate::file::OpenError;
 
 /// The vault of keys. Cheap to clone; calls that touch the disk block the thread for about as long as the disk takes.
 #[derive(Clone)]
 pub struct Vault(Arc<Inner>);
+
+/// Whether the file at `path` would open as a vault, without changing it.
+///
+/// # Errors
+/// When it is something else, of another format, or damaged; or the folder is missing.
+pub fn probe(path: &Path) -> Result<(), OpenError> {
+    storage::KIND.probe(path)
+}
 
 /// Why somebody's data must not be used any more except to be kept.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]

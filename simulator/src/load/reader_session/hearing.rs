@@ -160,6 +160,7 @@ impl ReaderSession {
         }
         self.write_down(seq, page);
         self.book.turn();
+        self.replace_device();
         if self.left == Some(0) && self.book.unsettled() == 0 {
             self.next_look_us = now;
         }
@@ -171,6 +172,8 @@ impl ReaderSession {
                 door: self.door.as_str().into(),
                 epoch: self.shared.epoch,
                 seq,
+                scanned_at_ms: page.scanned_at_ms,
+                made_at_ms: page.scanned_at_ms.saturating_sub(self.clock_ahead_ms()),
                 kind: page.kind,
                 outcome: page.answer.and_then(|answer| answer.outcome),
                 event: page.answer.and_then(|answer| answer.event),

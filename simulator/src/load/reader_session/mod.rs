@@ -13,6 +13,7 @@ use rumqttc::{AsyncClient, QoS};
 use super::connection::{PACKETS_PER_SCAN, Topics};
 use super::mix::{Kind, payload};
 use super::packets::Packets;
+use super::readers::ReaderKind;
 use super::recent_scans::RecentScans;
 use super::schedule::share;
 use super::shared::{Pace, Shared};
@@ -32,6 +33,10 @@ pub(super) struct ReaderSession {
     /// Scans of its share that are still to be made; `None` while time is the only limit.
     left: Option<u64>,
     made: u64,
+    /// Scans after which it is replaced by a device that counts from 1 again.
+    replaced_after: Option<u64>,
+    /// How often it was.
+    replaced: u64,
     /// Duplicates that the mix asks for and that wait for a scan to repeat.
     owed: u64,
     /// Scans to be sent again now.
@@ -84,6 +89,8 @@ impl ReaderSession {
             Some(backlog) => Some(backlog.of(reader)),
             None => shared.scans.map(|scans| share(scans, reader as u64, readers)),
         };
+        let is_replaced = shared.kinds.kind(reader, shared.readers) == ReaderKind::Replaced;
+        let replaced_after = left.filter(|_| is_replaced && shared.backlog.is_none()).map(|left| left / 2);
         let mut hand = Self {
             shared,
             reader,
@@ -96,6 +103,8 @@ impl ReaderSession {
             subscribed: false,
             left,
             made: 0,
+            replaced_after,
+            replaced: 0,
             owed: 0,
             again: VecDeque::new(),
             retries: BinaryHeap::new(),
@@ -127,7 +136,11 @@ impl ReaderSession {
                 self.publish(seq, Why::Duplicate, now);
                 continue;
             }
-            if self.book.unsettled() >= usize::from(self.shared.in_flight) || self.book.is_full() {
+            let waits_for_replacement = self.replaced_after.is_some_and(|after| self.made >= after);
+            if waits_for_replacement
+                || self.book.unsettled() >= usize::from(self.shared.in_flight)
+                || self.book.is_full()
+            {
                 break;
             }
             let Some(due) = self.next_due(now).filter(|due| *due <= now) else { break };
@@ -179,8 +192,8 @@ impl ReaderSession {
     }
 
     fn say(&mut self, state: DoorState) {
-        let ahead_ms = self.shared.backlog.as_ref().map_or(0, |backlog| backlog.clock_ahead_ms(self.reader));
-        let shown = Instant::from_unix_ms(jiff::Timestamp::now().as_millisecond().saturating_add(ahead_ms));
+        let shown = jiff::Timestamp::now().as_millisecond().saturating_add(self.clock_ahead_ms());
+        let shown = Instant::from_unix_ms(shown);
         let mut status = DoorStatus::new(state, Some(shown));
         status.buffered_scans = Some(self.book.unsettled() as u64);
         status.firmware = Some(concat!("gapura-sim ", env!("CARGO_PKG_VERSION")).into());
@@ -188,6 +201,35 @@ impl ReaderSession {
             Ok(()) => self.packets.requested(Message::Status),
             Err(_) => self.failed("client", || "its queue is full".into()),
         }
+    }
+
+    /// How far its clock is ahead, in milliseconds; far behind where it has none.
+    fn clock_ahead_ms(&self) -> i64 {
+        match (&self.shared.backlog, self.kind()) {
+            (Some(backlog), _) => backlog.clock_ahead_ms(self.reader),
+            (None, ReaderKind::Clockless) => self.shared.switched_on_ms.saturating_neg(),
+            (None, _) => 0,
+        }
+    }
+
+    fn kind(&self) -> ReaderKind {
+        self.shared.kinds.kind(self.reader, self.shared.readers)
+    }
+
+    /// Puts another device in its place once everything is settled, where it is due: what the old one knew is gone.
+    fn replace_device(&mut self) {
+        let is_due = self.replaced_after.is_some_and(|after| self.made >= after);
+        if is_due && self.book.unsettled() == 0 && self.packets.is_empty() && self.owed == 0 {
+            (self.replaced_after, self.book) = (None, RecentScans::default());
+            self.replaced += 1;
+            self.again.clear();
+            self.retries.clear();
+        }
+    }
+
+    /// What makes its scans differ from those of all others, and of the device before it.
+    fn voice(&self) -> u64 {
+        self.reader as u64 + (self.replaced << 32)
     }
 
     /// Publishes what is to be sent again.
@@ -210,6 +252,7 @@ impl ReaderSession {
     /// Looks for scans whose answer is lost, and whether there is anything left to do.
     fn look(&mut self, now: u64) {
         self.next_look_us = now + LOOK_US;
+        self.replace_device();
         let lost: Vec<u64> = self
             .book
             .pages()
@@ -264,13 +307,18 @@ impl ReaderSession {
 
     fn make(&mut self, due: u64, now: u64) {
         let seq = self.book.next_seq();
-        let shared = &self.shared;
+        let (shared, voice) = (&self.shared, self.voice());
         let (kind, scanned_at_ms) = match &shared.backlog {
             Some(backlog) => (Kind::Good, backlog.scanned_at_ms(self.reader, seq)),
-            None => (shared.mix.kind(shared.chance, self.reader as u64, seq), shared.wall_ms(due)),
+            None => {
+                let made_at_ms = shared.wall_ms(due);
+                (shared.mix.kind(shared.chance, voice, seq), made_at_ms.saturating_add(self.clock_ahead_ms()))
+            }
         };
+        // Nothing but its time tells a malformed scan of this device from one of the device before, and it has none.
+        let kind = if self.replaced > 0 && kind == Kind::Malformed { Kind::Unknown } else { kind };
         if shared.backlog.is_none() {
-            self.owed += shared.mix.duplicates_with(shared.chance, self.reader as u64, seq);
+            self.owed += shared.mix.duplicates_with(shared.chance, voice, seq);
         }
         self.book.enter(kind, due, scanned_at_ms);
         self.made += 1;
@@ -286,11 +334,12 @@ impl ReaderSession {
         let Some(page) = self.book.page_mut(seq) else { return };
         page.sent_us = now;
         let scanned_at = Instant::from_unix_ms(page.scanned_at_ms);
-        let shared = &self.shared;
+        let kind = page.kind;
+        let (shared, voice) = (&self.shared, self.voice());
         let id = ScanId { epoch: shared.epoch, seq };
         let payload = match &shared.backlog {
             Some(backlog) => backlog.payload(self.reader, id),
-            None => payload(page.kind, id, scanned_at, &shared.badges, shared.chance, self.reader as u64),
+            None => payload(kind, id, scanned_at, self.kind(), &shared.badges, shared.chance, voice),
         };
         match self.client.try_publish(&self.topics.scan, shared.qos, false, payload) {
             Ok(()) => self.packets.requested(Message::Scan { seq, why }),

@@ -104,10 +104,13 @@ impl Site {
         self.environment.push((variable.into(), value.to_string()));
     }
 
-    /// Replaces a file of the site at once, as an editor or a deployment does.
+    /// Replaces a file of the site at once, as an editor or a deployment does; it keeps its mode.
     pub fn replace(&self, name: &str, content: &str) {
         let new = self.beside("replacement");
         fs::write(&new, content).unwrap();
+        if let Ok(before) = fs::metadata(self.file(name)) {
+            fs::set_permissions(&new, before.permissions()).unwrap();
+        }
         fs::rename(new, self.file(name)).unwrap();
     }
 

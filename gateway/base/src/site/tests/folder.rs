@@ -54,6 +54,29 @@ fn a_site_is_made_once() {
 }
 
 #[test]
+fn a_site_that_was_left_unfinished_is_made_anew_and_nothing_of_others_is_touched() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path().join("site");
+    let folder = init(&dir, &options(), now()).unwrap().folder;
+    assert!(!dir.join(".unfinished-init").exists());
+    let finished = fs::read(folder.ca_key()).unwrap();
+    // As if it had been cut off anywhere: the marker is made first and removed last.
+    fs::write(dir.join(".unfinished-init"), "").unwrap();
+    fs::remove_file(folder.admin_token()).unwrap();
+    fs::write(dir.join("mine"), "a note").unwrap();
+    assert!(matches!(init(&dir, &options(), now()), Err(SiteError::NotEmpty { .. })));
+    assert_eq!(fs::read_to_string(dir.join("mine")).unwrap(), "a note");
+    fs::remove_file(dir.join("mine")).unwrap();
+    fs::write(folder.data().join("log.redb"), "a log").unwrap();
+    assert!(matches!(init(&dir, &options(), now()), Err(SiteError::NotEmpty { .. })));
+    assert_eq!(fs::read(folder.ca_key()).unwrap(), finished);
+    fs::remove_file(folder.data().join("log.redb")).unwrap();
+    init(&dir, &options(), now()).unwrap();
+    assert!(fs::read(folder.ca_key()).unwrap() != finished && folder.admin_token().exists());
+    assert!(matches!(init(&dir, &options(), now()), Err(SiteError::NotEmpty { .. })));
+}
+
+#[test]
 fn an_empty_folder_becomes_private() {
     let place = tempfile::tempdir().unwrap();
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();

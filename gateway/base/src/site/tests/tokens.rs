@@ -83,3 +83,36 @@ fn a_token_that_could_not_work_is_not_made() {
     let error = list_tokens(&site.folder).unwrap_err();
     assert!(error.to_string().contains("tokens.toml"), "{error}");
 }
+
+#[test]
+fn a_token_is_made_anew_and_the_administrators_can_be_revoked() {
+    let site = Site::with_doors(&["main-in"]);
+    let folder = &site.folder;
+    let admin = "admin".parse().unwrap();
+    let first = admin_token(folder).unwrap().unwrap();
+    revoke_token(folder, &admin).unwrap();
+    assert_eq!(admin_token(folder).unwrap(), None);
+    let renewed = renew_token(folder, &admin).unwrap();
+    let hash = admin_token(folder).unwrap().unwrap();
+    assert!(hash == blake3::hash(renewed.reveal().as_bytes()) && hash != first);
+    std::fs::write(folder.admin_token(), "1234").unwrap();
+    assert!(admin_token(folder).unwrap_err().to_string().contains("gapura token renew admin"));
+    renew_token(folder, &admin).unwrap();
+
+    let name: protocol::DoorId = "desk".parse().unwrap();
+    let until = Some(protocol::Instant::from_unix_ms(now().unix_ms() + 60_000));
+    let new = NewToken {
+        name: name.clone(),
+        role: crate::tokens::TokenRole::Helper,
+        until,
+        doors: vec!["main-in".parse().unwrap()],
+    };
+    let old = add_token(folder, new, now()).unwrap();
+    let before = list_tokens(folder).unwrap().find(old.reveal().as_bytes()).cloned().unwrap();
+    let renewed = renew_token(folder, &name).unwrap();
+    let tokens = list_tokens(folder).unwrap();
+    let after = tokens.find(renewed.reveal().as_bytes()).cloned().unwrap();
+    assert_eq!(crate::tokens::Token { hash: before.hash, ..after }, before);
+    assert!(tokens.find(old.reveal().as_bytes()).is_none() && tokens.len() == 1);
+    assert!(matches!(renew_token(folder, &"nobody".parse().unwrap()), Err(SiteError::UnknownToken { .. })));
+}

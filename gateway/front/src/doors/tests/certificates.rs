@@ -205,6 +205,24 @@ async fn a_session_ends_with_its_certificate() {
 }
 
 #[tokio::test]
+async fn a_session_ends_with_its_certificate_also_when_the_clock_was_wrong_at_its_start() {
+    let gateway = Gateway::start().await;
+    let now_s = Instant::from(jiff::Timestamp::now()).unix_ms() / 1000;
+    let leaf = issue(&gateway.ca.issuer, |params| {
+        params.subject_alt_names = vec![SanType::URI("urn:gapura:regency:door:a".try_into().unwrap())];
+        let day = rcgen::date_time_ymd(1970, 1, 1);
+        params.not_after = day + Duration::from_secs(u64::try_from(now_s + 370 * 86_400).unwrap());
+    });
+    let mut client = gateway.ca.dial(gateway.tls, Some(&leaf)).await.unwrap();
+    client.send(&connect_v5("a", 2, 60, &[], &[])).await;
+    assert_eq!(client.packet().await.1[1], 0);
+    client.is_quiet().await;
+    gateway.clock_ahead_ms.store(371 * 86_400_000, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(client.packet().await, (0xE0, vec![0xA0]));
+    client.ends().await;
+}
+
+#[tokio::test]
 async fn new_connections_see_a_renewed_configuration() {
     let gateway = Gateway::start().await;
     let leaf = gateway.ca.leaf("urn:gapura:regency:door:a", 7);

@@ -14,6 +14,7 @@ mod sessions;
 mod sizes;
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ struct Gateway {
     metrics: Metrics,
     arrivals: WorkQueue,
     settings: Arc<Mutex<Option<DoorSettings>>>,
+    /// How far its clock is ahead of this machine's, for what sessions make of it.
+    clock_ahead_ms: Arc<AtomicI64>,
     shutdown: watch::Sender<bool>,
     /// Dropping it ends the fan-out to monitors.
     stop_monitors: watch::Sender<bool>,
@@ -108,6 +111,12 @@ impl Gateway {
             metrics: metrics.clone(),
             answer_timeout: config.answer_timeout(),
         };
+        let clock_ahead_ms = Arc::new(AtomicI64::new(0));
+        let ahead = Arc::clone(&clock_ahead_ms);
+        let clock = Clock::new(move || {
+            let now = Clock::system().now().unix_ms();
+            protocol::Instant::from_unix_ms(now + ahead.load(Ordering::Relaxed))
+        });
         let assists = Arc::new(AssistSubmitter::new(ASSISTS_PER_MINUTE_MAX, route));
         let parts = FrontContext {
             site: "regency".parse().unwrap(),
@@ -117,7 +126,7 @@ impl Gateway {
             assists: Arc::clone(&assists),
             door_settings,
             tls: Arc::clone(&tls_config),
-            clock: Clock::system(),
+            clock,
             metrics: metrics.clone(),
             config,
         };
@@ -133,6 +142,7 @@ impl Gateway {
             metrics,
             arrivals,
             settings,
+            clock_ahead_ms,
             shutdown,
             stop_monitors,
             served,
@@ -186,7 +196,8 @@ impl Gateway {
 
 async fn kept(arrival: &Arrival, malformed: bool) {
     let decision = Some(Bytes::from_static(b"{\"decided\":true}"));
-    arrival.reply.answers.send(Answer::Committed { ticket: arrival.reply.ticket, decision, malformed }).await.unwrap();
+    let ticket = arrival.reply.ticket;
+    arrival.reply.answers.send(Answer::Committed { ticket, decision, malformed, opens_until: None }).await.unwrap();
 }
 
 async fn unavailable(arrival: &Arrival) {

@@ -318,7 +318,7 @@ async fn a_client_gets_no_more_than_it_can_take() {
     client.send(&publish(5, &(prefix("a") + "scan"), 1, 9, &[], &scan(9))).await;
     let arrival = gateway.arrival().await;
     let decision = Some(Bytes::from(vec![b'x'; 200]));
-    let answer = Answer::Committed { ticket: arrival.reply.ticket, decision, malformed: false };
+    let answer = Answer::Committed { ticket: arrival.reply.ticket, decision, malformed: false, opens_until: None };
     client.send(&[0x40, 2, 0, 3]).await;
     client.is_quiet().await;
     arrival.reply.answers.send(answer).await.unwrap();

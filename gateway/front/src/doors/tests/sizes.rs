@@ -106,7 +106,7 @@ async fn a_decision_that_is_too_large_for_its_reader_is_sent_short() {
         client.send(&publish(5, &(prefix("a") + "scan"), 1, 9, &[], &scan(4))).await;
         let arrival = gateway.arrival().await;
         let decision = Some(Bytes::from(full.to_json()));
-        let answer = Answer::Committed { ticket: arrival.reply.ticket, decision, malformed: false };
+        let answer = Answer::Committed { ticket: arrival.reply.ticket, decision, malformed: false, opens_until: None };
         arrival.reply.answers.send(answer).await.unwrap();
         let message = client.packet().await;
         assert!(packet(message.0, &message.1).len() <= bytes_max as usize);

@@ -173,7 +173,7 @@ fn a_payload_that_is_no_scan_is_kept_and_answered() {
         let mut arrival = bench.arrival(ticket, &door(0), ScanId { epoch: 0, seq: 0 });
         arrival.payload = Payload::Malformed { scan: malformed.into(), digest: [3; 32] };
         bench.queue().submit(arrival).unwrap();
-        let Answer::Committed { ticket: of, decision, malformed } = bench.answer() else { panic!("not kept") };
+        let Answer::Committed { ticket: of, decision, malformed, .. } = bench.answer() else { panic!("not kept") };
         assert_eq!((of, malformed, decision.is_some()), (ticket, true, id.is_some()));
     }
     assert_eq!((bench.events().len(), bench.metrics.malformed.get()), (2, 2));

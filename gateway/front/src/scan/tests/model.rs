@@ -68,7 +68,7 @@ impl Readers {
 
     fn hear(&mut self, bench: &Bench, answer: Answer) -> Result<(), TestCaseError> {
         match answer {
-            Answer::Committed { ticket, decision, malformed } => {
+            Answer::Committed { ticket, decision, malformed, .. } => {
                 let decision = Decision::from_json(&decision.unwrap()).unwrap();
                 let scan = self.waiting.remove(&ticket).ok_or_else(|| TestCaseError::fail("answered twice"))?;
                 prop_assert_eq!((decision.id(), malformed), (Some(scan.1), false));
