@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use protocol::api::{DoorRow, Problem, Severity};
 use protocol::{DoorId, Instant};
 
-use super::{CERTIFICATE_WARNING_DAYS, DAY_MS};
+use super::certificates::ends_soon;
 use front::doors::{Contested, DoorPresence};
 use front::scan::{DoorScanStatus, Occurrences};
 
@@ -55,7 +55,7 @@ pub(super) fn of_identity(door: &DoorPresence, now: Instant) -> impl Iterator<It
         );
         Problem::new(Severity::Warning, "reader-identity", message, Some(first_at))
     });
-    let ends = certificate_not_after.filter(|ends| ends.ms_since(now) < CERTIFICATE_WARNING_DAYS * DAY_MS);
+    let ends = certificate_not_after.filter(|ends| ends_soon(*ends, now));
     let ends = ends.map(|ends| {
         let ends = if ends < now { format!("has expired at {ends}") } else { format!("expires at {ends}") };
         let message = format!(

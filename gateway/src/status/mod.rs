@@ -1,5 +1,6 @@
 //! Puts the status together from every stage, and says what is wrong.
 
+mod certificates;
 mod door_problems;
 mod metrics;
 
@@ -7,7 +8,6 @@ mod metrics;
 mod tests;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,16 +23,13 @@ use base::tls;
 use front::doors;
 use front::monitors::Monitors;
 use front::scan::{SpineStatus, WeakScanQueue};
-use protocol::api::{CertificateStatus, DoorRow, Problem, Severity, SiteStatus, UpstreamStatus, ZoneRow};
+use protocol::api::{DoorRow, Problem, Severity, SiteStatus, UpstreamStatus, ZoneRow};
 use store::audit::AuditTrail;
 use store::log::LogReader;
 
 pub use metrics::register;
 
-/// A certificate that expires sooner is a problem.
-const CERTIFICATE_WARNING_DAYS: i64 = 14;
-
-const DAY_MS: i64 = 86_400_000;
+use self::certificates::{Certificate, DAY_MS};
 
 /// What the status is put together from.
 pub struct StatusSources {
@@ -243,46 +240,6 @@ impl StatusSources {
         let upstream = upstream.map(|path| ("upstream client", path, false));
         let all = own.into_iter().chain(http).chain(upstream);
         all.map(|(name, path, doors_need_it)| Certificate::read(name, path, doors_need_it)).collect()
-    }
-}
-
-/// A certificate that the gateway uses.
-struct Certificate {
-    name: &'static str,
-    path: PathBuf,
-    /// Whether no door can connect without it.
-    doors_need_it: bool,
-    /// When it expires, or why that is not known.
-    not_after: Result<Instant, String>,
-}
-
-impl Certificate {
-    fn read(name: &'static str, path: PathBuf, doors_need_it: bool) -> Self {
-        let not_after = tls::certificate_expiry(&path).map_err(|error| error.to_string());
-        Self { name, path, doors_need_it, not_after }
-    }
-
-    fn figures(self) -> Option<CertificateStatus> {
-        Some(CertificateStatus { name: self.name.into(), not_after: self.not_after.ok()? })
-    }
-
-    fn problem(&self, now: Instant) -> Option<Problem> {
-        let Self { name, path, doors_need_it, not_after } = self;
-        let (severity, message) = match not_after {
-            Err(error) => {
-                let path = path.display();
-                (Severity::Warning, format!("the certificate of the {name} in {path} is not there any more: {error}"))
-            }
-            Ok(not_after) if *not_after < now => {
-                let severity = if *doors_need_it { Severity::Critical } else { Severity::Warning };
-                (severity, format!("the certificate of the {name} has expired at {not_after}; renew it"))
-            }
-            Ok(not_after) if not_after.ms_since(now) < CERTIFICATE_WARNING_DAYS * DAY_MS => {
-                (Severity::Warning, format!("the certificate of the {name} expires at {not_after}; renew it"))
-            }
-            Ok(_) => return None,
-        };
-        Some(Problem::new(severity, "certificate", message, None))
     }
 }
 

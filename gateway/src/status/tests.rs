@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use prometheus_client::registry::Registry;
 
+use super::certificates::CERTIFICATE_WARNING_DAYS;
 use super::*;
 use access::testing;
 use base::site::testing::{Site, now};
