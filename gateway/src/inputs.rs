@@ -215,14 +215,11 @@ pub fn tokens(folder: &SiteFolder) -> Result<Tokens> {
 /// # Errors
 /// Names the token, and the door that was probably meant.
 pub fn check_doors_of_tokens(folder: &SiteFolder, tokens: &Tokens, doors: &Doors) -> Result<()> {
-    for token in tokens.iter() {
-        for door in token.doors.iter().flatten().filter(|door| doors.get(door).is_none()) {
-            let meant = did_you_mean(door.as_str(), doors.iter().map(|(name, _)| name.as_str()));
-            let (name, list) = (&token.name, folder.tokens_toml());
-            bail!("{}: the token {name} names the door {door}, which doors.toml does not list{meant}", list.display());
-        }
-    }
-    Ok(())
+    let named = tokens.iter().flat_map(|token| token.doors.iter().flatten().map(move |door| (&token.name, door)));
+    let Some((name, door)) = named.into_iter().find(|(_, door)| doors.get(door).is_none()) else { return Ok(()) };
+    let meant = did_you_mean(door.as_str(), doors.iter().map(|(name, _)| name.as_str()));
+    let list = folder.tokens_toml();
+    bail!("{}: the token {name} names the door {door}, which doors.toml does not list{meant}", list.display())
 }
 
 /// Checks that log, vault and audit trail would open, without changing them. Those that are not there are made by a start.

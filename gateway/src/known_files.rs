@@ -123,7 +123,7 @@ mod tests {
             assert!(error.contains(path.to_str().unwrap()) && error.contains("not there any more"), "{error}");
             // One that is lost stays known.
             known().note();
-            assert!(known().check().is_err() && known().check_among(&[path.clone()]).is_err());
+            assert!(known().check().is_err() && known().check_among(std::slice::from_ref(&path)).is_err());
             known().check_among(&[folder.gapura_toml(), folder.root().join("nowhere")]).unwrap();
             if blank {
                 fs::write(&path, "\n").unwrap();

@@ -58,7 +58,6 @@ pub struct Answer<'a> {
     pub seq: u64,
     /// What was decided; absent where a plain broker relayed the scan.
     pub outcome: Option<Outcome>,
-    open: Option<bool>,
     #[serde(borrow)]
     reason: Option<Cow<'a, str>>,
     event: Option<u64>,
@@ -204,7 +203,8 @@ impl Page {
 impl Answer<'_> {
     fn kept(&self) -> RememberedAnswer {
         let mut hasher = DefaultHasher::new();
-        (self.outcome, self.open, &self.reason, self.event).hash(&mut hasher);
+        // Not whether the door opens: told again late, it does not.
+        (self.outcome, &self.reason, self.event).hash(&mut hasher);
         RememberedAnswer { outcome: self.outcome, event: self.event, fingerprint: hasher.finish() }
     }
 }
@@ -214,14 +214,7 @@ mod tests {
     use super::*;
 
     fn answer(seq: u64, outcome: Outcome, event: u64) -> Answer<'static> {
-        Answer {
-            epoch: Some(1),
-            seq,
-            outcome: Some(outcome),
-            open: Some(false),
-            reason: Some("r".into()),
-            event: Some(event),
-        }
+        Answer { epoch: Some(1), seq, outcome: Some(outcome), reason: Some("r".into()), event: Some(event) }
     }
 
     #[test]

@@ -275,7 +275,11 @@ impl FileKind {
         let unfinished = unfinished(path);
         let made = match self.create(&unfinished, MAKING_CACHE_BYTES) {
             Err(OpenError::System { source, .. }) => Err(source),
-            made => Ok(drop(made?)),
+            Err(other) => return Err(other),
+            Ok(database) => {
+                drop(database);
+                Ok(())
+            }
         };
         let synced = made.and_then(|()| File::open(&unfinished)?.sync_all());
         let placed = synced.and_then(|()| put_in_place(&unfinished, path));

@@ -168,6 +168,7 @@ impl ReaderSession {
         if self.cut_us.is_none_or(|at| at > now) {
             return false;
         }
+        self.cut_us = None;
         self.plan_cut(now);
         true
     }
