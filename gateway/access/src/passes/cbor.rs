@@ -107,7 +107,12 @@ impl<'a> Reader<'a> {
                 Value::Other
             }
             Type::Simple => {
-                d.simple().map_err(damaged)?;
+                // Two bytes for a value below 32 are not well-formed (RFC 8949, 3.3).
+                let at = d.position();
+                let value = d.simple().map_err(damaged)?;
+                if d.position() == at + 2 && value < 32 {
+                    return Err(Refusal::malformed("the CBOR is damaged"));
+                }
                 Value::Other
             }
             Type::Break | Type::Unknown(_) => return Err(Refusal::malformed("the CBOR is damaged")),

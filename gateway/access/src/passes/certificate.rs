@@ -7,7 +7,7 @@ use super::claims::{Attested, Claims, Statement, hex, id_of};
 use super::cose::Sign1;
 use super::fault::Refusal;
 use super::keys::Usage;
-use super::staff::{EXPIRES, ISSUED, ISSUER, NOT_BEFORE};
+use super::staff::{AUDIENCE, EXPIRES, ISSUED, ISSUER, NOT_BEFORE};
 use super::{dcc, ddcc};
 
 /// The claim that holds the health certificate.
@@ -28,6 +28,10 @@ pub(super) fn read(message: &Sign1) -> Result<Claims, Refusal> {
     if payload.map().is_none() {
         return Err(Refusal::malformed("the claims are no map"));
     }
+    // Nobody here goes by the name of an audience (RFC 8392, 3.1.3).
+    if payload.at(AUDIENCE).is_some_and(|audience| *audience != Value::Null) {
+        return Err(Refusal::claims("it is for another audience (claim 3)"));
+    }
     let moment = |label| match payload.at(label) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => match value.numeric_date_ms() {
@@ -37,7 +41,8 @@ pub(super) fn read(message: &Sign1) -> Result<Claims, Refusal> {
     };
     let (expires, not_before, issued) = (moment(EXPIRES)?, moment(NOT_BEFORE)?, moment(ISSUED)?);
     let attested = attested(payload.at(HEALTH_CERTIFICATE).unwrap_or(&Value::Null), issued)?;
-    let valid_until = expires.or(attested.valid_until);
+    // The statement's own period and the web token's are both to hold.
+    let valid_until = expires.into_iter().chain(attested.valid_until).min();
     let valid_until = valid_until.ok_or_else(|| Refusal::claims("the end (claim 4) is missing"))?;
     let issuer = match payload.at(ISSUER) {
         Some(Value::Text(issuer)) if issuer.chars().count() <= dcc::TEXT_CHARS_MAX => issuer.to_string(),
@@ -54,7 +59,7 @@ pub(super) fn read(message: &Sign1) -> Result<Claims, Refusal> {
         status: None,
         status_since: attested.statement.since(),
         issued,
-        valid_from: not_before.max(issued),
+        valid_from: not_before.max(issued).max(attested.valid_from),
         valid_until,
         one_time: false,
         key_id: hex(&message.key_id),

@@ -147,7 +147,8 @@ pub struct Recovery {
 pub(super) struct Attested {
     pub(super) holder: Holder,
     pub(super) statement: Statement,
-    /// The end that the statement itself names, where it has one.
+    /// The first and the last moment that the statement itself names, where it has them.
+    pub(super) valid_from: Option<Instant>,
     pub(super) valid_until: Option<Instant>,
 }
 

@@ -66,7 +66,7 @@ impl Sign1 {
     }
 
     /// Reads a message in the forms that issuers of health certificates write: tagged once, twice or not at all, with
-    /// the headers in the protected part or else in the unprotected one.
+    /// the key id in the protected header or else in the unprotected one. The algorithm is protected (RFC 9052, 3.1).
     pub(super) fn lenient(bytes: &[u8]) -> Result<Self, Refusal> {
         let mut value = cbor::parse(bytes)?;
         if let Value::Tag(CWT, inner) = value {
@@ -80,8 +80,8 @@ impl Sign1 {
         if protected.at(CRITICAL).is_some() {
             return Err(Refusal::malformed("the protected header demands an extension that is unknown here"));
         }
-        let either = |label| protected.at(label).or_else(|| parts.unprotected.at(label));
-        Self::new(&parts, either(ALGORITHM), either(KEY_ID))
+        let key_id = protected.at(KEY_ID).or_else(|| parts.unprotected.at(KEY_ID));
+        Self::new(&parts, protected.at(ALGORITHM), key_id)
     }
 
     fn new(
@@ -93,8 +93,9 @@ impl Sign1 {
             Some(Value::Int(label)) => Algorithm::of_label(*label),
             _ => None,
         };
-        let algorithm = algorithm
-            .ok_or_else(|| Refusal::new(Fault::Algorithm, "the header names none of EdDSA, ES256 and PS256"))?;
+        let algorithm = algorithm.ok_or_else(|| {
+            Refusal::new(Fault::Algorithm, "the protected header names none of EdDSA, ES256 and PS256")
+        })?;
         let key_id = key_id.and_then(Value::bytes).filter(|id| !id.is_empty() && id.len() <= KEY_ID_BYTES_MAX);
         let key_id = key_id.ok_or_else(|| {
             Refusal::new(Fault::NoKeyId, format!("the header holds no key id of 1 to {KEY_ID_BYTES_MAX} bytes"))

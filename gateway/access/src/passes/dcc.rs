@@ -58,7 +58,7 @@ pub(super) fn read(dcc: &Value<'_>, issued: Option<Instant>) -> Result<Attested,
     }
     let (statement, certificate_id) = statement(dcc, version)?;
     let holder = Holder { name: written, standard_name: standard, birth_date: birth_date.into(), certificate_id };
-    Ok(Attested { holder, statement, valid_until: None })
+    Ok(Attested { holder, statement, valid_from: None, valid_until: None })
 }
 
 /// The written and the standardised name, forename first.
@@ -86,7 +86,7 @@ fn names(name: &Entry<'_>, version: &str) -> Result<(String, String), Refusal> {
     Ok((joined(name.optional_text("gn")?, name.optional_text("fn")?), joined(forename, surname)))
 }
 
-/// Whether certificates of this version may hold several statements.
+/// Whether certificates of this version, one before 1.3.0, may hold several statements.
 fn holds_several(version: &str) -> bool {
     ["1.0.", "1.1.", "1.2."].iter().any(|old| version.starts_with(old))
 }
@@ -104,7 +104,7 @@ fn statement(dcc: &Value<'_>, version: &str) -> Result<(Statement, String), Refu
     }
     let mut newest: Option<(Statement, String)> = None;
     for value in entries {
-        let read = one_statement(&Entry { value, name })?;
+        let read = one_statement(&Entry { value, name }, version)?;
         if newest.as_ref().is_none_or(|(newest, _)| newest.since() <= read.0.since()) {
             newest = Some(read);
         }
@@ -112,10 +112,10 @@ fn statement(dcc: &Value<'_>, version: &str) -> Result<(Statement, String), Refu
     newest.ok_or_else(|| Refusal::claims(format!("{name} holds no statement")))
 }
 
-fn one_statement(entry: &Entry<'_>) -> Result<(Statement, String), Refusal> {
+fn one_statement(entry: &Entry<'_>, version: &str) -> Result<(Statement, String), Refusal> {
     let statement = match entry.name {
         "v" => Statement::Vaccination(vaccination(entry)?),
-        "t" => Statement::Test(test(entry)?),
+        "t" => Statement::Test(test(entry, version)?),
         _ => Statement::Recovery(recovery(entry)?),
     };
     entry.text("is")?;
@@ -138,10 +138,10 @@ fn vaccination(entry: &Entry<'_>) -> Result<Vaccination, Refusal> {
     })
 }
 
-fn test(entry: &Entry<'_>) -> Result<Test, Refusal> {
-    for field in ["nm", "ma"] {
-        entry.optional_text(field)?;
-    }
+fn test(entry: &Entry<'_>, version: &str) -> Result<Test, Refusal> {
+    // The name of a test had no limit before version 1.3.0.
+    entry.text_up_to("nm", if holds_several(version) { usize::MAX } else { TEXT_CHARS_MAX })?;
+    entry.optional_text("ma")?;
     entry.text_up_to("tc", CENTRE_CHARS_MAX)?;
     Ok(Test {
         disease: Some(entry.text("tg")?.into()),

@@ -33,8 +33,9 @@
 //! "HC1:" + base45 ( zlib ( COSE_Sign1 ( { -260: { 1: EU DCC } } ) ) )
 //! ```
 //!
-//! ES256 or PS256, the key id (the first 8 bytes of the SHA-256 of the signer's certificate) in the protected header or
-//! else in the unprotected one. The WHO's core data set may stand in the place of the EU's.
+//! ES256 or PS256, named in the protected header; the key id (the first 8 bytes of the SHA-256 of the signer's
+//! certificate) there or else in the unprotected one. One with an audience is refused. The WHO's core data set may stand
+//! in the place of the EU's.
 //!
 //! # A pass's way
 //!
@@ -135,7 +136,8 @@ pub struct Checked {
     pub kind: PassKind,
     /// Why it is refused; `None`: it is valid.
     pub fault: Option<Fault>,
-    /// What exactly was wrong, where there is more to say than the fault says. Names fields, never their values.
+    /// What exactly was wrong, where there is more to say than the fault says, and why a valid health certificate for
+    /// another disease gives no colour. Names fields, never their values.
     pub detail: Option<Cow<'static, str>>,
     /// What it says; whenever its signature held and its claims could be read.
     pub claims: Option<Arc<Claims>>,
@@ -224,6 +226,8 @@ impl Passes {
             Err(Refusal { fault, detail }) => Checked { kind, fault: Some(fault), detail: Some(detail), claims: None },
             Ok(verified) => {
                 let (fault, detail) = self.fault_at(kind, &verified, at).unzip();
+                let statement = verified.claims.statement.as_ref();
+                let detail = detail.or_else(|| Some(HealthRules::no_colour_because(statement?)?.into()));
                 Checked { kind, fault, detail, claims: Some(self.coloured(verified.claims, at)) }
             }
         })

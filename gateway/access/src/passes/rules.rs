@@ -5,8 +5,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use protocol::{HealthStatus, Instant};
 
-/// COVID-19 in SNOMED CT.
-const COVID_19: &str = "840539006";
+/// COVID-19 and its virus: in SNOMED CT, and in the ICD-11 as the WHO's certificates name them.
+const COVID_19: [&str; 5] = ["840539006", "840533007", "RA01", "RA01.0", "XN109"];
 
 /// Longest period that a rule may have, in days: ten years.
 const DAYS_MAX: u32 = 3660;
@@ -64,6 +64,16 @@ impl HealthRules {
         }
     }
 
+    /// Why a statement gives no colour although it may be valid: it is about another disease.
+    pub(super) fn no_colour_because(statement: &Statement) -> Option<&'static str> {
+        let disease = match statement {
+            Statement::Vaccination(vaccination) => vaccination.disease.as_deref(),
+            Statement::Test(test) => test.disease.as_deref(),
+            Statement::Recovery(recovery) => Some(recovery.disease.as_str()),
+        };
+        (!is_covid(disease)).then_some("It is about another disease than COVID-19, and so gives no colour.")
+    }
+
     fn of_vaccination(&self, vaccination: &Vaccination, at: Instant) -> Option<HealthStatus> {
         let Vaccination { dose, doses, date, .. } = vaccination;
         let counted = *dose > 0 && *doses != Some(0);
@@ -106,7 +116,7 @@ impl HealthRules {
 }
 
 fn is_covid(disease: Option<&str>) -> bool {
-    disease.is_none_or(|disease| disease == COVID_19)
+    disease.is_none_or(|disease| disease.rsplit('/').next().is_some_and(|code| COVID_19.contains(&code)))
 }
 
 /// Whole days from `date` until `at`; `None` when `date` lies in the future.

@@ -10,7 +10,7 @@ use super::fault::Refusal;
 /// Registered claims (RFC 8392).
 pub(super) const ISSUER: i64 = 1;
 pub(super) const SUBJECT: i64 = 2;
-const AUDIENCE: i64 = 3;
+pub(super) const AUDIENCE: i64 = 3;
 pub(super) const EXPIRES: i64 = 4;
 pub(super) const NOT_BEFORE: i64 = 5;
 pub(super) const ISSUED: i64 = 6;

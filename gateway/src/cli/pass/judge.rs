@@ -82,10 +82,10 @@ fn judgement(passes: &Passes, line: usize, text: &str, at: Instant, show_holder:
     };
     let claims = checked.claims.as_deref();
     let sentence = checked.fault.map(Fault::sentence);
-    let detail = sentence.map(|sentence| match checked.detail.as_deref() {
-        Some(detail) if detail != sentence => format!("{sentence} ({detail})"),
-        _ => sentence.to_owned(),
-    });
+    let detail = match (sentence, checked.detail.as_deref()) {
+        (Some(sentence), Some(detail)) if detail != sentence => Some(format!("{sentence} ({detail})")),
+        (sentence, detail) => sentence.or(detail).map(str::to_owned),
+    };
     json!({
         "line": line,
         "kind": checked.kind.as_str(),

@@ -6,3 +6,4 @@ mod makers;
 mod passes;
 mod published;
 mod trust;
+mod who;
