@@ -8,9 +8,6 @@ const OWN: u64 = 64;
 /// Of few descriptors, HTTP gets one in so many: whoever looks what is wrong must get an answer.
 const HTTP_PART: u64 = 4;
 
-/// Of what is left for readers, one in so many is for those that are not admitted yet.
-const HANDSHAKES_PART: u64 = 4;
-
 /// Lowers the numbers of connections in `config` to what the process may open: `limit` descriptors. Says so where that was needed.
 pub(crate) fn fit(config: &mut Config, limit: u64) -> Option<String> {
     let wanted = needed(config);
@@ -19,8 +16,11 @@ pub(crate) fn fit(config: &mut Config, limit: u64) -> Option<String> {
     }
     let all = limit.saturating_sub(OWN.min(limit / 2)).max(3);
     let http = (config.http.connections_max as u64).min(all / HTTP_PART).max(1);
-    let handshakes = (config.mqtt.handshakes_max as u64).min((all - http) / HANDSHAKES_PART).max(1);
-    let clients = (config.mqtt.connections_max as u64).min(all - http - handshakes).max(1);
+    // What is left is shared as it is configured.
+    let (rest, clients, handshakes) =
+        (all - http, config.mqtt.connections_max as u64, config.mqtt.handshakes_max as u64);
+    let handshakes = (handshakes * rest / (clients + handshakes).max(1)).clamp(1, handshakes.max(1));
+    let clients = clients.min(rest.saturating_sub(handshakes)).max(1);
     let as_count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     config.mqtt.connections_max = as_count(clients);
     config.mqtt.handshakes_max = as_count(handshakes);

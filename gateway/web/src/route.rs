@@ -47,7 +47,7 @@ pub(super) struct Rule {
     /// Who may ask, with a token; empty for everybody without one.
     pub(super) roles: &'static [TokenRole],
     /// Largest body, in bytes; 0 where none is taken.
-    body_bytes_max: usize,
+    pub(super) body_bytes_max: usize,
     /// Whether it shows or changes personal data, so that every request is recorded.
     pub(super) personal: bool,
     /// Whether every request is recorded although it concerns no person.
@@ -84,7 +84,9 @@ pub(super) const RULES: [Rule; 25] = [
     Rule::open("/api/openapi.json", Route::openapi),
     Rule::open("/api/v1/status", Route::status),
     Rule::open("/api/v1/events", Route::events).only(OPERATORS).personal().heavy(),
-    Rule::open("/api/v1/doors/{door}/assist", Route::assist).only(HELPERS).takes("POST", protocol::PAYLOAD_BYTES_MAX),
+    Rule::open("/api/v1/doors/{door}/assist", Route::assist)
+        .only(HELPERS)
+        .takes("POST", protocol::assist::ASSIST_BYTES_MAX),
     Rule::open("/api/v1/doors/{door}/acknowledge", Route::acknowledge).only(OPERATORS).recorded().takes("POST", 0),
     Rule::open("/api/v1/people", Route::people).only(ADMIN).personal(),
     Rule::open("/api/v1/people/{id}", Route::people).only(ADMIN).personal().takes("GET, HEAD, PUT, DELETE", 65_536),

@@ -66,7 +66,7 @@ fn test(value: &Value<'_>) -> Result<Test, Refusal> {
     // Before the model was final, implementers wrote `sampleDate`.
     let sampled = value.field("date").or_else(|| value.field("sampleDate"));
     Ok(Test {
-        disease: coded(value, "pathogen").or_else(|| coded(value, "disease")),
+        disease: Some(coded(value, "pathogen").or_else(|| coded(value, "disease")).ok_or_else(|| missing("pathogen"))?),
         kind: match code(&required("type")?) {
             "1334426561" | "LP6464-4" | "94500-6" => TestKind::Naat,
             "2056159157" | "LP217198-3" | "94558-4" => TestKind::Antigen,
@@ -76,8 +76,8 @@ fn test(value: &Value<'_>) -> Result<Test, Refusal> {
         result: match value.field("result").filter(|result| **result != Value::Null) {
             None => TestResult::Other,
             Some(_) => match code(&required("result")?) {
-                "RA01.0" | "260373001" => TestResult::Positive,
-                "QA02" | "260415000" => TestResult::Negative,
+                "RA01.0" | "260373001" | "10828004" => TestResult::Positive,
+                "QA02" | "260415000" | "260385009" => TestResult::Negative,
                 _ => TestResult::Other,
             },
         },

@@ -6,7 +6,26 @@ use jiff::tz::TimeZone;
 use protocol::{HealthStatus, Instant};
 
 /// COVID-19 and its virus: in SNOMED CT, and in the ICD-11 as the WHO's certificates name them.
-const COVID_19: [&str; 5] = ["840539006", "840533007", "RA01", "RA01.0", "XN109"];
+const COVID_19: [&str; 18] = [
+    "840539006",
+    "840533007",
+    "RA01",
+    "RA01.0",
+    "XN109", // and the variants of the virus
+    "XN0HL",
+    "XN4Q7",
+    "XN5BQ",
+    "XN8V6",
+    "XN1GK",
+    "XN3ZE",
+    "XN2V4",
+    "XN4Q1",
+    "XN3UD",
+    "XN9L8",
+    "XN6AM",
+    "XN39J",
+    "XN161",
+];
 
 /// Longest period that a rule may have, in days: ten years.
 const DAYS_MAX: u32 = 3660;

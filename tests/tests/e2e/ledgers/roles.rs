@@ -10,7 +10,7 @@ use crate::harness::{Gateway, Site, eventually, lines, token_of};
 const ROLES: [&str; 7] = ["viewer", "operator", "attendance", "tracer", "privacy-officer", "helper", "admin"];
 
 /// Routes that take a token: how they stand in the audit trail, and who may ask.
-const ROUTES: [(&str, &str, &str, &[&str]); 22] = [
+const ROUTES: [(&str, &str, &str, &[&str]); 23] = [
     ("GET", "/api/v1/events?limit=5", "events", &["operator", "admin"]),
     ("GET", "/api/v1/events?person=C-0001&purpose=perkara", "events", &["operator", "admin"]),
     (
@@ -43,6 +43,7 @@ const ROUTES: [(&str, &str, &str, &[&str]); 22] = [
     ("GET", "/api/v1/policy/shadow", "shadow", &["admin"]),
     ("GET", "/api/v1/policy", "policy", &["admin"]),
     ("POST", "/api/v1/doors/main-in/assist", "assist-post", &["helper", "admin"]),
+    ("POST", "/api/v1/doors/main-in/acknowledge", "acknowledge-post", &["operator", "admin"]),
 ];
 
 fn body(method: &str) -> Option<Value> {
