@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use protocol::Decision;
 use protocol::api::AssistOutcome;
+use protocol::assist::ASSIST_BYTES_MAX;
 
 use super::super::AssistSubmission;
 use super::*;
@@ -110,10 +111,10 @@ async fn a_body_must_be_json_and_of_bounded_size() {
     let reply = site.send(&request("main-in", HELPER, "content-type: Application/JSON; charset=utf-8\r\n", WORD)).await;
     assert_eq!(reply.code, 200);
 
-    let long = WORD.replace("forgot", &"x".repeat(4_096));
+    let long = WORD.replace("forgot", &"x".repeat(ASSIST_BYTES_MAX));
     let reply = site.say("main-in", HELPER, &long).await;
     assert_eq!((reply.code, reply.problem().0.as_str()), (413, "body-too-large"));
-    assert!(reply.problem().1.contains("4096 bytes"));
+    assert!(reply.problem().1.contains(&format!("{ASSIST_BYTES_MAX} bytes")));
     let chunked = request("main-in", HELPER, "", "").replace("Content-Length: 0", "Transfer-Encoding: chunked");
     let chunked = chunked.replace("\r\n\r\n", "\r\nContent-Type: application/json\r\n\r\n");
     let reply = site.send(&format!("{chunked}{:x}\r\n{long}\r\n0\r\n\r\n", long.len())).await;
