@@ -134,8 +134,10 @@ impl Assist {
                 )));
             }
         }
-        if self.seq.is_some_and(|seq| seq > SEQ_MAX) {
-            return Err(DocumentError::field(format!("\"seq\" is larger than {SEQ_MAX}")));
+        for (name, number) in [("seq", self.seq), ("event", self.event)] {
+            if number.is_some_and(|number| number > SEQ_MAX) {
+                return Err(DocumentError::field(format!("\"{name}\" is larger than {SEQ_MAX}")));
+            }
         }
         if self.epoch.is_some() != self.seq.is_some() {
             return Err(DocumentError::field("\"epoch\" and \"seq\" come together or not at all"));
@@ -231,6 +233,7 @@ mod tests {
             ("\"out\"", "\"up\""),
             (",\"seq\":2", ""),
             ("\"seq\":2", "\"seq\":9007199254740992"),
+            ("\"seq\":2", "\"seq\":2,\"event\":9007199254740992"),
             ("admit", "allow"),
         ] {
             let error = Assist::from_json(WORD.replace(from, to).as_bytes()).unwrap_err();

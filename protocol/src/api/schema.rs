@@ -52,7 +52,7 @@ text!(Instant, "Instant", of_format(KnownFormat::DateTime).description(Some("A m
 text!(DoorId, "DoorId", matching("^[a-z0-9-]{1,32}$").description(Some("A door's or device's name")));
 text!(CredentialHash, "CredentialHash", matching("^[0-9a-f]{32}$").description(Some("Keyed hash of a credential")));
 text!(Group, "Group", matching("^[a-z0-9_-]{0,32}$"));
-text!(Badge, "Badge", ObjectBuilder::new().schema_type(Type::String).max_length(Some(256)));
+text!(Badge, "Badge", matching(&badge_pattern()).max_length(Some(256)));
 text!(IdNumber, "IdNumber", matching("^(b3:[0-9a-fA-F]{32}|[0-9A-Za-z]([ .-]?[0-9A-Za-z]){0,63})?$"));
 text!(WrittenHash, "WrittenHash", matching("^(b3:[0-9a-fA-F]{32})?$"));
 text!(
@@ -66,6 +66,13 @@ text!(Switch, "Switch", OneOfBuilder::new().item(ObjectBuilder::new().schema_typ
 
 fn of_format(format: KnownFormat) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(format)))
+}
+
+/// Nothing, which counts for no badge, or more than [`normal_code`](crate::normal_code) takes away.
+fn badge_pattern() -> String {
+    let blank = r"\u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000";
+    let around = format!(r"[\u0000-\u0020\u007F-\u009F{blank}\uFEFF]*");
+    format!(r"^[\t-\r {blank}]*$|^(?!{around}(\][A-Za-z][A-Za-z0-9]{around})*$)")
 }
 
 fn matching(pattern: &str) -> ObjectBuilder {
