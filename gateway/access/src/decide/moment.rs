@@ -63,7 +63,9 @@ fn made_at(rules: &Rules, times: Times) -> Option<(Instant, ClockQuality)> {
     // A clock that was put right tells it by the next scan, before the next status. One that was held back may only look so.
     let is_right = !maybe_buffered && scanned_at.ms_since(received_at).abs() <= tolerance_ms;
     let offset_ms = clock_offset_ms.map(|offset| if is_right { 0 } else { offset });
-    let made_at = Instant::from_unix_ms(scanned_at.unix_ms().saturating_sub(offset_ms.unwrap_or(0)));
+    // What was told holds how long the status travelled: within the tolerance that is all that it tells.
+    let correction_ms = offset_ms.filter(|offset| offset.unsigned_abs() > tolerance_ms.unsigned_abs()).unwrap_or(0);
+    let made_at = Instant::from_unix_ms(scanned_at.unix_ms().saturating_sub(correction_ms));
     let ahead_ms = made_at.ms_since(received_at);
     if made_at < rules.since || ahead_ms > AHEAD_MS_MAX {
         return None;
@@ -120,6 +122,14 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_right_is_not_corrected_by_how_long_its_status_travelled() {
+        for travelled_ms in [0, 3, 40, 4_900] {
+            let moment = arriving(-2 * DAY_MS, Some(-travelled_ms), true);
+            assert_eq!(moment, Moment { happened_at: at(-2 * DAY_MS), late: true, clock: ClockQuality::Good });
+        }
+    }
+
+    #[test]
     fn a_time_that_no_reader_can_have_becomes_the_time_of_arrival() {
         for wrong in [-NOW_MS, -31 * DAY_MS, 8 * 3_600_000, 40 * 365 * DAY_MS] {
             for (maybe_buffered, late) in [(false, false), (true, true)] {
@@ -166,7 +176,10 @@ mod tests {
 
         /// However far a clock is off: where the reader has said so, a scan is judged as if it were right.
         #[test]
-        fn an_offset_that_was_told_changes_nothing(age in 0..20 * DAY_MS, offset in -NOW_MS..NOW_MS) {
+        fn an_offset_that_was_told_changes_nothing(
+            age in 0..20 * DAY_MS,
+            offset in prop_oneof![-NOW_MS..-5_000, 5_001..NOW_MS],
+        ) {
             let right = arriving(-age, Some(0), true);
             let off = arriving(offset - age, Some(offset), true);
             prop_assert_eq!((off.happened_at, off.late), (right.happened_at, right.late));

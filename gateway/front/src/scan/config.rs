@@ -8,7 +8,7 @@ base::settings! {
         pub queue_events_max: usize = 16_384 => "scans", in 1..=1_000_000;
         /// A scan that is decided later than this after it was made is recorded, but never opens the door.
         pub late_after_ms: u64 = 30_000 => "milliseconds", in 1_000..=86_400_000;
-        /// A reader's clock may be off by this much before its scans are marked as uncertain.
+        /// A reader's clock may be off by this much before its times are corrected and its scans are marked as uncertain.
         pub clock_tolerance_ms: u64 = 5_000 => "milliseconds", in 100..=3_600_000;
         /// Events between two checkpoints of what doors have sent; a restart reads at most so many again.
         pub checkpoint_events: u64 = 50_000 => "events", in 1..=10_000_000;
